@@ -1,4 +1,47 @@
-//! ring-core
-#![cfg_attr(not(any(loom, test)), no_std)]
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(loom), no_std)]
+#![warn(
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core,
+    clippy::cast_possible_truncation,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+#[cfg(not(all(target_has_atomic = "64", target_endian = "little")))]
+compile_error!("ring-core needs 64-bit atomics and a little-endian target: the layout is shared between processes");
+
 mod epoch;
+mod error;
+mod layout;
+#[cfg(loom)]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
+pub mod model;
+mod position;
+mod record;
+#[cfg(not(loom))]
+mod region;
+#[cfg(loom)]
+use model as region;
+mod seat;
+pub mod spsc;
+mod sync;
+
 pub use epoch::Epoch;
+pub use error::{AttachError, Corrupt, Field, FormatError};
+pub use layout::{ABI_VERSION, CONTROL_SIZE, Identity, Kind, SpscControl};
+#[cfg(loom)]
+pub use model::Region;
+pub use position::Position;
+#[cfg(not(loom))]
+pub use region::{Line, Region, RegionError};
+pub use seat::{MAX_LEASE, Role, SeatError, SeatState, SessionEnd, Verdict};

@@ -7,10 +7,55 @@
 #![allow(clippy::disallowed_types)]
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicU64;
 pub(crate) use core::sync::atomic::Ordering;
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::AtomicU64;
+
+/// One word of shared memory. The only atomic that crosses a process border.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Word(AtomicU64);
+
+impl Word {
+    #[cfg(not(loom))]
+    pub(crate) const fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn load(&self, ordering: Ordering) -> u64 {
+        self.0.load(ordering)
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(&self, value: u64, ordering: Ordering) {
+        self.0.store(value, ordering);
+    }
+
+    #[inline(always)]
+    pub(crate) fn compare_exchange(&self, old: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
+        self.0.compare_exchange(old, new, ok, failed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn fetch_add(&self, value: u64, ordering: Ordering) -> u64 {
+        self.0.fetch_add(value, ordering)
+    }
+}
+
+/// What `fence!` expands to in normal builds.
+#[cfg(not(loom))]
+#[allow(clippy::disallowed_methods)]
+#[inline(always)]
+pub(crate) fn fence_now(ordering: Ordering) {
+    core::sync::atomic::fence(ordering);
+}
 
 /// `ord!(ID, Ordering)`: the ordering of the protocol row `ID`.
 #[cfg(not(loom))]
@@ -32,7 +77,7 @@ macro_rules! ord {
 #[cfg(not(loom))]
 macro_rules! fence {
     ($id:ident, $ordering:ident) => {
-        core::sync::atomic::fence($crate::sync::Ordering::$ordering)
+        $crate::sync::fence_now($crate::sync::Ordering::$ordering)
     };
 }
 

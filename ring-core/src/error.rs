@@ -1,0 +1,224 @@
+//! What can go wrong at the level of bytes: a region too small to format, a control block that is not ours, a word
+//! that no follower of the protocol could have written. No error here allocates, and none of them is a panic.
+
+use core::fmt;
+
+/// A word of the shared layout, named in errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Field {
+    /// The first eight bytes: what kind of ring this is.
+    Magic,
+    /// The layout version, or the size of the control block that goes with it.
+    AbiVersion,
+    /// Feature bits that every reader has to understand.
+    IncompatibleFeatures,
+    /// The length of the whole ring.
+    TotalLen,
+    /// The capacity of the data area.
+    Capacity,
+    /// The slot size (MPMC).
+    SlotSize,
+    /// Where the data area begins.
+    DataOffset,
+    /// How often the head is published.
+    ReleaseEvery,
+    /// The limits on participants (MPMC).
+    Participants,
+    /// The delivery policy (MPMC).
+    Redelivery,
+    /// A word that this version keeps zero.
+    Reserved,
+    /// The check word over the identity line.
+    Checksum,
+    /// The write position.
+    Tail,
+    /// The read position.
+    Head,
+    /// The redelivery mark beside the head.
+    Seen,
+    /// The word of a seat.
+    Seat,
+    /// The counter of lease numbers.
+    NextLease,
+    /// The header of a record.
+    RecordHeader,
+    /// The sequence word of a slot (MPMC).
+    Slot,
+    /// The length of the message in a slot (MPMC).
+    SlotLen,
+    /// A participant's intent (MPMC).
+    Intent,
+}
+
+impl Field {
+    /// The words for people.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Magic => "magic",
+            Self::AbiVersion => "layout version",
+            Self::IncompatibleFeatures => "incompatible feature bits",
+            Self::TotalLen => "total length",
+            Self::Capacity => "capacity",
+            Self::SlotSize => "slot size",
+            Self::DataOffset => "data offset",
+            Self::ReleaseEvery => "release interval",
+            Self::Participants => "participant limits",
+            Self::Redelivery => "redelivery policy",
+            Self::Reserved => "reserved word",
+            Self::Checksum => "identity checksum",
+            Self::Tail => "tail",
+            Self::Head => "head",
+            Self::Seen => "seen mark",
+            Self::Seat => "seat word",
+            Self::NextLease => "lease counter",
+            Self::RecordHeader => "record header",
+            Self::Slot => "slot word",
+            Self::SlotLen => "slot length",
+            Self::Intent => "intent word",
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A shared word holds a value that no follower of the protocol writes.
+///
+/// The peer is broken or hostile, or something else wrote to the memory. The handle that met it has done nothing
+/// with the value. Make a new ring; what was delivered before is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Corrupt {
+    /// Which word.
+    pub field: Field,
+    /// Its value, loaded once.
+    pub found: u64,
+    /// The position it belongs to, or the handle's own position.
+    pub position: u64,
+}
+
+impl Corrupt {
+    /// `field` held `found` where `position` was being worked on.
+    #[cold]
+    pub(crate) const fn new(field: Field, found: u64, position: u64) -> Self {
+        Self { field, found, position }
+    }
+}
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "corrupt ring: the {} at position {} is {:#x}, which no peer that follows the protocol writes; \
+             remove the ring and create it anew",
+            self.field, self.position, self.found
+        )
+    }
+}
+
+impl core::error::Error for Corrupt {}
+
+/// Why [`format`](crate::spsc::Ring::format) refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The capacity is not a power of two within the limits.
+    Capacity {
+        /// What was asked for.
+        found: u64,
+        /// The smallest that is possible with these options.
+        min: u64,
+        /// The largest.
+        max: u64,
+    },
+    /// The release interval exceeds a quarter of the capacity.
+    ReleaseEvery {
+        /// What was asked for, in bytes.
+        found: u64,
+        /// The largest for this capacity.
+        max: u64,
+    },
+    /// The region is shorter than the ring.
+    RegionTooSmall {
+        /// Bytes there are.
+        found: u64,
+        /// Bytes needed.
+        needed: u64,
+    },
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capacity { found, min, max } => {
+                write!(f, "capacity {found}: choose a power of two from {min} to {max}")
+            }
+            Self::ReleaseEvery { found, max } => write!(
+                f,
+                "release_every {found}: at most {max} bytes (a quarter of the capacity), or the producer starves"
+            ),
+            Self::RegionTooSmall { found, needed } => {
+                write!(f, "the region has {found} bytes and the ring needs {needed}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for FormatError {}
+
+/// Why [`attach`](crate::spsc::Ring::attach) refused a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The region is shorter than a control block, or than the ring that its control block describes.
+    Truncated {
+        /// Bytes there are.
+        found: u64,
+        /// Bytes needed.
+        needed: u64,
+    },
+    /// An identity word is not what this version of the code can work with.
+    Incompatible {
+        /// Which word.
+        field: Field,
+        /// Its value.
+        found: u64,
+        /// The value (or the nearest allowed one) that would have been accepted.
+        expected: u64,
+    },
+    /// The identity is good, and a working word is impossible.
+    Corrupt(Corrupt),
+}
+
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated { found, needed } => {
+                write!(f, "truncated: {found} bytes where the ring needs {needed}; remove the ring and create it anew")
+            }
+            Self::Incompatible { field: Field::Magic, found, expected } => write!(
+                f,
+                "not a ring of this kind: its magic is {found:#018x}, expected {expected:#018x}; \
+                 open it with the kind it was created with, or choose another name"
+            ),
+            Self::Incompatible { field, found, expected } => write!(
+                f,
+                "incompatible ring: its {field} is {found:#x}, expected {expected:#x}; \
+                 use the version of the software that created it, or remove it and create it anew"
+            ),
+            Self::Corrupt(c) => c.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for AttachError {}
+
+impl From<Corrupt> for AttachError {
+    fn from(c: Corrupt) -> Self {
+        Self::Corrupt(c)
+    }
+}

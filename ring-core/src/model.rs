@@ -1,0 +1,263 @@
+//! What stands in for raw bytes under `cfg(loom)`, and the hooks of [`ord!`](crate::sync).
+//!
+//! A loom atomic is not an integer and cannot be cast from bytes, so a [`Model`] holds a loom atomic for each 8-byte
+//! word of a ring. Data words have a tracked cell beside it: whoever stores a header or a payload word opens the cell
+//! for writing, whoever reads payload opens it for reading, and loom fails the model when two such accesses are not
+//! ordered. The *values* live in the atomics, so that payload bytes that forge a header are seen as one.
+//!
+//! A crash is an unwinding before the k-th atomic access of a thread: see [`crash_at`].
+
+use std::boxed::Box;
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::vec::Vec;
+
+use loom::cell::UnsafeCell;
+use loom::thread::ThreadId;
+
+use crate::layout::SpscControl;
+use crate::position::Position;
+use crate::sync::{Ordering, Word, ord};
+
+/// The words of one ring, as loom sees them.
+pub struct Model {
+    control: Vec<Option<Word>>,
+    data_offset: usize,
+    data: Vec<(Word, UnsafeCell<()>)>,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("data_words", &self.data.len()).finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// Runs `body` with a fresh region whose data area of `data` bytes starts at `data_offset`. Only the control
+    /// words whose offsets `used` accepts exist. `body` must join every thread it starts.
+    pub fn run(data_offset: u64, data: u64, used: impl Fn(usize) -> bool, body: impl FnOnce(Region<'static>)) {
+        let data_offset = usize::try_from(data_offset).unwrap_or(usize::MAX);
+        let word = |offset: usize| (offset % 8 == 0 && used(offset)).then(|| Word::new(0));
+        let model = Self {
+            control: (0..data_offset / 8).map(|i| word(i * 8)).collect(),
+            data_offset,
+            data: (0..data / 8).map(|_| (Word::new(0), UnsafeCell::new(()))).collect(),
+        };
+        let model: *mut Self = Box::into_raw(Box::new(model));
+        // SAFETY: freed below, after `body` has joined its threads. A model that fails unwinds past and leaks it.
+        #[allow(unsafe_code)]
+        body(Region { model: unsafe { &*model } });
+        // SAFETY: made by Box::into_raw above; no user is left.
+        #[allow(unsafe_code)]
+        drop(unsafe { Box::from_raw(model) });
+    }
+
+    /// The control words an SPSC ring has.
+    #[must_use]
+    pub fn spsc_words(offset: usize) -> bool {
+        offset < size_of::<SpscControl>() && offset % 128 < 40 || offset < 128
+    }
+}
+
+/// The loom twin of the region of raw bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Region<'m> {
+    model: &'m Model,
+}
+
+impl<'m> Region<'m> {
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.model.data_offset + self.model.data.len() * 8
+    }
+
+    /// Whether there is not a single byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn word(&self, offset: usize) -> Option<&'m Word> {
+        if offset % 8 != 0 {
+            return None;
+        }
+        match offset.checked_sub(self.model.data_offset) {
+            None => self.model.control.get(offset / 8)?.as_ref(),
+            Some(data) => self.model.data.get(data / 8).map(|(word, _)| word),
+        }
+    }
+
+    pub(crate) fn area(&self, offset: u64, capacity: u64) -> Option<Area<'m>> {
+        let start = usize::try_from(offset).ok()?;
+        let capacity = usize::try_from(capacity).ok()?;
+        let ok = start + capacity <= self.len() && start >= self.model.data_offset && capacity.is_power_of_two();
+        ok.then(|| Area { region: *self, start, mask: capacity - 1 })
+    }
+}
+
+/// The loom twin of the data area.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Area<'m> {
+    region: Region<'m>,
+    start: usize,
+    mask: usize,
+}
+
+impl<'m> Area<'m> {
+    fn index(&self, position: Position) -> usize {
+        (self.start - self.region.model.data_offset + (position.get() as usize & self.mask)) / 8
+    }
+
+    pub(crate) fn load_header(&self, position: Position, ordering: Ordering) -> u64 {
+        self.region.model.data[self.index(position)].0.load(ordering)
+    }
+
+    /// A header store needs the space to be the producer's as much as a payload store does.
+    pub(crate) fn store_header(&self, position: Position, word: u64, ordering: Ordering) {
+        let (atomic, cell) = &self.region.model.data[self.index(position)];
+        cell.with_mut(|_| ());
+        atomic.store(word, ordering);
+    }
+
+    pub(crate) fn span(&self, position: Position, len: u64) -> Option<Span<'m>> {
+        let first = self.index(position);
+        let room = self.mask + 1 - (position.get() as usize & self.mask & !7);
+        let len = usize::try_from(len).ok()?;
+        (len <= room).then(|| Span { model: self.region.model, first, len })
+    }
+
+    pub(crate) fn prefetch_write(&self, _position: Position, _bytes: u64) {}
+}
+
+/// The loom twin of a payload span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span<'m> {
+    model: &'m Model,
+    first: usize,
+    len: usize,
+}
+
+impl Span<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    fn store(&self, i: usize, word: u64, ordering: Ordering) {
+        let (atomic, cell) = &self.model.data[self.first + i];
+        cell.with_mut(|_| ());
+        atomic.store(word, ordering);
+    }
+
+    fn load(&self, i: usize, ordering: Ordering) -> u64 {
+        let (atomic, cell) = &self.model.data[self.first + i];
+        cell.with(|_| ());
+        atomic.load(ordering)
+    }
+
+    pub(crate) fn copy_in(&self, bytes: &[u8]) {
+        let len = bytes.len().min(self.len);
+        for (i, chunk) in bytes[..len].chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.store(i, u64::from_le_bytes(word), ord!(D1, Relaxed));
+        }
+    }
+
+    pub(crate) fn copy_out(&self, buf: &mut [u8]) -> usize {
+        let len = buf.len().min(self.len);
+        for (i, chunk) in buf[..len].chunks_mut(8).enumerate() {
+            let word = self.load(i, ord!(D3, Relaxed)).to_le_bytes();
+            let n = chunk.len();
+            chunk.copy_from_slice(&word[..n]);
+        }
+        len
+    }
+
+    pub(crate) fn copy_in_at(&self, at: usize, bytes: &[u8]) {
+        for (to, byte) in (at..self.len).zip(bytes) {
+            let mut word = self.load(to / 8, ord!(D5, Relaxed)).to_le_bytes();
+            word[to % 8] = *byte;
+            self.store(to / 8, u64::from_le_bytes(word), ord!(D6, Relaxed));
+        }
+    }
+}
+
+std::thread_local! {
+    // loom runs the threads of a model as coroutines on one OS thread, so these are per model run.
+    static PLANTED: RefCell<Option<String>> = const { RefCell::new(None) };
+    static VICTIMS: RefCell<Vec<(ThreadId, u32)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Weakens one row from now on, in models run by this OS thread: `"S3"` drops the whole ordering, `"T2.acquire"` and
+/// `"T2.release"` one half of an `AcqRel`. A fence row is left out.
+pub fn plant(row: Option<&str>) {
+    PLANTED.with(|p| *p.borrow_mut() = row.map(String::from));
+}
+
+/// The ordering of row `id`, weakened if planted; dies here if it is the running thread's time.
+pub(crate) fn access(id: &str, ordering: Ordering) -> Ordering {
+    crash_point();
+    PLANTED.with(|p| match p.borrow().as_deref().and_then(|row| row.strip_prefix(id)) {
+        Some("") => Ordering::Relaxed,
+        Some(".acquire") if ordering == Ordering::AcqRel => Ordering::Release,
+        Some(".release") if ordering == Ordering::AcqRel => Ordering::Acquire,
+        _ => ordering,
+    })
+}
+
+/// The fence of row `id`, unless planted.
+pub(crate) fn fence(id: &str, ordering: Ordering) {
+    crash_point();
+    if PLANTED.with(|p| p.borrow().as_deref() != Some(id)) {
+        loom::sync::atomic::fence(ordering);
+    }
+}
+
+/// The payload of the unwinding that stands for SIGKILL.
+struct Crash;
+
+/// Runs `op` and kills the running thread just before its `step`-th atomic access (0 is the first): `None` when it
+/// died, its result when it finished before. Destructors along the way must do nothing: see [`crashing`].
+pub fn crash_at<R>(step: u32, op: impl FnOnce() -> R) -> Option<R> {
+    let me = loom::thread::current().id();
+    VICTIMS.with(|v| v.borrow_mut().push((me, step)));
+    let result = catch_unwind(AssertUnwindSafe(op));
+    VICTIMS.with(|v| v.borrow_mut().retain(|(id, _)| *id != me));
+    match result {
+        Ok(value) => Some(value),
+        Err(payload) if payload.is::<Crash>() => None,
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// Whether this thread is unwinding, which in a model means that it has been killed.
+#[must_use]
+pub fn crashing() -> bool {
+    std::thread::panicking()
+}
+
+fn crash_point() {
+    let dies = VICTIMS.with(|v| {
+        let mut victims = v.borrow_mut();
+        if victims.is_empty() {
+            return false;
+        }
+        let me = loom::thread::current().id();
+        victims.iter_mut().find(|(id, _)| *id == me).is_some_and(|(_, steps)| match steps.checked_sub(1) {
+            Some(left) => {
+                *steps = left;
+                false
+            }
+            None => true,
+        })
+    });
+    if dies && !std::thread::panicking() {
+        resume_unwind(Box::new(Crash));
+    }
+}

@@ -1,0 +1,142 @@
+//! The header word of an SPSC record: how it is packed, and how a word from shared memory is decoded with every
+//! bound checked. Pure functions over numbers; nothing here touches memory.
+//!
+//! ```text
+//!  63            32 31 30                 0
+//! ┌────────────────┬──┬────────────────────┐   0 = nothing committed here yet
+//! │ tag            │P │ payload length + 1 │   P = 1: no record for the user
+//! └────────────────┴──┴────────────────────┘       tag 0: padding up to the end of the data area
+//!                                                  tag ≠ 0: session mark, `lease * 2 + closed` of who wrote before
+//! ```
+
+use crate::error::{Corrupt, Field};
+use crate::position::Position;
+
+/// Bytes of a header; also the alignment of records unless the ring is line aligned.
+pub(crate) const HEADER: u64 = 8;
+
+/// The longest payload that the 31-bit field is used for.
+pub(crate) const MAX_LEN: u64 = (1 << 31) - 16;
+
+const PADDING: u64 = 1 << 31;
+const LEN_MASK: u64 = PADDING - 1;
+
+/// The geometry that sizes records: private to a handle, validated once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    /// Bytes of the data area, a power of two.
+    pub(crate) capacity: u64,
+    /// Longest payload.
+    max_len: u32,
+    /// Alignment of record starts: 8 or 64.
+    align: u32,
+}
+
+impl Geometry {
+    /// The geometry of a data area of `capacity` bytes, whose validity the caller has checked.
+    pub(crate) const fn new(capacity: u64, line_aligned: bool) -> Self {
+        let half = (capacity / 2).saturating_sub(HEADER);
+        let max_len = if half < MAX_LEN { half } else { MAX_LEN };
+        #[expect(clippy::cast_possible_truncation, reason = "MAX_LEN fits")]
+        Self { capacity, max_len: max_len as u32, align: if line_aligned { 64 } else { 8 } }
+    }
+
+    /// Longest payload.
+    #[inline(always)]
+    pub(crate) const fn max_len(&self) -> u64 {
+        self.max_len as u64
+    }
+
+    /// Alignment of record starts; what a session mark takes.
+    #[inline(always)]
+    pub(crate) const fn align(&self) -> u64 {
+        self.align as u64
+    }
+
+    /// Bytes that a record of `len` payload bytes takes, header and alignment included. `len <= max_len`.
+    #[inline(always)]
+    pub(crate) const fn record_size(&self, len: u64) -> u64 {
+        len.wrapping_add(HEADER).wrapping_add(self.align().wrapping_sub(1)) & !self.align().wrapping_sub(1)
+    }
+
+    /// Bytes from `position` to the end of the data area: at least 8, at most `capacity`.
+    #[inline(always)]
+    pub(crate) const fn room_to_end(&self, position: Position) -> u64 {
+        self.capacity.wrapping_sub(position.get() & self.capacity.wrapping_sub(1))
+    }
+}
+
+/// The word that commits a record of `len` payload bytes.
+#[inline(always)]
+pub(crate) const fn record_word(len: u64, tag: u32) -> u64 {
+    ((tag as u64) << 32) | (len.wrapping_add(1) & LEN_MASK)
+}
+
+/// The word that fills `bytes` bytes at the end of the data area.
+pub(crate) const fn padding_word(bytes: u64) -> u64 {
+    // Only the reader's own position decides how far to skip; the length is there to be checked.
+    PADDING | (bytes.wrapping_sub(HEADER).wrapping_add(1) & LEN_MASK)
+}
+
+/// The word that ends the session of `seat` (`lease * 2 + closed`, not 0).
+pub(crate) const fn mark_word(seat: u32) -> u64 {
+    ((seat as u64) << 32) | PADDING | 1
+}
+
+/// A header, decoded and checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Header {
+    /// Nothing committed at this position.
+    Zero,
+    /// A record.
+    Record {
+        /// Payload bytes; the record fits before the end of the data area.
+        len: u64,
+        /// The user's tag.
+        tag: u32,
+    },
+    /// Skip to the end of the data area.
+    Padding,
+    /// The session of this seat word ended here.
+    Mark {
+        /// `lease * 2 + closed`.
+        seat: u32,
+    },
+}
+
+impl Header {
+    /// Decodes `word`, which was loaded once at `position`.
+    #[inline(always)]
+    pub(crate) fn decode(word: u64, position: Position, geometry: &Geometry) -> Result<Self, Corrupt> {
+        let len = (word & LEN_MASK).wrapping_sub(1);
+        if word & PADDING == 0 && len <= geometry.max_len() {
+            // A length of 0 - 1 is larger than any max_len, so `word` is not 0 here.
+            if geometry.record_size(len) <= geometry.room_to_end(position) {
+                return Ok(Self::Record { len, tag: tag(word) });
+            }
+        }
+        Self::decode_rare(word, position, geometry)
+    }
+
+    /// Everything that is not a good record.
+    #[cold]
+    fn decode_rare(word: u64, position: Position, geometry: &Geometry) -> Result<Self, Corrupt> {
+        if word == 0 {
+            return Ok(Self::Zero);
+        }
+        let room = geometry.room_to_end(position);
+        if word & PADDING != 0 && tag(word) == 0 && room < geometry.capacity && word == padding_word(room) {
+            return Ok(Self::Padding);
+        }
+        if tag(word) > 1 && word == mark_word(tag(word)) {
+            return Ok(Self::Mark { seat: tag(word) });
+        }
+        Err(Corrupt::new(Field::RecordHeader, word, position.get()))
+    }
+}
+
+/// The upper half of a header.
+#[inline(always)]
+const fn tag(word: u64) -> u32 {
+    (word >> 32) as u32
+}

@@ -1,0 +1,366 @@
+//! Raw bytes, wherever they come from, seen as atomic words. The only file of the crate that turns addresses
+//! into references, and the only place where payload bytes move. Under loom `model.rs` stands in for it.
+//!
+//! # Safety
+//!
+//! R1. A `Region` spans `len` bytes at `base`, readable and writable for `'m`, `base` is a multiple of 128.
+//! R2. For `'m` these bytes are reached by this process only through atomics, or through slices for which the
+//!     caller of an `unsafe` function has answered. Other processes may write anything at any time.
+//! R3. An `Area` lies inside a region, its base is a multiple of 8, its length `mask + 1` a power of two ≥ 8.
+//! R4. A `Span` lies inside an area, its base is a multiple of 8, and `len` rounded up to 8 is still inside.
+#![allow(unsafe_code)]
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use crate::position::Position;
+use crate::sync::{Ordering, Word, ord};
+
+/// 128 bytes of ring memory. A slice of lines is a safe home for a ring in a `static` or on the heap.
+#[repr(C, align(128))]
+pub struct Line([Word; 16]);
+
+impl Line {
+    /// A zeroed line.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self([const { Word::new(0) }; 16])
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Line")
+    }
+}
+
+/// Why bytes cannot be a [`Region`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegionError {
+    /// The address is not a multiple of 128.
+    Misaligned {
+        /// Its remainder modulo 128.
+        remainder: usize,
+    },
+    /// More bytes than a pointer offset can span.
+    TooLong,
+}
+
+impl fmt::Display for RegionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misaligned { remainder } => {
+                write!(f, "the region starts {remainder} bytes past a multiple of 128: align it")
+            }
+            Self::TooLong => f.write_str("the region is longer than isize::MAX bytes"),
+        }
+    }
+}
+
+impl core::error::Error for RegionError {}
+
+/// Address and length of raw bytes that hold, or will hold, one ring.
+#[derive(Clone, Copy)]
+pub struct Region<'m> {
+    base: NonNull<u8>,
+    len: usize,
+    memory: PhantomData<&'m [Word]>,
+}
+
+// SAFETY: by R2 all access is atomic or answered for by an unsafe caller, whichever thread makes it.
+unsafe impl Send for Region<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Region<'_> {}
+
+impl<'m> Region<'m> {
+    /// The region made of `lines`.
+    ///
+    /// ```
+    /// use ring_core::{Line, Region};
+    /// static MEMORY: [Line; 64] = [const { Line::new() }; 64];
+    /// assert_eq!(Region::new(&MEMORY).len(), 64 * 128);
+    /// ```
+    #[must_use]
+    pub fn new(lines: &'m [Line]) -> Self {
+        Self { base: NonNull::from(lines).cast(), len: size_of_val(lines), memory: PhantomData }
+    }
+
+    /// The region of `len` bytes at `base`.
+    ///
+    /// # Errors
+    /// [`RegionError`] when `base` is not a multiple of 128 or `len` exceeds `isize::MAX`.
+    ///
+    /// # Safety
+    /// For `'m` the bytes must be mapped readable and writable, must not be covered by any Rust reference, and must
+    /// be accessed in this process only through `ring-core` (R1, R2). Other processes may do what they like.
+    pub unsafe fn from_raw_parts(base: NonNull<u8>, len: usize) -> Result<Self, RegionError> {
+        let remainder = base.addr().get() % 128;
+        if remainder != 0 {
+            return Err(RegionError::Misaligned { remainder });
+        }
+        if isize::try_from(len).is_err() {
+            return Err(RegionError::TooLong);
+        }
+        Ok(Self { base, len, memory: PhantomData })
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is not a single byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Address of the byte at `offset`, for the platform's wait calls; `None` outside.
+    #[must_use]
+    pub fn address(&self, offset: usize) -> Option<NonNull<u8>> {
+        // SAFETY: R1, and the offset was checked to be inside.
+        (offset < self.len).then(|| unsafe { self.base.add(offset) })
+    }
+
+    /// The word at `offset`; `None` outside or when `offset` is no multiple of 8.
+    pub(crate) fn word(&self, offset: usize) -> Option<&'m Word> {
+        if offset % 8 != 0 || offset.checked_add(8)? > self.len {
+            return None;
+        }
+        let at = self.address(offset)?.cast::<Word>();
+        // SAFETY: R1 with the bound just checked; aligned since base and offset are multiples of 8; R2 for access.
+        Some(unsafe { at.as_ref() })
+    }
+
+    /// The power-of-two area of `capacity` bytes at `offset`; `None` where R3 would not hold.
+    pub(crate) fn area(&self, offset: u64, capacity: u64) -> Option<Area<'m>> {
+        let (offset, capacity) = (usize::try_from(offset).ok()?, usize::try_from(capacity).ok()?);
+        let inside = offset.checked_add(capacity)? <= self.len;
+        if !inside || offset % 8 != 0 || capacity < 8 || !capacity.is_power_of_two() {
+            return None;
+        }
+        Some(Area { base: self.address(offset)?, mask: capacity.wrapping_sub(1), memory: PhantomData })
+    }
+}
+
+impl fmt::Debug for Region<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// The data area: bytes addressed by ever-growing positions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Area<'m> {
+    base: NonNull<u8>,
+    mask: usize,
+    memory: PhantomData<&'m [Word]>,
+}
+
+// SAFETY: as for `Region`.
+unsafe impl Send for Area<'_> {}
+// SAFETY: as for `Region`.
+unsafe impl Sync for Area<'_> {}
+
+impl<'m> Area<'m> {
+    /// The byte offset of `position`, always inside.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the mask keeps only bits that a usize has")]
+    fn offset(&self, position: Position) -> usize {
+        position.get() as usize & self.mask
+    }
+
+    /// The word that `position` (rounded down to 8) falls on.
+    #[inline(always)]
+    fn word(&self, position: Position) -> &'m Word {
+        let offset = self.offset(position) & !7;
+        // SAFETY: R3: the masked offset is at most mask + 1 - 8.
+        let at = unsafe { self.base.add(offset) }.cast::<Word>();
+        // SAFETY: R3: in bounds and aligned; R2.
+        unsafe { at.as_ref() }
+    }
+
+    /// Loads the header word at `position`.
+    #[inline(always)]
+    pub(crate) fn load_header(&self, position: Position, ordering: Ordering) -> u64 {
+        self.word(position).load(ordering)
+    }
+
+    /// Stores the header word at `position`.
+    #[inline(always)]
+    pub(crate) fn store_header(&self, position: Position, word: u64, ordering: Ordering) {
+        self.word(position).store(word, ordering);
+    }
+
+    /// The `len` bytes from `position` (a multiple of 8); `None` where they would cross the end of the area.
+    #[inline(always)]
+    pub(crate) fn span(&self, position: Position, len: u64) -> Option<Span<'m>> {
+        let offset = self.offset(position) & !7;
+        let room = self.mask.wrapping_add(1).wrapping_sub(offset);
+        let len = usize::try_from(len).ok()?;
+        // `room` is a multiple of 8, so rounding `len` up to 8 stays inside: R4.
+        // SAFETY: R3, `offset` is masked.
+        (len <= room).then(|| Span { base: unsafe { self.base.add(offset) }, len, memory: PhantomData })
+    }
+
+    /// Asks for ownership of up to four lines from `position`, ahead of the stores that will want them.
+    ///
+    /// A hint without effect on meaning. The consumer polls the line at the tail, so callers start well past it.
+    #[inline(always)]
+    pub(crate) fn prefetch_write(&self, position: Position, bytes: u64) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            let lines = bytes.div_ceil(64).min(4);
+            for line in 0..lines {
+                let offset = self.offset(position.plus(line.wrapping_mul(64)));
+                // SAFETY: R3; a prefetch neither faults nor changes memory, and is a no-op where unknown.
+                let at = unsafe { self.base.add(offset) };
+                // SAFETY: as above. `prefetchw` has no intrinsic without a target feature.
+                unsafe {
+                    core::arch::asm!("prefetchw [{}]", in(reg) at.as_ptr(), options(nostack, preserves_flags, readonly));
+                }
+            }
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = (position, bytes);
+    }
+}
+
+/// A record's payload: bytes inside the area that the protocol has granted to one side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span<'m> {
+    base: NonNull<u8>,
+    len: usize,
+    memory: PhantomData<&'m [Word]>,
+}
+
+// SAFETY: as for `Region`.
+unsafe impl Send for Span<'_> {}
+// SAFETY: as for `Region`.
+unsafe impl Sync for Span<'_> {}
+
+impl<'m> Span<'m> {
+    /// Bytes.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The same start, at most `len` bytes.
+    #[inline(always)]
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// The word that holds byte `at`, which is below `len`.
+    #[inline(always)]
+    fn word(&self, at: usize) -> &'m Word {
+        debug_assert!(at < self.len);
+        // SAFETY: R4 and `at < len`, which every caller in this file ensures.
+        let at = unsafe { self.base.add(at & !7) }.cast::<Word>();
+        // SAFETY: R4: in bounds and aligned; R2.
+        unsafe { at.as_ref() }
+    }
+
+    /// Copies `bytes` (as many as fit) in from byte 0, through relaxed word stores; the rest of the last word is
+    /// zeroed. Sound whatever a peer does meanwhile.
+    #[inline(always)]
+    pub(crate) fn copy_in(&self, bytes: &[u8]) {
+        let len = bytes.len().min(self.len);
+        let mut words = bytes.get(..len).unwrap_or_default().chunks_exact(8);
+        for (i, chunk) in words.by_ref().enumerate() {
+            self.word(i.wrapping_mul(8)).store(load_partial(chunk), ord!(D1, Relaxed));
+        }
+        let rest = words.remainder();
+        if !rest.is_empty() {
+            self.word(len.wrapping_sub(1)).store(load_partial(rest), ord!(D2, Relaxed));
+        }
+    }
+
+    /// Copies as many bytes as fit into `buf` from byte 0, through relaxed word loads; returns how many.
+    #[inline(always)]
+    pub(crate) fn copy_out(&self, buf: &mut [u8]) -> usize {
+        let len = buf.len().min(self.len);
+        let mut words = buf.get_mut(..len).unwrap_or_default().chunks_exact_mut(8);
+        for (i, chunk) in words.by_ref().enumerate() {
+            chunk.copy_from_slice(&self.word(i.wrapping_mul(8)).load(ord!(D3, Relaxed)).to_le_bytes());
+        }
+        let rest = words.into_remainder();
+        if !rest.is_empty() {
+            let last = self.word(len.wrapping_sub(1)).load(ord!(D4, Relaxed)).to_le_bytes();
+            for (to, from) in rest.iter_mut().zip(last) {
+                *to = from;
+            }
+        }
+        len
+    }
+
+    /// Copies `bytes` in at byte `at`, merging with what the words at both ends hold; as many as fit.
+    pub(crate) fn copy_in_at(&self, at: usize, bytes: &[u8]) {
+        let Some(room) = self.len.checked_sub(at) else { return };
+        let bytes = bytes.get(..bytes.len().min(room)).unwrap_or_default();
+        // Bytes up to the next word, whole words, and what is left.
+        let (head, bytes) = bytes.split_at(bytes.len().min(at.wrapping_neg() % 8));
+        let (mut to, mut words) = (at.wrapping_add(head.len()), bytes.chunks_exact(8));
+        self.merge(at, head);
+        for chunk in words.by_ref() {
+            self.word(to).store(load_partial(chunk), ord!(D7, Relaxed));
+            to = to.wrapping_add(8);
+        }
+        self.merge(to, words.remainder());
+    }
+
+    /// Writes fewer than eight `bytes` into the one word that holds byte `at`. The span belongs to one writer, so
+    /// load and store need not be one operation.
+    fn merge(&self, at: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let word = self.word(at);
+        let mut value = word.load(ord!(D5, Relaxed)).to_le_bytes();
+        for (to, from) in value.iter_mut().skip(at % 8).zip(bytes) {
+            *to = *from;
+        }
+        word.store(u64::from_le_bytes(value), ord!(D6, Relaxed));
+    }
+
+    /// The bytes as a slice.
+    ///
+    /// # Safety
+    /// Until the slice is gone no process may write them: the span is granted to this handle, and every writer of
+    /// the region follows the protocol.
+    #[inline(always)]
+    pub(crate) unsafe fn as_slice(&self) -> &'m [u8] {
+        // SAFETY: R4 for the range; the caller answers for R2.
+        unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+    }
+
+    /// The bytes as a mutable slice.
+    ///
+    /// # Safety
+    /// As for [`Span::as_slice`], and no other slice of these bytes may exist.
+    #[inline(always)]
+    pub(crate) unsafe fn as_mut_slice(&mut self) -> &'m mut [u8] {
+        // SAFETY: R4 for the range; the caller answers for R2.
+        unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
+    }
+}
+
+/// At most eight bytes as a little-endian word, zero-extended.
+#[inline(always)]
+fn load_partial(bytes: &[u8]) -> u64 {
+    let mut word = [0u8; 8];
+    for (to, from) in word.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    u64::from_le_bytes(word)
+}

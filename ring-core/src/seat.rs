@@ -1,0 +1,252 @@
+//! Seats: who holds the right to be the producer, or the consumer, of an SPSC ring; and how that right passes on.
+//!
+//! A seat is one word, `lease * 2 + closed`, so that an orderly close and a take-over can never mix. The lease is a
+//! number the platform can give a verdict on; this crate only asks. Every store of a seat's facts is for people.
+
+use core::fmt;
+use core::mem::offset_of;
+
+use crate::Region;
+use crate::error::{Corrupt, Field};
+use crate::layout::{SeatLine, SpscControl};
+use crate::sync::{Word, fence, ord};
+
+/// The largest lease number: a session mark stores it in 31 bits.
+pub const MAX_LEASE: u64 = (1 << 31) - 1;
+
+/// The kernel's answer about a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The lock is held: the mapping exists, its owner may store at any time, stopped or not.
+    Alive,
+    /// The mapping is gone: no store can follow. Final for this lease number.
+    Dead,
+    /// Neither can be shown.
+    Unknown,
+}
+
+/// One of the two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Writes at the tail.
+    Producer,
+    /// Reads at the head.
+    Consumer,
+}
+
+impl Role {
+    /// The other one.
+    #[must_use]
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Producer => Self::Consumer,
+            Self::Consumer => Self::Producer,
+        }
+    }
+
+    /// Offset of this role's seat line.
+    const fn line(self) -> usize {
+        match self {
+            Self::Producer => offset_of!(SpscControl, producer),
+            Self::Consumer => offset_of!(SpscControl, consumer),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        })
+    }
+}
+
+/// What a seat word says. Whether a [`Held`](SeatState::Held) seat's owner lives is the verdict's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatState {
+    /// Nobody has ever sat here.
+    Never,
+    /// Taken under this lease, and not closed.
+    Held(u64),
+    /// The holder of this lease closed in order.
+    Closed(u64),
+}
+
+impl SeatState {
+    /// Decodes a seat word; [`Seat::load`] refuses those that nobody writes.
+    const fn decode(word: u64) -> Self {
+        match (word >> 1, word & 1) {
+            (0, _) => Self::Never,
+            (lease, 0) => Self::Held(lease),
+            (lease, _) => Self::Closed(lease),
+        }
+    }
+
+    /// The word of this state.
+    pub(crate) const fn word(self) -> u64 {
+        match self {
+            Self::Never => 0,
+            Self::Held(lease) => lease << 1,
+            Self::Closed(lease) => lease << 1 | 1,
+        }
+    }
+
+    /// The lease, whichever way it stands.
+    #[must_use]
+    pub const fn lease(&self) -> Option<u64> {
+        match self {
+            Self::Never => None,
+            Self::Held(lease) | Self::Closed(lease) => Some(*lease),
+        }
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// Its holder closed in order.
+    Closed,
+    /// Its holder died; everything it committed has been delivered.
+    Died,
+}
+
+/// Why a seat was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SeatError {
+    /// A living process holds it.
+    Taken {
+        /// Its lease.
+        lease: u64,
+    },
+    /// Somebody holds it whose death cannot be shown.
+    Unknown {
+        /// Its lease.
+        lease: u64,
+    },
+    /// Others took and lost it all the while; try again.
+    Contended,
+    /// A word of the ring is impossible.
+    Corrupt(Corrupt),
+}
+
+impl fmt::Display for SeatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken { lease } => write!(f, "the seat is held by a living process (lease {lease}); end it first"),
+            Self::Unknown { lease } => write!(
+                f,
+                "the owner of lease {lease} cannot be shown to be dead; make sure, then recover with assume-dead"
+            ),
+            Self::Contended => f.write_str("others are taking this seat at the same time; try again"),
+            Self::Corrupt(c) => c.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for SeatError {}
+
+impl From<Corrupt> for SeatError {
+    fn from(c: Corrupt) -> Self {
+        Self::Corrupt(c)
+    }
+}
+
+/// One seat of a ring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seat<'m> {
+    word: &'m Word,
+}
+
+impl<'m> Seat<'m> {
+    /// The seat of `role` in the SPSC ring of `region`.
+    pub(crate) fn of(region: &Region<'m>, role: Role) -> Option<Self> {
+        region.word(role.line()).map(|word| Self { word })
+    }
+
+    /// What the seat says. Acquire: whoever sees `Closed` also sees all that the closer stored before (row T3).
+    pub(crate) fn load(&self) -> Result<SeatState, Corrupt> {
+        let word = self.word.load(ord!(T1, Acquire));
+        let state = SeatState::decode(word);
+        if state.word() != word || state.lease().is_some_and(|lease| lease > MAX_LEASE) {
+            return Err(Corrupt::new(Field::Seat, word, 0));
+        }
+        Ok(state)
+    }
+
+    /// Takes the seat for `lease`, from nobody, from a closer, or from the dead. Returns what it said before.
+    ///
+    /// The compare-and-swap publishes nothing but the seat itself; its Acquire half pairs with the closer's Release,
+    /// and the fence after a verdict does the same for the dead.
+    pub(crate) fn take(&self, lease: u64, verdict: &mut dyn FnMut(u64) -> Verdict) -> Result<SeatState, SeatError> {
+        for _ in 0..16 {
+            let seen = self.load()?;
+            if let SeatState::Held(owner) = seen {
+                match verdict(owner) {
+                    Verdict::Alive => return Err(SeatError::Taken { lease: owner }),
+                    Verdict::Unknown => return Err(SeatError::Unknown { lease: owner }),
+                    Verdict::Dead => fence!(T5, Acquire),
+                }
+            }
+            let new = SeatState::Held(lease).word();
+            if self.word.compare_exchange(seen.word(), new, ord!(T2, AcqRel), ord!(T4, Relaxed)).is_ok() {
+                return Ok(seen);
+            }
+        }
+        Err(SeatError::Contended)
+    }
+
+    /// Gives the seat back in order. Release: the successor, and a peer that sees `Closed`, see all our stores.
+    pub(crate) fn close(&self, lease: u64) {
+        // It fails only where an operator declared us dead and a successor sits here already.
+        let _ = self.word.compare_exchange(
+            SeatState::Held(lease).word(),
+            SeatState::Closed(lease).word(),
+            ord!(T3, Release),
+            ord!(T6, Relaxed),
+        );
+    }
+}
+
+/// The people's part of a seat line: who sits there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SeatFacts {
+    /// Process id, in the holder's own PID namespace.
+    pub pid: u64,
+    /// Start time in clock ticks since boot.
+    pub start_time: u64,
+    /// Hash of the boot id.
+    pub boot: u64,
+    /// Inode of the PID namespace.
+    pub pid_namespace: u64,
+}
+
+impl SeatFacts {
+    /// The words with their offsets in a seat line.
+    fn words(self) -> [(usize, u64); 4] {
+        [
+            (offset_of!(SeatLine, pid), self.pid),
+            (offset_of!(SeatLine, start_time), self.start_time),
+            (offset_of!(SeatLine, boot), self.boot),
+            (offset_of!(SeatLine, pid_namespace), self.pid_namespace),
+        ]
+    }
+
+    /// Writes the facts of the process that has just taken the seat of `role`.
+    pub(crate) fn store(self, region: &Region<'_>, role: Role) {
+        for (offset, value) in self.words() {
+            if let Some(word) = region.word(role.line().wrapping_add(offset)) {
+                word.store(value, ord!(T7, Relaxed));
+            }
+        }
+    }
+
+    /// Reads the facts of `role`: a guess for people, since a take-over may be half way.
+    pub(crate) fn load(region: &Region<'_>, role: Role) -> Self {
+        let [pid, start_time, boot, pid_namespace] = Self::default().words().map(|(offset, _)| {
+            region.word(role.line().wrapping_add(offset)).map_or(0, |word| word.load(ord!(T8, Relaxed)))
+        });
+        Self { pid, start_time, boot, pid_namespace }
+    }
+}

@@ -1,0 +1,367 @@
+//! The consumer's half: read, release. It polls the header at its own head and nothing else; a header is loaded once,
+//! checked once, and then only its private copy is used.
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+
+use super::batch::ReadBatch;
+use super::error::ReadError;
+use super::ring::Ring;
+use crate::Region;
+use crate::error::{Corrupt, Field};
+use crate::position::Position;
+use crate::record::{Geometry, HEADER, Header};
+use crate::region::{Area, Span};
+use crate::seat::{Role, Seat, SeatState, SessionEnd, Verdict};
+use crate::sync::{Word, fence, ord};
+
+/// The reading handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
+#[derive(Debug)]
+pub struct Consumer<'m> {
+    area: Area<'m>,
+    geometry: Geometry,
+    /// Where the next header is polled.
+    head: Position,
+    /// The head as last stored for the producer.
+    published: Position,
+    /// Records before this position may have been seen by a dead predecessor.
+    redelivered_before: Position,
+    head_word: &'m Word,
+    seen_word: &'m Word,
+    tail_word: &'m Word,
+    region: Region<'m>,
+    /// Unpublished bytes that are tolerated before the head is stored.
+    release_every: u64,
+    lease: u32,
+    /// Lease of the producer session whose end has been reported.
+    told: u32,
+    not_sync: PhantomData<Cell<()>>,
+}
+
+/// A record that has been found and checked, and not yet handed out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) record: Position,
+    pub(super) len: u64,
+    pub(super) tag: u32,
+    /// The position after it.
+    pub(super) end: Position,
+}
+
+/// What came with a message that was copied out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Payload bytes.
+    pub len: usize,
+    /// The sender's tag.
+    pub tag: u32,
+    /// The delivery id.
+    pub position: Position,
+    /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
+    pub redelivered: bool,
+}
+
+impl<'m> Consumer<'m> {
+    /// A consumer that goes on at `head`.
+    pub(super) fn new(ring: &Ring<'m>, lease: u64, head: Position, seen: Position, told: u32) -> Self {
+        Self {
+            area: ring.area,
+            geometry: ring.geometry,
+            head,
+            published: head,
+            redelivered_before: seen,
+            head_word: ring.head,
+            seen_word: ring.seen,
+            tail_word: ring.tail,
+            region: ring.region,
+            release_every: ring.release_every,
+            lease: u32::try_from(lease).unwrap_or(0),
+            told,
+            not_sync: PhantomData,
+        }
+    }
+
+    /// Copies the next record out and releases it.
+    ///
+    /// # Errors
+    /// [`ReadError`]; on `BufferTooSmall` the record stays.
+    #[inline]
+    pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
+        let found = self.find(self.head)?;
+        let Some(span) = self.span(&found).filter(|span| span.len() <= buf.len()) else {
+            return Err(ReadError::BufferTooSmall { needed: usize::try_from(found.len).unwrap_or(usize::MAX) });
+        };
+        let len = span.copy_out(buf);
+        let received =
+            Received { len, tag: found.tag, position: found.record, redelivered: self.is_redelivered(found.record) };
+        // Released before it is handed out, so `seen` matters only while the head is held back.
+        if !self.release(found.end) {
+            self.mark_seen(found.end);
+        }
+        Ok(received)
+    }
+
+    /// Lends the next record in place. [`Record::release`] gives its space back; a record that is dropped is kept
+    /// and comes again with the next call (this crate cannot tell an unwinding drop from another).
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    #[inline]
+    pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
+        let found = self.find(self.head)?;
+        let Some(span) = self.span(&found) else { return Err(ReadError::Empty) };
+        self.mark_seen(found.end);
+        let redelivered = self.is_redelivered(found.record);
+        Ok(Record { consumer: self, span, found, redelivered })
+    }
+
+    /// Lends up to `max` records, released together.
+    ///
+    /// # Errors
+    /// [`ReadError`] when there is not even one.
+    #[inline]
+    pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
+        let first = self.find(self.head)?;
+        Ok(ReadBatch::new(self, first, max))
+    }
+
+    /// Finds the record at `at`, which is the head or follows records of the batch being read.
+    #[inline(always)]
+    pub(super) fn find(&mut self, at: Position) -> Result<Found, ReadError> {
+        // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
+        let word = self.area.load_header(at, ord!(C1, Acquire));
+        if word == 0 {
+            return Err(self.on_empty());
+        }
+        match Header::decode(word, at, &self.geometry)? {
+            Header::Record { len, tag } => Ok(self.found(at, len, tag)),
+            other => self.find_rare(at, word, other),
+        }
+    }
+
+    #[inline(always)]
+    fn found(&self, record: Position, len: u64, tag: u32) -> Found {
+        Found { record, len, tag, end: record.plus(self.geometry.record_size(len)) }
+    }
+
+    /// Padding and session marks. At most three headers are looked at, whatever a peer writes.
+    #[cold]
+    fn find_rare(&mut self, at: Position, word: u64, header: Header) -> Result<Found, ReadError> {
+        match header {
+            Header::Record { len, tag } => Ok(self.found(at, len, tag)),
+            Header::Zero => Err(self.on_empty()),
+            Header::Padding => {
+                let record = at.plus(self.geometry.room_to_end(at));
+                // Relaxed: the padding's Release published this header too. Nothing but a record can follow.
+                let word = self.area.load_header(record, ord!(C2, Relaxed));
+                match Header::decode(word, record, &self.geometry)? {
+                    Header::Record { len, tag } => Ok(self.found(record, len, tag)),
+                    _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
+                }
+            }
+            Header::Mark { .. } if at != self.head => Err(ReadError::Empty), // a batch ends with its session
+            Header::Mark { seat } => {
+                self.head = at.plus(self.geometry.align());
+                let (lease, closed) = (seat >> 1, seat & 1 == 1);
+                if lease != self.told {
+                    self.told = lease;
+                    return Err(ReadError::Ended(if closed { SessionEnd::Closed } else { SessionEnd::Died }));
+                }
+                // Reported already, when the ring had run empty. What follows is the successor's.
+                self.told = 0;
+                let word_after = self.area.load_header(self.head, ord!(C3, Acquire));
+                match Header::decode(word_after, self.head, &self.geometry)? {
+                    Header::Mark { .. } if word_after == word => {
+                        Err(Corrupt::new(Field::RecordHeader, word_after, self.head.get()).into())
+                    }
+                    next => self.find_rare(self.head, word_after, next),
+                }
+            }
+        }
+    }
+
+    /// Nothing there. A head that was held back is published now: the producer may be waiting for it.
+    #[inline(always)]
+    fn on_empty(&mut self) -> ReadError {
+        if self.published != self.head {
+            self.publish_head();
+        }
+        ReadError::Empty
+    }
+
+    /// The payload of a found record.
+    #[inline(always)]
+    pub(super) fn span(&self, found: &Found) -> Option<Span<'m>> {
+        self.area.span(found.record.plus(HEADER), found.len)
+    }
+
+    /// Stores that records before `end` may have been seen. Only a successor reads it, after our proven death, so no
+    /// order is needed.
+    #[inline(always)]
+    pub(super) fn mark_seen(&self, end: Position) {
+        self.seen_word.store(end.get(), ord!(C5, Relaxed));
+    }
+
+    #[inline(always)]
+    pub(super) fn is_redelivered(&self, record: Position) -> bool {
+        record.precedes(self.redelivered_before)
+    }
+
+    /// Moves the head to `end`; returns whether the producer was told.
+    #[inline(always)]
+    pub(super) fn release(&mut self, end: Position) -> bool {
+        self.head = end;
+        let publish = end.since(self.published) >= self.release_every;
+        if publish {
+            self.publish_head();
+        }
+        publish
+    }
+
+    #[inline(always)]
+    fn publish_head(&mut self) {
+        self.published = self.head;
+        // Release, partner of S1: our reads of the space come before the producer's overwriting it.
+        self.head_word.store(self.head.get(), ord!(C4, Release));
+    }
+
+    /// Tells the producer of everything released so far, where `release_every` held it back. Call before sleeping.
+    pub fn flush(&mut self) {
+        if self.published != self.head {
+            self.publish_head();
+        }
+    }
+
+    /// Asked when the ring was empty: whether the producer's session is over, reported once per session.
+    ///
+    /// # Errors
+    /// [`Corrupt`] for an impossible seat word.
+    pub fn producer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
+        let Some(seat) = Seat::of(&self.region, Role::Producer) else { return Ok(None) };
+        let state = seat.load()?;
+        let end = match state {
+            SeatState::Closed(lease) if lease != u64::from(self.told) => SessionEnd::Closed,
+            SeatState::Held(lease) if lease != u64::from(self.told) && verdict(lease) == Verdict::Dead => {
+                fence!(C6, Acquire);
+                SessionEnd::Died
+            }
+            _ => return Ok(None),
+        };
+        // Only a second zero is the end: the last records may have come between our look at the header and the
+        // close, or the death. Relaxed: the seat's Acquire, or the fence, has put them before this load.
+        if self.area.load_header(self.head, ord!(C7, Relaxed)) != 0 {
+            return Ok(None);
+        }
+        self.told = state.lease().and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
+        Ok(Some(end))
+    }
+
+    /// Closes in order, everything released told to the producer.
+    pub fn close(mut self) {
+        self.flush();
+        if let Some(seat) = Seat::of(&self.region, Role::Consumer) {
+            seat.close(u64::from(self.lease));
+        }
+    }
+
+    /// The lease this handle sits under.
+    #[must_use]
+    pub fn lease(&self) -> u64 {
+        u64::from(self.lease)
+    }
+
+    /// Capacity of the data area in bytes; all but 8 of them hold records.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.geometry.capacity
+    }
+
+    /// Longest payload of one record, in bytes.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        usize::try_from(self.geometry.max_len()).unwrap_or(usize::MAX)
+    }
+
+    /// The position where the next header is polled.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        self.head
+    }
+
+    /// Bytes committed and not yet released: a guess for the consumer (a lower bound while the producer lives; the
+    /// stored tail may lag behind).
+    #[must_use]
+    pub fn len_guess(&self) -> u64 {
+        let tail = Position::new(self.tail_word.load(ord!(C8, Relaxed)));
+        if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity) } else { 0 }
+    }
+}
+
+/// One record, lent in place.
+#[derive(Debug)]
+#[must_use = "a record that is not released comes again"]
+pub struct Record<'a, 'm> {
+    consumer: &'a mut Consumer<'m>,
+    span: Span<'m>,
+    found: Found,
+    redelivered: bool,
+}
+
+impl Record<'_, '_> {
+    /// Payload bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.span.len()
+    }
+
+    /// Whether the payload has no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.span.len() == 0
+    }
+
+    /// The sender's tag.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.found.tag
+    }
+
+    /// The delivery id.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.found.record
+    }
+
+    /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.redelivered
+    }
+
+    /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever the producer does meanwhile.
+    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
+        self.span.copy_out(buf)
+    }
+
+    /// The payload in place.
+    ///
+    /// # Safety
+    /// Until the slice is gone no process may write these bytes: every process that has the region mapped writable
+    /// follows the protocol.
+    #[must_use]
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: the record is committed and not released; the caller answers for the other processes.
+        unsafe { self.span.as_slice() }
+    }
+
+    /// Gives the space back.
+    #[inline]
+    pub fn release(self) {
+        self.consumer.release(self.found.end);
+    }
+
+    /// Leaves the record in the ring; the next call returns it again.
+    pub fn keep(self) {}
+}

@@ -1,0 +1,37 @@
+//! The SPSC ring: variable-length records, committed in band by one store each.
+//!
+//! A record is a header word and its payload. The producer writes the payload, stores 0 where the *next* header will
+//! be, then stores its own header: that one store publishes. The consumer polls the header at its head and needs
+//! nothing else, so the flag and a small message travel in one cache line. No lock, no read-modify-write, no fence.
+//!
+//! The steps with their orderings and what a death after each leaves behind: `docs/protocol.md`.
+//!
+//! ```
+//! use ring_core::{Line, Region, Verdict, spsc};
+//!
+//! static MEMORY: [Line; 64] = [const { Line::new() }; 64];
+//! let ring = spsc::Ring::format(Region::new(&MEMORY), &spsc::Format::new(1024))?;
+//! let mut tx = ring.sit_producer(ring.next_lease().unwrap(), |_| Verdict::Alive)?;
+//! let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), |_| Verdict::Alive)?;
+//!
+//! tx.try_send(7, b"hello")?;
+//! let mut buf = [0; 16];
+//! let got = rx.try_recv_into(&mut buf)?;
+//! assert_eq!((got.tag, &buf[..got.len]), (7, &b"hello"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod batch;
+mod consumer;
+mod error;
+mod producer;
+mod recover;
+mod ring;
+
+pub use batch::{BatchRecord, ClaimBatch, ReadBatch};
+pub use consumer::{Consumer, Received, Record};
+pub use error::{ClaimError, ReadError};
+pub use producer::{Claim, Producer};
+pub use ring::{Format, MAX_CAPACITY, MIN_CAPACITY, Ring};
+
+pub use crate::seat::SeatFacts;

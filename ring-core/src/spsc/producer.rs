@@ -1,0 +1,347 @@
+//! The producer's half: claim, commit, abort. The handle keeps everything private that it decides on; of the shared
+//! words it reads the head alone, and only when its remembered value says "full".
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+
+use super::batch::ClaimBatch;
+use super::error::ClaimError;
+use super::ring::Ring;
+use crate::Region;
+use crate::error::{Corrupt, Field};
+use crate::position::Position;
+use crate::record::{Geometry, HEADER, mark_word, padding_word, record_word};
+use crate::region::{Area, Span};
+use crate::seat::{Role, Seat, SeatState, SessionEnd, Verdict};
+use crate::sync::{Word, fence, ord};
+
+/// How far past the new tail the next lines are asked for. Nearer would take the line the consumer is polling.
+const PREFETCH_AHEAD: u64 = 128;
+
+/// The writing handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
+#[derive(Debug)]
+pub struct Producer<'m> {
+    pub(super) area: Area<'m>,
+    pub(super) geometry: Geometry,
+    /// Where the next record goes.
+    pub(super) tail: Position,
+    /// The head as last loaded: everything before it may be overwritten.
+    pub(super) cached_head: Position,
+    /// The capacity; or 0 while the mark of the former session waits for space, which sends every claim to
+    /// [`Producer::refill`].
+    pub(super) window: u64,
+    head_word: &'m Word,
+    tail_word: &'m Word,
+    region: Region<'m>,
+    lease: u32,
+    /// Lease of the consumer whose end has been reported, or was over before this handle sat down.
+    told: u32,
+    /// Seat word of the session before this one, while its mark is not written yet.
+    pending_mark: u32,
+    not_sync: PhantomData<Cell<()>>,
+}
+
+impl<'m> Producer<'m> {
+    /// A producer that goes on at `tail`.
+    pub(super) fn new(ring: &Ring<'m>, lease: u64, head: Position, tail: Position, before: u32, told: u32) -> Self {
+        let mut producer = Self {
+            area: ring.area,
+            geometry: ring.geometry,
+            tail,
+            cached_head: head,
+            window: ring.geometry.capacity,
+            head_word: ring.head,
+            tail_word: ring.tail,
+            region: ring.region,
+            lease: u32::try_from(lease).unwrap_or(0),
+            told,
+            pending_mark: before,
+            not_sync: PhantomData,
+        };
+        producer.put_mark();
+        producer
+    }
+
+    /// Reserves space for a record of up to `len` payload bytes. Dropping the claim abandons it without a trace.
+    ///
+    /// # Errors
+    /// [`ClaimError::Full`], [`ClaimError::TooLong`], [`ClaimError::Corrupt`].
+    #[inline]
+    pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
+        let (record, span) = self.reserve(len)?;
+        Ok(Claim { producer: self, span, record, written: 0, tag: 0 })
+    }
+
+    /// Sends a copy of `payload`, all or nothing. On success the record is committed.
+    ///
+    /// # Errors
+    /// As [`Producer::try_claim`].
+    #[inline]
+    pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+        let (record, span) = self.reserve(payload.len())?;
+        span.copy_in(payload);
+        Ok(self.publish(record, payload.len() as u64, tag))
+    }
+
+    /// Claims space for up to `max` records of up to `len` bytes each, as many as fit now and at least one, which
+    /// become visible together.
+    ///
+    /// # Errors
+    /// As [`Producer::try_claim`].
+    pub fn try_claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
+        ClaimBatch::claim(self, 1, max, len)
+    }
+
+    /// Like [`Producer::try_claim_batch`], for exactly `count` records or none.
+    ///
+    /// # Errors
+    /// As [`Producer::try_claim`]; `TooLong` also when so many records would not even fit into an empty ring.
+    pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
+        ClaimBatch::claim(self, count, count, len)
+    }
+
+    /// Finds room: the record's position and its payload's span. Changes nothing shared.
+    #[inline(always)]
+    fn reserve(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
+        let size = self.check_len(len)?;
+        // The second round follows a refill that moved the tail past a session mark; a third does not happen.
+        for _ in 0..3 {
+            let to_end = self.geometry.room_to_end(self.tail);
+            let record = if size > to_end { self.tail.plus(to_end) } else { self.tail };
+            let end = record.plus(size);
+            // The next header is part of what must be free: commit zeroes it.
+            if end.plus(HEADER).since(self.cached_head) <= self.window {
+                if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
+                    return Ok((record, span));
+                }
+            }
+            self.refill(end)?;
+        }
+        Err(ClaimError::Full)
+    }
+
+    /// The size of a record of `len` bytes, if there can be one.
+    #[inline(always)]
+    pub(super) fn check_len(&self, len: usize) -> Result<u64, ClaimError> {
+        if len as u64 > self.geometry.max_len() {
+            return Err(self.too_long(len));
+        }
+        Ok(self.geometry.record_size(len as u64))
+    }
+
+    #[cold]
+    fn too_long(&self, len: usize) -> ClaimError {
+        ClaimError::TooLong { len, max: self.max_len() }
+    }
+
+    /// Looks how far the consumer has come, and writes the pending session mark if there is room for it.
+    #[cold]
+    pub(super) fn refill(&mut self, end: Position) -> Result<(), ClaimError> {
+        // Acquire, partner of C4: the consumer's reads of the space come before our overwriting it.
+        let head = Position::new(self.head_word.load(ord!(S1, Acquire)));
+        let used = self.tail.since(self.cached_head);
+        if head.since(self.cached_head) > used || head.get() & self.geometry.align().wrapping_sub(1) != 0 {
+            return Err(Corrupt::new(Field::Head, head.get(), self.tail.get()).into());
+        }
+        self.cached_head = head;
+        if self.pending_mark != 0 {
+            self.put_mark();
+            return if self.pending_mark == 0 { Ok(()) } else { Err(ClaimError::Full) };
+        }
+        if end.plus(HEADER).since(head) <= self.window { Ok(()) } else { Err(ClaimError::Full) }
+    }
+
+    /// Commits the mark of the former session, if one waits and there is room.
+    fn put_mark(&mut self) {
+        let end = self.tail.plus(self.geometry.align());
+        let fits = end.plus(HEADER).since(self.cached_head) <= self.geometry.capacity;
+        if self.pending_mark != 0 && fits {
+            self.area.store_header(end, 0, ord!(M1, Relaxed));
+            self.area.store_header(self.tail, mark_word(self.pending_mark), ord!(M2, Release));
+            self.moved(end);
+            self.pending_mark = 0;
+        }
+        self.window = if self.pending_mark == 0 { self.geometry.capacity } else { 0 };
+    }
+
+    /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
+    #[inline(always)]
+    fn publish(&mut self, record: Position, len: u64, tag: u32) -> Position {
+        let end = record.plus(self.geometry.record_size(len));
+        // The word after the record must be zero before the record can be seen (invariant S-1). Here and not at
+        // claim time: a commit shorter than its claim ends elsewhere.
+        self.area.store_header(end, 0, ord!(S2, Relaxed));
+        let word = record_word(len, tag);
+        if record == self.tail {
+            self.area.store_header(record, word, ord!(S3, Release));
+        } else {
+            self.publish_padded(record, word);
+        }
+        let size = end.since(self.tail);
+        self.moved(end);
+        self.area.prefetch_write(end.plus(PREFETCH_AHEAD), size);
+        record
+    }
+
+    /// The record first, unreachable still; then the padding before it, which publishes both.
+    #[cold]
+    fn publish_padded(&mut self, record: Position, word: u64) {
+        self.area.store_header(record, word, ord!(S4, Relaxed));
+        let padding = padding_word(self.geometry.room_to_end(self.tail));
+        self.area.store_header(self.tail, padding, ord!(S5, Release));
+    }
+
+    /// The tail has moved. Stored for successors and statistics; Relaxed, since neither relies on its order.
+    #[inline(always)]
+    pub(super) fn moved(&mut self, end: Position) {
+        self.tail = end;
+        self.tail_word.store(end.get(), ord!(S6, Relaxed));
+    }
+
+    /// Whether the consumer that was or came to be seated has left, reported once per consumer.
+    ///
+    /// # Errors
+    /// [`Corrupt`] for an impossible seat word.
+    pub fn consumer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
+        let Some(seat) = Seat::of(&self.region, Role::Consumer) else { return Ok(None) };
+        let state = seat.load()?;
+        let end = match state {
+            SeatState::Closed(lease) if lease != u64::from(self.told) => SessionEnd::Closed,
+            SeatState::Held(lease) if lease != u64::from(self.told) && verdict(lease) == Verdict::Dead => {
+                fence!(S7, Acquire);
+                SessionEnd::Died
+            }
+            _ => return Ok(None),
+        };
+        self.told = state.lease().and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
+        Ok(Some(end))
+    }
+
+    /// Closes in order: the consumer gets everything committed, then the end of the session.
+    pub fn close(self) {
+        if let Some(seat) = Seat::of(&self.region, Role::Producer) {
+            seat.close(u64::from(self.lease));
+        }
+    }
+
+    /// The lease this handle sits under.
+    #[must_use]
+    pub fn lease(&self) -> u64 {
+        u64::from(self.lease)
+    }
+
+    /// Capacity of the data area in bytes; all but 8 of them hold records.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.geometry.capacity
+    }
+
+    /// Longest payload of one record, in bytes.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        usize::try_from(self.geometry.max_len()).unwrap_or(usize::MAX)
+    }
+
+    /// The position of the next record, unless padding comes before it.
+    #[must_use]
+    pub fn tail(&self) -> Position {
+        self.tail
+    }
+
+    /// Bytes committed and not yet released: a guess for the producer (an upper bound, the consumer may go on).
+    #[must_use]
+    pub fn len_guess(&self) -> u64 {
+        let head = Position::new(self.head_word.load(ord!(S8, Relaxed)));
+        self.tail.since(head).min(self.geometry.capacity)
+    }
+}
+
+/// Space reserved for one record. Committed by [`Claim::commit`]; dropped or aborted it leaves no trace.
+#[derive(Debug)]
+#[must_use = "a claim that is dropped is aborted; call commit() to publish it"]
+pub struct Claim<'a, 'm> {
+    producer: &'a mut Producer<'m>,
+    span: Span<'m>,
+    record: Position,
+    written: usize,
+    tag: u32,
+}
+
+impl Claim<'_, '_> {
+    /// Payload bytes that `commit` will publish.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.span.len()
+    }
+
+    /// Whether the payload has no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.span.len() == 0
+    }
+
+    /// The delivery id the record will have.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.record
+    }
+
+    /// Sets the user's tag, 0 at first.
+    pub fn set_tag(&mut self, tag: u32) {
+        self.tag = tag;
+    }
+
+    /// Appends `bytes` to what has been written; returns how many fitted.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(self.span.len().saturating_sub(self.written));
+        if self.written == 0 {
+            self.span.copy_in(bytes);
+        } else {
+            self.span.copy_in_at(self.written, bytes);
+        }
+        self.written = self.written.saturating_add(n);
+        n
+    }
+
+    /// Shortens the record to at most `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.span.truncate(len);
+        self.written = self.written.min(len);
+    }
+
+    /// The payload in place, for whoever wants to build it there. What was never written holds old bytes of this
+    /// ring; [`Claim::commit`] does not clear it after this call.
+    ///
+    /// # Safety
+    /// Until the slice is gone no process may access these bytes: every process that has the region mapped
+    /// writable follows the protocol.
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.written = self.span.len();
+        // SAFETY: the span was reserved for this claim, `&mut self` makes the slice the only one; the caller answers
+        // for the other processes.
+        unsafe { self.span.as_mut_slice() }
+    }
+
+    /// Publishes the record: one Release store. Bytes that were not written are published as zeroes.
+    #[inline]
+    pub fn commit(self) -> Position {
+        self.fill_rest();
+        self.producer.publish(self.record, self.span.len() as u64, self.tag)
+    }
+
+    /// Gives the space back unseen.
+    pub fn abort(self) {}
+
+    /// Zeroes what was not written, so that no old record's bytes are sent again.
+    #[inline(always)]
+    fn fill_rest(&self) {
+        let mut at = self.written;
+        while at < self.span.len() {
+            self.span.copy_in_at(at, &[0; 64]);
+            at = at.saturating_add(64);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Sitting down: what a fresh handle, or the successor of a closed or dead one, has to find out before its first
+//! operation. Cold. The walk is bounded by the capacity and every header on it is checked.
+
+use super::consumer::Consumer;
+use super::producer::Producer;
+use super::ring::Ring;
+use crate::error::{Corrupt, Field};
+use crate::position::Position;
+use crate::record::{HEADER, Header};
+use crate::seat::{Role, Seat, SeatError, SeatState, Verdict};
+use crate::sync::ord;
+
+/// Takes the producer's seat; *then* finds the end of the committed chain, stores it as the tail, and marks where the
+/// former session ended. A death anywhere in between leaves the seat to the next, who does the same again.
+pub(super) fn sit_producer<'m>(
+    ring: &Ring<'m>,
+    lease: u64,
+    mut verdict: impl FnMut(u64) -> Verdict,
+) -> Result<Producer<'m>, SeatError> {
+    let before = take(ring, Role::Producer, lease, &mut verdict)?;
+    let (head, end) = end_of_chain(ring)?;
+    ring.tail.store(end.get(), ord!(R4, Relaxed));
+    let told = ended(ring.seat(Role::Consumer)?, &mut verdict);
+    Ok(Producer::new(ring, lease, head, end, session_seat(before), told))
+}
+
+/// Takes the consumer's seat and goes on at the stored head.
+pub(super) fn sit_consumer<'m>(
+    ring: &Ring<'m>,
+    lease: u64,
+    mut verdict: impl FnMut(u64) -> Verdict,
+) -> Result<Consumer<'m>, SeatError> {
+    take(ring, Role::Consumer, lease, &mut verdict)?;
+    let at = ring.positions()?;
+    // A session of which nothing is unread is not this consumer's to report: it waits for the next one. The seat is
+    // looked at before the header, so that an end seen here has all its records in place.
+    let ended = ended(ring.seat(Role::Producer)?, &mut verdict);
+    let word = ring.area.load_header(at.head, ord!(R5, Acquire));
+    let told = match Header::decode(word, at.head, &ring.geometry)? {
+        Header::Zero => ended,
+        Header::Mark { seat } => seat >> 1,
+        Header::Record { .. } | Header::Padding => 0,
+    };
+    Ok(Consumer::new(ring, lease, at.head, at.seen, told))
+}
+
+/// Takes a seat of the ring.
+fn take(
+    ring: &Ring<'_>,
+    role: Role,
+    lease: u64,
+    verdict: &mut dyn FnMut(u64) -> Verdict,
+) -> Result<SeatState, SeatError> {
+    let seat = Seat::of(&ring.region, role).ok_or(Corrupt::new(Field::TotalLen, 0, 0))?;
+    seat.take(lease, verdict)
+}
+
+/// The seat word that a session mark stores, 0 when nobody sat there before. Leases fit in 31 bits.
+fn session_seat(state: SeatState) -> u32 {
+    u32::try_from(state.word()).unwrap_or(0)
+}
+
+/// The lease of a session that is already over, else 0.
+fn ended(state: SeatState, verdict: &mut dyn FnMut(u64) -> Verdict) -> u32 {
+    let over = match state {
+        SeatState::Never => false,
+        SeatState::Closed(_) => true,
+        SeatState::Held(lease) => verdict(lease) == Verdict::Dead,
+    };
+    if over { state.lease().and_then(|l| u32::try_from(l).ok()).unwrap_or(0) } else { 0 }
+}
+
+/// Walks the committed headers from the larger of head and tail to the first zero. Neither the tail alone (a batch,
+/// or a padding record with its record, is committed by one store before the tail moves) nor "at most one more"
+/// would do: every death in between leaves another.
+fn end_of_chain(ring: &Ring<'_>) -> Result<(Position, Position), Corrupt> {
+    let at = ring.positions()?;
+    let mut end = at.head.max(at.tail);
+    for _ in 0..=ring.geometry.capacity / HEADER {
+        // Relaxed: all of it was written by owners whose end the seat's compare-and-swap, or the fence after the
+        // verdict, has put before us.
+        let word = ring.area.load_header(end, ord!(R6, Relaxed));
+        let size = match Header::decode(word, end, &ring.geometry)? {
+            Header::Zero => return Ok((at.head, end)),
+            Header::Record { len, .. } => ring.geometry.record_size(len),
+            Header::Padding => ring.geometry.room_to_end(end),
+            Header::Mark { .. } => ring.geometry.align(),
+        };
+        end = end.plus(size);
+        if end.since(at.head) > ring.geometry.capacity.wrapping_sub(HEADER) {
+            return Err(Corrupt::new(Field::RecordHeader, word, end.get()));
+        }
+    }
+    Err(Corrupt::new(Field::Tail, at.tail.get(), end.get()))
+}

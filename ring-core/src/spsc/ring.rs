@@ -1,0 +1,330 @@
+//! Formatting a region as an SPSC ring, attaching to one, and taking its seats. Cold: nothing here is called per
+//! record. Every identity word is read once, checked, and kept privately; the control block is not trusted again.
+
+use core::mem::offset_of;
+
+use super::consumer::Consumer;
+use super::producer::Producer;
+use super::recover;
+use crate::Region;
+use crate::error::{AttachError, Corrupt, Field, FormatError};
+use crate::layout::{ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, HeadLine, Identity, Kind, SpscControl};
+use crate::position::Position;
+use crate::record::Geometry;
+use crate::region::Area;
+use crate::seat::{MAX_LEASE, Role, Seat, SeatError, SeatFacts, SeatState, Verdict};
+use crate::sync::{Word, ord};
+
+/// The smallest capacity of a data area, in bytes.
+pub const MIN_CAPACITY: u64 = 64;
+
+/// The largest capacity of a data area, in bytes (256 TiB, beyond any machine of today).
+pub const MAX_CAPACITY: u64 = 1 << 48;
+
+/// What a new ring is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    capacity: u64,
+    line_aligned: bool,
+    release_every: u64,
+    type_hash: u64,
+    generation: u64,
+    start: Position,
+}
+
+impl Format {
+    /// A ring with a data area of `capacity` bytes (a power of two), of which all but 8 are usable.
+    #[must_use]
+    pub const fn new(capacity: u64) -> Self {
+        Self { capacity, line_aligned: false, release_every: 0, type_hash: 0, generation: 0, start: Position::new(0) }
+    }
+
+    /// Whether every record starts on a 64-byte line: for streams of records near a line's size. Default: no.
+    #[must_use]
+    pub const fn line_aligned(mut self, yes: bool) -> Self {
+        self.line_aligned = yes;
+        self
+    }
+
+    /// Publish the head only once this many bytes have been released, or when the ring runs empty; 0 (the default)
+    /// publishes after each record. After a consumer's death up to this many bytes of records are delivered again.
+    #[must_use]
+    pub const fn release_every(mut self, bytes: u64) -> Self {
+        self.release_every = bytes;
+        self
+    }
+
+    /// A hash of the payload type's layout; 0 (the default) means plain bytes.
+    #[must_use]
+    pub const fn type_hash(mut self, hash: u64) -> Self {
+        self.type_hash = hash;
+        self
+    }
+
+    /// A random number that tells this ring from others of the same name.
+    #[must_use]
+    pub const fn generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// The first position, rounded down to a multiple of 64: for tests of the wrap at 2^32 and 2^64.
+    #[must_use]
+    pub const fn start_at(mut self, position: u64) -> Self {
+        self.start = Position::new(position & !63);
+        self
+    }
+
+    /// Bytes of the region that this ring takes: one page of control and the data area.
+    #[must_use]
+    pub const fn footprint(&self) -> u64 {
+        self.capacity.saturating_add(CONTROL_SIZE)
+    }
+
+    /// Checks the numbers without a region.
+    ///
+    /// # Errors
+    /// [`FormatError::Capacity`] and [`FormatError::ReleaseEvery`].
+    pub const fn check(&self) -> Result<(), FormatError> {
+        let min = if self.line_aligned { MIN_CAPACITY * 4 } else { MIN_CAPACITY };
+        if !self.capacity.is_power_of_two() || self.capacity < min || self.capacity > MAX_CAPACITY {
+            return Err(FormatError::Capacity { found: self.capacity, min, max: MAX_CAPACITY });
+        }
+        if self.release_every > self.capacity / 4 {
+            return Err(FormatError::ReleaseEvery { found: self.release_every, max: self.capacity / 4 });
+        }
+        Ok(())
+    }
+}
+
+/// An SPSC ring that has been validated: a private copy of its geometry and the way to its words.
+#[derive(Debug, Clone, Copy)]
+pub struct Ring<'m> {
+    pub(super) region: Region<'m>,
+    pub(super) area: Area<'m>,
+    pub(super) geometry: Geometry,
+    pub(super) release_every: u64,
+    pub(super) tail: &'m Word,
+    pub(super) head: &'m Word,
+    pub(super) seen: &'m Word,
+    last_lease: &'m Word,
+    type_hash: u64,
+    generation: u64,
+}
+
+impl<'m> Ring<'m> {
+    /// Writes a fresh ring into `region`, whatever it held. Nobody else may see the region yet.
+    ///
+    /// # Errors
+    /// [`FormatError`] for impossible numbers or a region shorter than [`Format::footprint`].
+    pub fn format(region: Region<'m>, format: &Format) -> Result<Self, FormatError> {
+        format.check()?;
+        let too_small = FormatError::RegionTooSmall { found: region.len() as u64, needed: format.footprint() };
+        if format.footprint() > region.len() as u64 {
+            return Err(too_small);
+        }
+        for offset in (size_of::<Identity>()..size_of::<SpscControl>()).step_by(8) {
+            if let Some(word) = region.word(offset) {
+                word.store(0, ord!(L3, Relaxed));
+            }
+        }
+        let identity = Identity {
+            magic: Kind::Spsc.magic(),
+            abi_version: ABI_VERSION,
+            features_incompatible: if format.line_aligned { FEATURE_LINE_ALIGNED } else { 0 },
+            total_len: format.footprint(),
+            capacity: format.capacity,
+            data_offset: CONTROL_SIZE,
+            type_hash: format.type_hash,
+            generation: format.generation,
+            release_every: format.release_every,
+            ..Identity::default()
+        };
+        identity.write(&region);
+        let ring = Self::carve(region, &identity).ok_or(too_small)?;
+        for word in [ring.tail, ring.head, ring.seen] {
+            word.store(format.start.get(), ord!(L4, Relaxed));
+        }
+        ring.area.store_header(format.start, 0, ord!(L5, Relaxed));
+        Ok(ring)
+    }
+
+    /// Validates the ring in `region`.
+    ///
+    /// # Errors
+    /// [`AttachError`], which names the word, what it holds and what was expected.
+    pub fn attach(region: Region<'m>) -> Result<Self, AttachError> {
+        let identity = Identity::read(&region, Kind::Spsc, FEATURE_LINE_ALIGNED)?;
+        let format = Format::new(identity.capacity)
+            .line_aligned(identity.features_incompatible & FEATURE_LINE_ALIGNED != 0)
+            .release_every(identity.release_every);
+        let refuse = |field, found, expected| Err(AttachError::Incompatible { field, found, expected });
+        match format.check() {
+            Err(FormatError::ReleaseEvery { found, max }) => return refuse(Field::ReleaseEvery, found, max),
+            Err(_) => return refuse(Field::Capacity, identity.capacity, MIN_CAPACITY),
+            Ok(()) => {}
+        }
+        identity.expect([
+            (Field::TotalLen, identity.total_len, format.footprint()),
+            (Field::DataOffset, identity.data_offset, CONTROL_SIZE),
+            (Field::SlotSize, identity.slot_size, 0),
+            (Field::Participants, identity.participants, 0),
+            (Field::Redelivery, identity.redelivery, 0),
+        ])?;
+        let ring = Self::carve(region, &identity)
+            .ok_or(AttachError::Truncated { found: region.len() as u64, needed: format.footprint() })?;
+        ring.positions()?;
+        // The seats before the counter: a lease is counted before it is seated.
+        let seated = [ring.seat(Role::Producer)?, ring.seat(Role::Consumer)?];
+        let last = ring.last_lease.load(ord!(T10, Relaxed));
+        let newest = seated.iter().filter_map(SeatState::lease).max().unwrap_or(0);
+        if last > MAX_LEASE || newest > last {
+            return Err(Corrupt::new(Field::NextLease, last, newest).into());
+        }
+        Ok(ring)
+    }
+
+    /// Finds the parts of a region whose identity has been checked.
+    fn carve(region: Region<'m>, identity: &Identity) -> Option<Self> {
+        let line_aligned = identity.features_incompatible & FEATURE_LINE_ALIGNED != 0;
+        let head = offset_of!(SpscControl, head);
+        Some(Self {
+            region,
+            area: region.area(CONTROL_SIZE, identity.capacity)?,
+            geometry: Geometry::new(identity.capacity, line_aligned),
+            release_every: identity.release_every,
+            tail: region.word(offset_of!(SpscControl, tail))?,
+            head: region.word(head.checked_add(offset_of!(HeadLine, head))?)?,
+            seen: region.word(head.checked_add(offset_of!(HeadLine, seen))?)?,
+            last_lease: region.word(offset_of!(SpscControl, last_lease))?,
+            type_hash: identity.type_hash,
+            generation: identity.generation,
+        })
+    }
+
+    /// Loads and checks head, tail and seen mark. Head may be ahead of the stored tail after a death.
+    pub(super) fn positions(&self) -> Result<Positions, Corrupt> {
+        // Acquire: a producer that takes over may overwrite what this head has released (row C4).
+        let head = Position::new(self.head.load(ord!(R1, Acquire)));
+        let tail = Position::new(self.tail.load(ord!(R2, Relaxed)));
+        let seen = Position::new(self.seen.load(ord!(R3, Relaxed)));
+        let (capacity, unaligned) = (self.geometry.capacity, self.geometry.align().wrapping_sub(1));
+        let near = |p: Position| head.since(p) <= capacity || p.since(head) <= capacity;
+        if head.get() & unaligned != 0 {
+            return Err(Corrupt::new(Field::Head, head.get(), tail.get()));
+        }
+        if tail.get() & unaligned != 0 || !near(tail) {
+            return Err(Corrupt::new(Field::Tail, tail.get(), head.get()));
+        }
+        if seen.get() & unaligned != 0 || head.precedes(seen) && seen.since(head) > capacity {
+            return Err(Corrupt::new(Field::Seen, seen.get(), head.get()));
+        }
+        Ok(Positions { head, tail, seen })
+    }
+
+    /// A lease number nobody has had before.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when all [`MAX_LEASE`] numbers are used up, or the counter was overwritten.
+    pub fn next_lease(&self) -> Result<u64, Corrupt> {
+        let last = self.last_lease.fetch_add(1, ord!(T9, Relaxed));
+        if last < MAX_LEASE { Ok(last.wrapping_add(1)) } else { Err(Corrupt::new(Field::NextLease, last, 0)) }
+    }
+
+    /// What the seat of `role` says now. A promise only to who finds `Closed`; the rest may change at once.
+    ///
+    /// # Errors
+    /// [`Corrupt`] for a lease number beyond [`MAX_LEASE`].
+    pub fn seat(&self, role: Role) -> Result<SeatState, Corrupt> {
+        Seat::of(&self.region, role).map_or(Ok(SeatState::Never), |seat| seat.load())
+    }
+
+    /// Who sat down last in the seat of `role`: a guess, for people.
+    #[must_use]
+    pub fn facts(&self, role: Role) -> SeatFacts {
+        SeatFacts::load(&self.region, role)
+    }
+
+    /// Writes who has just sat down.
+    pub fn set_facts(&self, role: Role, facts: SeatFacts) {
+        facts.store(&self.region, role);
+    }
+
+    /// Sits down as the producer under `lease`, after an orderly close or the proven death of the one before, and
+    /// finds the end of what was committed.
+    ///
+    /// `verdict` is asked about the present owner. `lease` must be held by the caller for as long as the handle
+    /// lives, and come from [`Ring::next_lease`].
+    ///
+    /// # Errors
+    /// [`SeatError`].
+    pub fn sit_producer(&self, lease: u64, verdict: impl FnMut(u64) -> Verdict) -> Result<Producer<'m>, SeatError> {
+        recover::sit_producer(self, lease, verdict)
+    }
+
+    /// Sits down as the consumer under `lease`; goes on at the first record that was not released.
+    ///
+    /// # Errors
+    /// [`SeatError`]. See [`Ring::sit_producer`] for the arguments.
+    pub fn sit_consumer(&self, lease: u64, verdict: impl FnMut(u64) -> Verdict) -> Result<Consumer<'m>, SeatError> {
+        recover::sit_consumer(self, lease, verdict)
+    }
+
+    /// Capacity of the data area in bytes; all but 8 of them hold records.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.geometry.capacity
+    }
+
+    /// Longest payload of one record, in bytes.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        usize::try_from(self.geometry.max_len()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether records start on 64-byte lines.
+    #[must_use]
+    pub fn line_aligned(&self) -> bool {
+        self.geometry.align() > 8
+    }
+
+    /// The release interval in bytes; 0: each record.
+    #[must_use]
+    pub fn release_every(&self) -> u64 {
+        self.release_every
+    }
+
+    /// The payload type's layout hash; 0 for bytes.
+    #[must_use]
+    pub fn type_hash(&self) -> u64 {
+        self.type_hash
+    }
+
+    /// The ring's random generation id.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Bytes of the whole ring.
+    #[must_use]
+    pub fn footprint(&self) -> u64 {
+        self.geometry.capacity.saturating_add(CONTROL_SIZE)
+    }
+
+    /// The stored head and tail: a guess while anybody works, and the tail may lag behind after a death.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when they cannot belong together.
+    pub fn head_and_tail(&self) -> Result<(Position, Position), Corrupt> {
+        self.positions().map(|p| (p.head, p.tail))
+    }
+}
+
+/// The shared positions, loaded once and found plausible.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Positions {
+    pub(super) head: Position,
+    pub(super) tail: Position,
+    pub(super) seen: Position,
+}
