@@ -15,13 +15,14 @@ use crate::sync::{Word, fence, ord};
 pub const MAX_LEASE: u64 = (1 << 31) - 1;
 
 /// The kernel's answer about a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use]
 pub enum Verdict {
     /// The lock is held: the mapping exists, its owner may store at any time, stopped or not.
     Alive,
-    /// The mapping is gone: no store can follow. Final for this lease number.
+    /// The lock is free: the mapping is gone and no store can follow. Final for this lease number.
     Dead,
-    /// Neither can be shown.
+    /// Neither can be shown. Nothing of this lease may be taken over.
     Unknown,
 }
 

@@ -1,1 +1,38 @@
 //! ring-shm
+
+mod descriptor;
+mod error;
+mod facts;
+mod fork;
+mod heap;
+mod inventory;
+mod lease;
+mod life;
+mod mapping;
+mod name;
+mod posix;
+mod segment;
+mod setup_error;
+pub mod spsc;
+mod sys;
+mod trust;
+
+pub use error::{CreateError, FileKind, LeaseError, MapError, OpenError, OsError, UnlinkError};
+pub use facts::Facts;
+pub use inventory::{SegmentInfo, StaleReport};
+pub use lease::{LeasedMapping, Probe, SelfTest};
+pub use mapping::Mapping;
+pub use name::{NameError, SegmentName};
+pub use segment::{Access, OpenRules, Segment};
+pub use setup_error::{SetupError, SetupErrorKind};
+pub use trust::{Trust, Trusted, Untrusted};
+
+pub use ring_core::{AttachError, Corrupt, Field, FormatError, Position, Role, SeatState, Verdict};
+
+/// Removes the name of a segment. The living go on with what they have mapped; nobody new can open it.
+///
+/// # Errors
+/// [`UnlinkError::InUse`] while a handle lives, unless `force`.
+pub fn unlink(name: &str, force: bool) -> Result<(), UnlinkError> {
+    Segment::unlink(&SegmentName::new(name)?, force)
+}

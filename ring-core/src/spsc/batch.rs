@@ -25,20 +25,15 @@ pub struct ClaimBatch<'a, 'm> {
 }
 
 impl<'a, 'm> ClaimBatch<'a, 'm> {
-    /// Claims at least `min` and at most `max` records of up to `len` bytes.
-    pub(super) fn claim(
-        producer: &'a mut Producer<'m>,
-        min: usize,
-        max: usize,
-        len: usize,
-    ) -> Result<Self, ClaimError> {
+    /// How many records of up to `len` bytes there is room for: at least `min`, at most `max`.
+    pub(super) fn room(producer: &mut Producer<'_>, min: usize, max: usize, len: usize) -> Result<usize, ClaimError> {
         let size = producer.check_len(len)?;
         // Records, the padding at the wrap (shorter than one of them), and the next header, in an empty ring.
         let largest = count(producer.geometry.capacity, size).saturating_sub(1);
         if min > largest {
             return Err(ClaimError::TooLong { len: min.saturating_mul(len), max: largest.saturating_mul(len) });
         }
-        let mut left = room(producer, size);
+        let mut left = fitting(producer, size);
         // A second look only after the first one made room for a session mark and moved the tail.
         for _ in 0..2 {
             let marked = producer.window == 0;
@@ -46,7 +41,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
                 break;
             }
             match producer.refill(producer.tail.plus(size)) {
-                Ok(()) => left = room(producer, size),
+                Ok(()) => left = fitting(producer, size),
                 Err(ClaimError::Full) => break,
                 Err(e) => return Err(e),
             }
@@ -57,8 +52,13 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         if left == 0 || left < min || max == 0 {
             return Err(ClaimError::Full);
         }
+        Ok(left.min(max))
+    }
+
+    /// A batch of `room` records, which [`ClaimBatch::room`] has found.
+    pub(super) fn new(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
         let at = producer.tail;
-        Ok(Self { producer, at, first: 0, max_len: len, left: left.min(max), pushed: 0 })
+        Self { producer, at, first: 0, max_len: len, left: room, pushed: 0 }
     }
 
     /// How many more records can be pushed.
@@ -160,7 +160,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
 }
 
 /// How many records of `size` bytes fit between the tail and the remembered head, the wrap considered.
-fn room(producer: &Producer<'_>, size: u64) -> usize {
+fn fitting(producer: &Producer<'_>, size: u64) -> usize {
     let free = producer.window.saturating_sub(producer.tail.since(producer.cached_head)).saturating_sub(HEADER);
     let to_end = producer.geometry.room_to_end(producer.tail);
     match free.checked_sub(to_end) {

@@ -88,6 +88,27 @@ impl<'m> Consumer<'m> {
     #[inline]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
         let found = self.find(self.head)?;
+        self.take(found, buf)
+    }
+
+    /// [`try_recv_into`](Self::try_recv_into) that, when empty, also looks whether the producer's session is over:
+    /// `verdict` is asked about its lease.
+    ///
+    /// # Errors
+    /// As `try_recv_into`; `Ended` once for each session.
+    #[inline]
+    pub fn try_recv_into_asking(
+        &mut self,
+        buf: &mut [u8],
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<Received, ReadError> {
+        let found = self.find_asking(verdict)?;
+        self.take(found, buf)
+    }
+
+    /// Copies out and releases.
+    #[inline(always)]
+    fn take(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
         let Some(span) = self.span(&found).filter(|span| span.len() <= buf.len()) else {
             return Err(ReadError::BufferTooSmall { needed: usize::try_from(found.len).unwrap_or(usize::MAX) });
         };
@@ -109,6 +130,22 @@ impl<'m> Consumer<'m> {
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
         let found = self.find(self.head)?;
+        self.lend(found)
+    }
+
+    /// [`try_read`](Self::try_read) that asks as [`try_recv_into_asking`](Self::try_recv_into_asking) does.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn try_read_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Record<'_, 'm>, ReadError> {
+        let found = self.find_asking(verdict)?;
+        self.lend(found)
+    }
+
+    /// Hands out in place.
+    #[inline(always)]
+    fn lend(&mut self, found: Found) -> Result<Record<'_, 'm>, ReadError> {
         let Some(span) = self.span(&found) else { return Err(ReadError::Empty) };
         self.mark_seen(found.end);
         let redelivered = self.is_redelivered(found.record);
@@ -123,6 +160,33 @@ impl<'m> Consumer<'m> {
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
         let first = self.find(self.head)?;
         Ok(ReadBatch::new(self, first, max))
+    }
+
+    /// [`try_read_batch`](Self::try_read_batch) that asks as
+    /// [`try_recv_into_asking`](Self::try_recv_into_asking) does.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn try_read_batch_asking(
+        &mut self,
+        max: usize,
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<ReadBatch<'_, 'm>, ReadError> {
+        let first = self.find_asking(verdict)?;
+        Ok(ReadBatch::new(self, first, max))
+    }
+
+    /// Finds the record at the head, or the reason why none will come.
+    #[inline(always)]
+    fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found, ReadError> {
+        match self.find(self.head) {
+            Err(ReadError::Empty) => match self.producer_end(verdict)? {
+                Some(end) => Err(ReadError::Ended(end)),
+                None => Err(ReadError::Empty),
+            },
+            other => other,
+        }
     }
 
     /// Finds the record at `at`, which is the head or follows records of the batch being read.
@@ -256,8 +320,8 @@ impl<'m> Consumer<'m> {
         Ok(Some(end))
     }
 
-    /// Closes in order, everything released told to the producer.
-    pub fn close(mut self) {
+    /// Closes in order, everything released told to the producer. Call it last; a second call does nothing.
+    pub fn close(&mut self) {
         self.flush();
         if let Some(seat) = Seat::of(&self.region, Role::Consumer) {
             seat.close(u64::from(self.lease));

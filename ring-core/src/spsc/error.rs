@@ -18,6 +18,8 @@ pub enum ClaimError {
         /// Bytes possible.
         max: usize,
     },
+    /// The ring is full, and its consumer has left. Reported once for each consumer, by the `asking` calls.
+    Ended(SessionEnd),
     /// A shared word is impossible.
     Corrupt(Corrupt),
 }
@@ -31,6 +33,10 @@ impl fmt::Display for ClaimError {
                 "{len} bytes are too long, the longest possible here is {max}; split it, or create a ring of more than \
                  twice the size"
             ),
+            Self::Ended(SessionEnd::Closed) => {
+                f.write_str("the ring is full and its consumer has closed; start another")
+            }
+            Self::Ended(SessionEnd::Died) => f.write_str("the ring is full and its consumer has died; start another"),
             Self::Corrupt(c) => c.fmt(f),
         }
     }

@@ -89,7 +89,7 @@ impl<'m> Producer<'m> {
     /// # Errors
     /// As [`Producer::try_claim`].
     pub fn try_claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
-        ClaimBatch::claim(self, 1, max, len)
+        ClaimBatch::room(self, 1, max, len).map(|room| ClaimBatch::new(self, room, len))
     }
 
     /// Like [`Producer::try_claim_batch`], for exactly `count` records or none.
@@ -97,7 +97,73 @@ impl<'m> Producer<'m> {
     /// # Errors
     /// As [`Producer::try_claim`]; `TooLong` also when so many records would not even fit into an empty ring.
     pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
-        ClaimBatch::claim(self, count, count, len)
+        ClaimBatch::room(self, count, count, len).map(|room| ClaimBatch::new(self, room, len))
+    }
+
+    /// [`try_claim`](Self::try_claim) that, when full, also looks whether the consumer has left: `verdict` is asked
+    /// about its lease.
+    ///
+    /// # Errors
+    /// As `try_claim`, and [`ClaimError::Ended`] once for each consumer that closed or died.
+    #[inline]
+    pub fn try_claim_asking(
+        &mut self,
+        len: usize,
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<Claim<'_, 'm>, ClaimError> {
+        match self.reserve(len) {
+            Ok((record, span)) => Ok(Claim { producer: self, span, record, written: 0, tag: 0 }),
+            Err(error) => Err(self.why(error, verdict)),
+        }
+    }
+
+    /// [`try_send`](Self::try_send) that asks as [`try_claim_asking`](Self::try_claim_asking) does.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn try_send_asking(
+        &mut self,
+        tag: u32,
+        payload: &[u8],
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<Position, ClaimError> {
+        match self.try_send(tag, payload) {
+            Ok(position) => Ok(position),
+            Err(error) => Err(self.why(error, verdict)),
+        }
+    }
+
+    /// A batch of at least `min` and at most `max` records that asks as
+    /// [`try_claim_asking`](Self::try_claim_asking) does.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn try_claim_batch_asking(
+        &mut self,
+        min: usize,
+        max: usize,
+        len: usize,
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
+        match ClaimBatch::room(self, min, max, len) {
+            Ok(room) => Ok(ClaimBatch::new(self, room, len)),
+            Err(error) => Err(self.why(error, verdict)),
+        }
+    }
+
+    /// `Full`, unless the consumer is gone.
+    #[cold]
+    fn why(&mut self, error: ClaimError, verdict: impl FnOnce(u64) -> Verdict) -> ClaimError {
+        match error {
+            ClaimError::Full => match self.consumer_end(verdict) {
+                Ok(Some(end)) => ClaimError::Ended(end),
+                Ok(None) => ClaimError::Full,
+                Err(corrupt) => corrupt.into(),
+            },
+            other => other,
+        }
     }
 
     /// Finds room: the record's position and its payload's span. Changes nothing shared.
@@ -217,8 +283,9 @@ impl<'m> Producer<'m> {
         Ok(Some(end))
     }
 
-    /// Closes in order: the consumer gets everything committed, then the end of the session.
-    pub fn close(self) {
+    /// Closes in order: the consumer gets everything committed, then the end of the session. Call it last; a
+    /// second call does nothing.
+    pub fn close(&mut self) {
         if let Some(seat) = Seat::of(&self.region, Role::Producer) {
             seat.close(u64::from(self.lease));
         }
@@ -323,6 +390,19 @@ impl Claim<'_, '_> {
         // SAFETY: the span was reserved for this claim, `&mut self` makes the slice the only one; the caller answers
         // for the other processes.
         unsafe { self.span.as_mut_slice() }
+    }
+
+    /// The payload as written so far.
+    ///
+    /// # Safety
+    /// See [`Claim::as_mut_slice`].
+    #[must_use]
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: the span was reserved for this claim, `&self` bars writing through it; the caller answers for the
+        // other processes.
+        unsafe { self.span.as_slice() }
     }
 
     /// Publishes the record: one Release store. Bytes that were not written are published as zeroes.

@@ -44,6 +44,22 @@ pub(super) fn sit_consumer<'m>(
     Ok(Consumer::new(ring, lease, at.head, at.seen, told))
 }
 
+/// Takes a dead owner's seat for an operator who will leave it again without a word: the tail is put where the
+/// committed records end, and the peer, or whoever comes next, finds a dead owner still.
+pub(super) fn recover(
+    ring: &Ring<'_>,
+    role: Role,
+    lease: u64,
+    mut verdict: impl FnMut(u64) -> Verdict,
+) -> Result<SeatState, SeatError> {
+    let before = take(ring, role, lease, &mut verdict)?;
+    if role == Role::Producer {
+        let (_, end) = end_of_chain(ring)?;
+        ring.tail.store(end.get(), ord!(R7, Relaxed));
+    }
+    Ok(before)
+}
+
 /// Takes a seat of the ring.
 fn take(
     ring: &Ring<'_>,

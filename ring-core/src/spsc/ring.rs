@@ -270,6 +270,16 @@ impl<'m> Ring<'m> {
         recover::sit_consumer(self, lease, verdict)
     }
 
+    /// Takes the dead owner's seat of `role` for an operator: puts the tail where the committed records end, and
+    /// writes nothing into the ring. The caller lets go of `lease` afterwards without closing, so that the peer still
+    /// learns of one death, once. Returns what the seat said before.
+    ///
+    /// # Errors
+    /// [`SeatError`].
+    pub fn recover(&self, role: Role, lease: u64, verdict: impl FnMut(u64) -> Verdict) -> Result<SeatState, SeatError> {
+        recover::recover(self, role, lease, verdict)
+    }
+
     /// Capacity of the data area in bytes; all but 8 of them hold records.
     #[must_use]
     pub fn capacity(&self) -> u64 {

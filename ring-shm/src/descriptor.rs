@@ -1,0 +1,158 @@
+//! Descriptors that other code of the process may close behind our back, and the bytes of a segment that carry locks.
+//!
+//! Segments, leases and the gate use it. Every descriptor here remembers which object it meant, so that a number
+//! that was closed and given to another file is neither believed nor closed. A new description is always opened
+//! through `/proc/self/fd`; the name is only the way back to an object whose descriptor is lost.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd as _, IntoRawFd as _, RawFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::OsError;
+use crate::sys::{self, FileId, LockKind};
+
+/// The first byte that carries a lock: far beyond any data, the same for 32- and 64-bit peers.
+const BASE: i64 = 1 << 40;
+
+/// The largest lease number. Numbers count up by one for each attach, so this is never reached honestly.
+pub(crate) const MAX_LEASE: u64 = 1 << 62;
+
+/// The byte whose write lock is the lease `number`; `None` if no lease can have that number. Byte `BASE` itself
+/// is the gate, so 0 is no lease.
+#[inline]
+pub(crate) fn lease_byte(number: u64) -> Option<i64> {
+    if number == 0 || number > MAX_LEASE {
+        return None;
+    }
+    i64::try_from(number).ok()?.checked_add(BASE)
+}
+
+/// Any lease that is held on the object of `fd` by another description.
+pub(crate) fn any_lease(fd: RawFd) -> Result<Option<u64>, OsError> {
+    let first = sys::conflict(fd, BASE + 1, 0)?;
+    // A lock over a wider range, which no lease is, reads as the first lease.
+    Ok(first.map(|byte| u64::try_from(byte - BASE).unwrap_or(1).max(1)))
+}
+
+/// The gate: held shared while somebody attaches, exclusively while somebody removes. Unlocked when dropped, by a
+/// call of its own: closing would not do while another process has inherited the descriptor.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    file: File,
+}
+
+impl Gate {
+    /// Takes the gate through `file`, a description of its own, without waiting. `None`: somebody else has it.
+    pub(crate) fn try_take(file: File, kind: LockKind) -> Result<Option<Self>, OsError> {
+        Ok(sys::try_lock(file.as_raw_fd(), kind, BASE, 1)?.then_some(Self { file }))
+    }
+
+    /// The object behind the gate.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Opens the gate and keeps the description.
+    pub(crate) fn into_file(self) -> Result<File, OsError> {
+        self.file.try_clone().map_err(|error| OsError::from_io("dup", &error))
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // It cannot fail on a descriptor we have open; if it did, closing would release the lock all the same.
+        let _ = sys::try_lock(self.file.as_raw_fd(), LockKind::Unlocked, BASE, 1);
+    }
+}
+
+/// A descriptor that closes its number only while that still means the same object.
+#[derive(Debug)]
+pub(crate) struct Descriptor {
+    fd: RawFd,
+    id: FileId,
+}
+
+impl Descriptor {
+    pub(crate) fn new(file: File, id: FileId) -> Self {
+        Self { fd: file.into_raw_fd(), id }
+    }
+
+    /// Whether the number still means the object.
+    fn is_ours(&self) -> bool {
+        sys::stat(self.fd).is_ok_and(|stat| stat.id == self.id)
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            sys::close(self.fd);
+        }
+    }
+}
+
+/// The descriptor of a segment that locks are probed through, and the way to new descriptions of the object.
+#[derive(Debug)]
+pub(crate) struct ProbeFile {
+    current: Mutex<Descriptor>,
+    id: FileId,
+    /// Where the object was found; the way back to it.
+    path: PathBuf,
+}
+
+impl ProbeFile {
+    pub(crate) fn new(file: File, id: FileId, path: PathBuf) -> Self {
+        Self { current: Mutex::new(Descriptor::new(file, id)), id, path }
+    }
+
+    pub(crate) fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// Runs `ask` on the current number, which may mean another file by now: `ask` must be able to tell.
+    pub(crate) fn with_fd<T>(&self, ask: impl FnOnce(RawFd) -> T) -> T {
+        ask(self.current.lock().unwrap_or_else(PoisonError::into_inner).fd)
+    }
+
+    /// Makes sure that the number means the object, by opening it anew under its name if need be. False: the
+    /// number was lost, and the name is gone or means another object.
+    pub(crate) fn renew(&self) -> bool {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.is_ours() {
+            return true;
+        }
+        let Ok(file) = open_existing(&self.path) else {
+            return false;
+        };
+        if sys::stat(file.as_raw_fd()).map(|stat| stat.id) != Ok(self.id) {
+            return false;
+        }
+        // The old number is not ours any more, unless the new descriptor has just got it: never close it.
+        core::mem::forget(core::mem::replace(&mut *current, Descriptor::new(file, self.id)));
+        true
+    }
+
+    /// A new description of the object, whatever its name means now. `None`: the object is out of reach.
+    pub(crate) fn reopen(&self) -> Result<Option<File>, OsError> {
+        if !self.renew() {
+            return Ok(None);
+        }
+        let path = self.with_fd(sys::proc_path);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| OsError::from_io("open(/proc/self/fd)", &error))?;
+        // The number may have changed hands between the check and the opening.
+        let same = sys::stat(file.as_raw_fd())?.id == self.id;
+        Ok(same.then_some(file))
+    }
+}
+
+/// Opens an object for reading and writing; no symbolic link, no waiting for the other end of a fifo.
+pub(crate) fn open_existing(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
+}

@@ -1,0 +1,263 @@
+//! Leases: kernel locks that live exactly as long as a mapping, and the verdict on other people's.
+//!
+//! Handles take one each, tools take a [`Probe`]. The lock is taken on a description of its own, the segment is
+//! mapped through that, and its descriptor is closed: from then on the mapping alone keeps the lock, until munmap,
+//! exec or death. So a free lock is the kernel's proof that no store can follow. Nothing here looks at a clock, and
+//! nothing reads the segment's bytes: numbers and facts come from the caller.
+
+use core::fmt;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ring_core::Verdict;
+
+use crate::descriptor::{self, Descriptor, Gate, MAX_LEASE, ProbeFile};
+use crate::error::LeaseError;
+use crate::facts::Facts;
+use crate::fork;
+use crate::mapping::Mapping;
+use crate::posix::{GATE_PAUSE, PATIENCE};
+use crate::segment::Segment;
+use crate::sys::{self, LockKind};
+
+/// How many numbers to try. They are unique unless the counter in the segment is damaged.
+const NUMBERS: u32 = 64;
+
+/// How many bytes a tool maps for its lease: less than a page is a page.
+const PROBE_LEN: u64 = 1;
+
+/// Whether the file system keeps the lock with the mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SelfTest {
+    /// It does: a free lock is proof.
+    Passed,
+    /// It does not (overlay-like file systems map another file than the one opened). The lock goes with a
+    /// descriptor here, which other code can close, so [`Verdict::Dead`] needs the process to be gone as well.
+    Failed,
+}
+
+/// A mapping of a whole segment, and the lease that lives and dies with it.
+///
+/// Dropping it unmaps, which frees the lock. A forked child does not have the mapping: its copy of the handle says
+/// [`Verdict::Unknown`] to everything, and dropping it there leaves the parent's lease alone.
+///
+/// ```
+/// use std::cell::Cell;
+/// use ring_shm::{Access, LeasedMapping, Segment, SegmentName, Verdict};
+///
+/// let name = SegmentName::new(&format!("doc-lease-{}", std::process::id()))?;
+/// let segment = Segment::create(&name, 4096, &Access::default(), |_| {})?;
+/// let counter = Cell::new(0); // really a word of the segment
+/// let next = || { counter.set(counter.get() + 1); counter.get() };
+///
+/// let one = LeasedMapping::acquire(&segment, next)?;
+/// let two = LeasedMapping::acquire(&segment, next)?;
+/// assert_eq!(one.verdict(two.lease(), None), Verdict::Alive);
+/// drop(two);
+/// assert_eq!(one.verdict(2, None), Verdict::Dead);
+/// # drop(one);
+/// Segment::unlink(&name, false)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LeasedMapping {
+    // Dropped in this order: the mapping takes the lock with it, the rest is descriptors.
+    mapping: Mapping,
+    kept: Option<Descriptor>,
+    probe: Arc<ProbeFile>,
+    lease: u64,
+    byte: i64,
+}
+
+impl LeasedMapping {
+    /// Takes a lease on `segment` and maps all of it.
+    ///
+    /// `next_number` gives numbers that were never given before in this segment (a counter in it, plus one). It is
+    /// asked again when the number is held already.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseError::Gone`] if the segment has been removed: start again from its name. [`LeaseError::GateBusy`] if
+    /// a process has stopped in the middle of removing it, after two seconds. [`LeaseError::BadNumber`] and
+    /// [`LeaseError::NumbersTaken`] if the counter is damaged.
+    pub fn acquire(segment: &Segment, next_number: impl FnMut() -> u64) -> Result<Self, LeaseError> {
+        acquire(segment, segment.len(), next_number)
+    }
+
+    /// The number of the lease, at least 1.
+    #[inline]
+    #[must_use]
+    pub fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    /// The mapping.
+    #[inline]
+    #[must_use]
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// Whether the lock lives with the mapping here.
+    #[must_use]
+    pub fn self_test(&self) -> SelfTest {
+        if self.kept.is_none() { SelfTest::Passed } else { SelfTest::Failed }
+    }
+
+    /// Whether this is a forked child's copy of its parent's handle, without any memory behind it.
+    #[inline]
+    #[must_use]
+    pub fn is_inherited(&self) -> bool {
+        self.mapping.is_inherited()
+    }
+
+    /// What the kernel says about the lease `lease` of the same segment. After [`Verdict::Dead`] an acquire fence is
+    /// due before anything the dead has written is read.
+    ///
+    /// Do not ask about 0, which is no lease: the answer is [`Verdict::Unknown`]. A number that no lease can have is
+    /// [`Verdict::Dead`]. `facts` are those recorded for the owner of the lease; they count only where the
+    /// self-test failed. It takes no lock and changes nothing; three system calls.
+    pub fn verdict(&self, lease: u64, facts: Option<Facts>) -> Verdict {
+        if self.is_inherited() || lease == 0 {
+            return Verdict::Unknown;
+        }
+        if lease == self.lease {
+            return Verdict::Alive;
+        }
+        let Some(byte) = descriptor::lease_byte(lease) else {
+            return Verdict::Dead;
+        };
+        match self.is_held(byte) {
+            None => Verdict::Unknown,
+            Some(true) => Verdict::Alive,
+            Some(false) if self.kept.is_none() || facts.is_some_and(|facts| facts.gone()) => Verdict::Dead,
+            Some(false) => Verdict::Unknown,
+        }
+    }
+
+    /// Whether the lock on `byte` is held. Our own lock is asked before and after: it is held, so whoever says that
+    /// it is free is not speaking of our segment, because the number of the probe was closed and given away.
+    fn is_held(&self, byte: i64) -> Option<bool> {
+        self.ask(byte).or_else(|| if self.probe.renew() { self.ask(byte) } else { None })
+    }
+
+    fn ask(&self, byte: i64) -> Option<bool> {
+        self.probe.with_fd(|fd| {
+            let held = |byte| sys::conflict(fd, byte, 1).ok().map(|first| first.is_some());
+            if held(self.byte) != Some(true) {
+                return None;
+            }
+            let answer = held(byte);
+            if held(self.byte) != Some(true) {
+                return None;
+            }
+            answer
+        })
+    }
+}
+
+impl fmt::Debug for LeasedMapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeasedMapping")
+            .field("lease", &self.lease)
+            .field("mapping", &self.mapping)
+            .field("self_test", &self.self_test())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lease without a seat, for tools that look at a segment: it gives verdicts, and maps no more than a page.
+///
+/// While it lives the segment counts as in use. Its number comes from the same counter as everybody's.
+#[derive(Debug)]
+pub struct Probe(LeasedMapping);
+
+impl Probe {
+    /// Takes a lease on `segment`.
+    ///
+    /// # Errors
+    ///
+    /// As [`LeasedMapping::acquire`].
+    pub fn acquire(segment: &Segment, next_number: impl FnMut() -> u64) -> Result<Self, LeaseError> {
+        acquire(segment, PROBE_LEN, next_number).map(Self)
+    }
+
+    /// The number of its own lease.
+    #[must_use]
+    pub fn lease(&self) -> u64 {
+        self.0.lease
+    }
+
+    /// Whether locks live with mappings here.
+    #[must_use]
+    pub fn self_test(&self) -> SelfTest {
+        self.0.self_test()
+    }
+
+    /// As [`LeasedMapping::verdict`].
+    pub fn verdict(&self, lease: u64, facts: Option<Facts>) -> Verdict {
+        self.0.verdict(lease, facts)
+    }
+}
+
+/// What became of one number.
+enum Attempt {
+    Leased(LeasedMapping),
+    Taken,
+    GateBusy,
+}
+
+/// Takes a lease and maps the first `len` bytes.
+fn acquire(segment: &Segment, len: u64, mut next_number: impl FnMut() -> u64) -> Result<LeasedMapping, LeaseError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut tries = 1;
+    let mut number = next_number();
+    loop {
+        match attempt(segment, len, number)? {
+            Attempt::Leased(leased) => return Ok(leased),
+            Attempt::Taken if tries == NUMBERS => return Err(LeaseError::NumbersTaken { tries, last: number }),
+            Attempt::Taken => {
+                tries += 1;
+                number = next_number();
+            }
+            Attempt::GateBusy if Instant::now() < deadline => std::thread::sleep(GATE_PAUSE),
+            Attempt::GateBusy => return Err(LeaseError::GateBusy),
+        }
+    }
+}
+
+fn attempt(segment: &Segment, len: u64, number: u64) -> Result<Attempt, LeaseError> {
+    let byte = descriptor::lease_byte(number).ok_or(LeaseError::BadNumber { number })?;
+    let probe = segment.probe();
+    let reopen = || -> Result<File, LeaseError> { probe.reopen()?.ok_or(LeaseError::Lost) };
+    // A child forked while these descriptors are open would keep the locks alive after us.
+    let pause = fork::pause()?;
+    let Some(_gate) = Gate::try_take(reopen()?, LockKind::Shared)? else {
+        return Ok(Attempt::GateBusy);
+    };
+    let file = reopen()?;
+    if !sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1)? {
+        return Ok(Attempt::Taken);
+    }
+    let mapping = Mapping::new(&file, segment.len(), len, &pause)?;
+    // A remover who came before us has taken the name; who comes after us finds the lease.
+    if sys::stat(file.as_raw_fd())?.links == 0 {
+        return Err(LeaseError::Gone);
+    }
+    drop(file);
+    // The self-test. The number of the probe has just been good; were it stolen in between, the test fails, which
+    // only makes verdicts more careful.
+    let kept = if probe.with_fd(|fd| sys::conflict(fd, byte, 1)).is_ok_and(|first| first.is_some()) {
+        None
+    } else {
+        let file = reopen()?;
+        if !sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1)? {
+            return Ok(Attempt::Taken);
+        }
+        Some(Descriptor::new(file, probe.id()))
+    };
+    Ok(Attempt::Leased(LeasedMapping { mapping, kept, probe: Arc::clone(probe), lease: number, byte }))
+}
+
+const _: () = assert!(MAX_LEASE < i64::MAX as u64);

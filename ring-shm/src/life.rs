@@ -1,0 +1,133 @@
+//! The cold half of a handle: what keeps its memory and its lease alive, and whom to ask about the peer. Handles box
+//! it, so that the hot half fits two cache lines.
+//!
+//! # Safety
+//!
+//! 1. A `Region<'static>` made here stands for "as long as the `Life` beside it": a handle drops its core half
+//!    (which holds only addresses) before its `Life`, and never hands the region out.
+#![allow(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use ring_core::{Corrupt, Region, Verdict};
+
+use crate::error::MapError;
+use crate::facts::Facts;
+use crate::fork;
+use crate::heap::{Heap, HeapLease};
+use crate::lease::LeasedMapping;
+use crate::mapping::Mapping;
+
+/// Empty (or full) polls between two looks at the clock.
+const POLLS_PER_LOOK: u32 = 64;
+
+/// The least time between two questions to the kernel about a peer.
+const PROBE_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What holds the memory and the lease of one handle.
+#[derive(Debug)]
+enum Hold {
+    Mapped(LeasedMapping),
+    Heap(HeapLease),
+}
+
+/// The cold half of a handle.
+#[derive(Debug)]
+pub(crate) struct Life {
+    hold: Hold,
+    /// The process image this handle belongs to.
+    born: u64,
+    /// What made the handle unusable, if anything did.
+    poison: Option<Corrupt>,
+    polls: u32,
+    next_probe: Option<Instant>,
+}
+
+/// Why a handle does nothing any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refusal {
+    Forked,
+    Corrupt(Corrupt),
+}
+
+/// An epoch no process image has: the handle's fast check fails, and [`Life::refusal`] says why.
+pub(crate) const UNUSABLE: u64 = u64::MAX;
+
+impl Life {
+    pub(crate) fn mapped(mapping: LeasedMapping) -> Self {
+        Self::new(Hold::Mapped(mapping))
+    }
+
+    pub(crate) fn heap(lease: HeapLease) -> Self {
+        Self::new(Hold::Heap(lease))
+    }
+
+    fn new(hold: Hold) -> Self {
+        Self { hold, born: fork::epoch(), poison: None, polls: 0, next_probe: None }
+    }
+
+    /// Whether the handle was inherited over a fork.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.born != fork::epoch()
+    }
+
+    /// Why the handle's fast check failed.
+    #[cold]
+    pub(crate) fn refusal(&self) -> Refusal {
+        match self.poison {
+            Some(corrupt) if !self.is_inherited() => Refusal::Corrupt(corrupt),
+            _ => Refusal::Forked,
+        }
+    }
+
+    /// Makes the handle unusable for good.
+    #[cold]
+    pub(crate) fn poison(&mut self, corrupt: Corrupt) {
+        self.poison.get_or_insert(corrupt);
+    }
+
+    /// The kernel's answer about `lease`, now.
+    pub(crate) fn verdict(&self, lease: u64, facts: Option<Facts>) -> Verdict {
+        match &self.hold {
+            Hold::Mapped(mapping) => mapping.verdict(lease, facts),
+            Hold::Heap(own) => own.heap.verdict(lease),
+        }
+    }
+
+    /// Whether the peer may be asked after again: at most once a millisecond, and without a look at the clock in 63
+    /// of 64 polls.
+    pub(crate) fn probe_is_due(&mut self) -> bool {
+        self.polls = self.polls.wrapping_add(1);
+        if self.polls % POLLS_PER_LOOK != 0 {
+            return false;
+        }
+        let now = Instant::now();
+        let due = self.next_probe.is_none_or(|at| now >= at);
+        if due {
+            self.next_probe = now.checked_add(PROBE_INTERVAL);
+        }
+        due
+    }
+}
+
+/// The region of a mapping, for as long as the mapping lives.
+fn region(mapping: &Mapping) -> Result<Region<'static>, MapError> {
+    // SAFETY: 1; a mapping is readable and writable and starts on a page. Nothing else refers to its bytes.
+    unsafe { Region::from_raw_parts(mapping.as_ptr(), mapping.len()) }
+        .map_err(|_| MapError::TooLarge { len: mapping.len() as u64 })
+}
+
+/// Runs `f` over the bytes of a mapping. The region must not outlive `f`'s result, which is why `f` cannot return it.
+pub(crate) fn with_region<R>(mapping: &Mapping, f: impl FnOnce(Region<'_>) -> R) -> Result<R, MapError> {
+    region(mapping).map(f)
+}
+
+/// The region of a leased mapping, for the handle that will own both.
+pub(crate) fn leased_region(mapping: &LeasedMapping) -> Result<Region<'static>, MapError> {
+    region(mapping.mapping())
+}
+
+/// The region of a heap ring, for the handle that will own both.
+pub(crate) fn heap_region(heap: &Heap) -> Region<'static> {
+    heap.region()
+}

@@ -1,0 +1,92 @@
+//! One process's view of a segment: an address and a length, unmapped when dropped.
+//!
+//! Segments and leases make it; handles give its address to ring-core. It never makes a reference or a slice over
+//! the bytes, which others write at any time, and it is never inherited: each mapping is `MADV_DONTFORK`.
+//!
+//! # Safety
+//!
+//! 1. `raw` is a mapping of `len` bytes made by this process image (`born` is the number of that image), and
+//!    nobody else unmaps it. It is dropped at most once, in `drop`.
+//! 2. In a forked child the range is not mapped, and may have come to hold something else: there `raw` is never
+//!    dropped.
+#![allow(unsafe_code)]
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::ptr::NonNull;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
+
+use crate::error::{MapError, OsError};
+use crate::fork::{self, Pause};
+use crate::sys;
+
+/// The bytes of a segment in the address space of this process, writable and shared with every other mapping.
+///
+/// It lends only an address. All access goes through ring-core's atomics, since a peer may write at any time; and
+/// a peer that may write may also truncate the object, after which touching it is SIGBUS.
+///
+/// A child made by `fork` does not have the mapping: there [`Mapping::is_inherited`] is true, the address must not
+/// be used, and dropping does nothing.
+pub struct Mapping {
+    raw: ManuallyDrop<MmapRaw>,
+    born: u64,
+}
+
+impl Mapping {
+    /// Maps the first `len` bytes of `file`, which has to have `size` bytes. No `fork` can come between the mapping
+    /// and its `MADV_DONTFORK`: the caller holds the pause.
+    pub(crate) fn new(file: &File, size: u64, len: u64, _pause: &Pause) -> Result<Self, MapError> {
+        let found = sys::stat(file.as_raw_fd())?.size;
+        if found != size {
+            return Err(MapError::Resized { expected: size, found });
+        }
+        let len = usize::try_from(len).map_err(|_| MapError::TooLarge { len: size })?;
+        if isize::try_from(len).is_err() {
+            return Err(MapError::TooLarge { len: size });
+        }
+        let raw = MmapOptions::new().len(len).map_raw(file).map_err(|error| OsError::from_io("mmap", &error))?;
+        raw.advise(Advice::DontFork).map_err(|error| OsError::from_io("madvise(MADV_DONTFORK)", &error))?;
+        Ok(Self { raw: ManuallyDrop::new(raw), born: fork::epoch() })
+    }
+
+    /// The address of the first byte, aligned to a page. Valid while the mapping lives, in the process that made it.
+    #[inline]
+    #[must_use]
+    pub fn as_ptr(&self) -> NonNull<u8> {
+        // SAFETY: 1; mmap without a hint never answers with address 0.
+        unsafe { NonNull::new_unchecked(self.raw.as_mut_ptr()) }
+    }
+
+    /// The number of bytes, at least 1.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // a mapping is never empty
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether this is a forked child's copy of its parent's handle, without any memory behind it.
+    #[inline]
+    #[must_use]
+    pub fn is_inherited(&self) -> bool {
+        self.born != fork::epoch()
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if !self.is_inherited() {
+            // SAFETY: 1 and 2; this process image made it, and `raw` is not used again.
+            unsafe { ManuallyDrop::drop(&mut self.raw) };
+        }
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping").field("address", &self.as_ptr()).field("len", &self.len()).finish()
+    }
+}

@@ -1,0 +1,351 @@
+//! The POSIX backing: segments as objects in `/dev/shm`, created whole, opened with suspicion, removed in order.
+//!
+//! Embedders and `ringctl` call it through [`Segment`]. Nothing is ever visible under a segment's name before it is
+//! complete, nothing is left behind by an error, and nothing that a living process holds is removed unless forced.
+//! The directory is a parameter inside, so that tests can bring their own.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::descriptor::{self, Gate};
+use crate::error::{CreateError, MapError, OpenError, OsError, UnlinkError};
+use crate::fork;
+use crate::mapping::Mapping;
+use crate::name::SegmentName;
+use crate::segment::{Access, OpenRules, Segment};
+use crate::sys::{self, FileId, LockKind};
+
+/// Where Linux keeps POSIX shared memory.
+pub(crate) const DIRECTORY: &str = "/dev/shm";
+
+/// What a temporary name begins with, where unnamed files are refused.
+pub(crate) const TEMPORARY: &str = ".ring.tmp.";
+
+/// How often to start again when a cleaner or a namesake comes between.
+const TRIES: u32 = 32;
+
+/// How long to wait for a gate. It is held for microseconds; only a stopped process holds it longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long to sleep between two looks at a gate.
+pub(crate) const GATE_PAUSE: Duration = Duration::from_millis(1);
+
+impl Segment {
+    /// Creates the segment `name` of `len` bytes, zeroed, and lets `init` write into it before anybody can see it.
+    ///
+    /// The memory is allocated, so that a full `/dev/shm` is an error here and not SIGBUS later. The name appears
+    /// with one system call when everything is in place; a creator that dies before leaves none. `access` holds
+    /// exactly, whatever the umask. The mapping that `init` gets is gone afterwards, and the segment is not leased:
+    /// until the creator attaches, a removal of stale segments may take it.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError::Exists`] if the name is taken, which is the answer for all but one of several creators at
+    /// once; [`CreateError::NoSpace`] with what is free; the other variants say what to ask for instead.
+    pub fn create(
+        name: &SegmentName,
+        len: u64,
+        access: &Access,
+        init: impl FnOnce(&Mapping),
+    ) -> Result<Self, CreateError> {
+        create_in(Path::new(DIRECTORY), name, len, access, Unnamed::Try, init)
+    }
+
+    /// Opens the segment `name` under the default [`OpenRules`].
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::NotFound`] if there is none; otherwise what is wrong with it. Nothing is opened that is no
+    /// regular file, that another user owns, that everybody may write to, or that is empty.
+    pub fn open(name: &SegmentName) -> Result<Self, OpenError> {
+        Self::open_with(name, &OpenRules::default())
+    }
+
+    /// Opens the segment `name` under `rules`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open`], less what `rules` allow.
+    pub fn open_with(name: &SegmentName, rules: &OpenRules) -> Result<Self, OpenError> {
+        open_in(Path::new(DIRECTORY), name, rules)
+    }
+
+    /// Removes the name of a segment that nobody holds a lease on. With `force` also of one that is held: its users
+    /// go on with the memory, which is freed when the last of them leaves.
+    ///
+    /// # Errors
+    ///
+    /// [`UnlinkError::InUse`] with a lease that is held; [`UnlinkError::GateBusy`] after two seconds if a process
+    /// has stopped in the middle of attaching or removing. `force` meets neither.
+    pub fn unlink(name: &SegmentName, force: bool) -> Result<(), UnlinkError> {
+        unlink_in(Path::new(DIRECTORY), name, force)
+    }
+}
+
+/// Whether to begin with an unnamed file. Tests refuse it as some file systems do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unnamed {
+    Try,
+    #[cfg(test)]
+    Refused,
+}
+
+pub(crate) fn create_in(
+    directory: &Path,
+    name: &SegmentName,
+    len: u64,
+    access: &Access,
+    unnamed: Unnamed,
+    init: impl FnOnce(&Mapping),
+) -> Result<Segment, CreateError> {
+    let bytes = i64::try_from(len).ok().filter(|bytes| *bytes > 0 && isize::try_from(len).is_ok());
+    let Some(bytes) = bytes else {
+        return Err(CreateError::BadLength { len });
+    };
+    let mode = access.mode;
+    if mode & 0o600 != 0o600 || mode & 0o002 != 0 || mode & !0o777 != 0 {
+        return Err(CreateError::BadMode { mode });
+    }
+    let limit = sys::file_size_limit();
+    if len > limit {
+        return Err(CreateError::FileSizeLimit { asked: len, limit });
+    }
+    let path = directory.join(name.file_name());
+    // Only to save the work: the publication decides.
+    if sys::stat_name(&path).is_ok() {
+        return Err(CreateError::Exists { name: name.clone() });
+    }
+    let denied = |error: OsError| match error.code {
+        libc::EACCES | libc::EPERM => CreateError::Permission { name: name.clone() },
+        libc::EEXIST => CreateError::Exists { name: name.clone() },
+        _ => CreateError::Os(error),
+    };
+    let file = match open_unnamed(directory, unnamed).map_err(denied)? {
+        Some(file) => {
+            fill(&file, bytes, access, init)?;
+            sys::link_unnamed(&file, &path).map_err(denied)?;
+            file
+        }
+        None => {
+            let (temporary, gate) = Temporary::make(directory).map_err(|error| match error {
+                CreateError::Os(error) => denied(error),
+                error => error,
+            })?;
+            fill(gate.file(), bytes, access, init)?;
+            match sys::rename_noreplace(&temporary.path, &path) {
+                Ok(()) => {}
+                Err(OsError { code: libc::ENOENT, .. }) => return Err(CreateError::Contended { tries: 1 }),
+                Err(error) => return Err(denied(error)),
+            }
+            gate.into_file()?
+        }
+    };
+    let stat = sys::stat(file.as_raw_fd())?;
+    Ok(Segment::from_file(file, &stat, name.as_str(), path))
+}
+
+/// An unnamed file in `directory`; `None` where the file system has no such thing.
+fn open_unnamed(directory: &Path, unnamed: Unnamed) -> Result<Option<File>, OsError> {
+    if unnamed != Unnamed::Try {
+        return Ok(None);
+    }
+    match OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(directory) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT | libc::EINVAL) => Ok(None),
+            _ => Err(OsError::from_io("open(O_TMPFILE)", &error)),
+        },
+    }
+}
+
+/// Gives the file its owner, mode, memory and contents.
+fn fill(file: &File, len: i64, access: &Access, init: impl FnOnce(&Mapping)) -> Result<(), CreateError> {
+    if let Some(group) = access.group {
+        std::os::unix::fs::fchown(file, None, Some(group)).map_err(|error| match error.raw_os_error() {
+            Some(libc::EPERM | libc::EINVAL) => CreateError::BadGroup { group },
+            _ => CreateError::Os(OsError::from_io("fchown", &error)),
+        })?;
+    }
+    // After fchown, which may clear bits; and whatever the umask has taken away.
+    file.set_permissions(Permissions::from_mode(access.mode)).map_err(|error| OsError::from_io("fchmod", &error))?;
+    let asked = len.unsigned_abs();
+    sys::allocate(file, len).map_err(|error| match error.code {
+        libc::ENOSPC | libc::EDQUOT => CreateError::NoSpace { asked, free: sys::free_space(file) },
+        libc::EFBIG => CreateError::BadLength { len: asked },
+        _ => CreateError::Os(error),
+    })?;
+    let mapped = Mapping::new(file, asked, asked, &fork::pause()?);
+    let mapping = mapped.map_err(|error| match error {
+        MapError::Os(error) => CreateError::Os(error),
+        _ => CreateError::BadLength { len: asked },
+    })?;
+    init(&mapping);
+    Ok(())
+}
+
+/// A temporary name, removed when dropped if it still means our file: after the rename it means nothing.
+#[derive(Debug)]
+struct Temporary {
+    path: PathBuf,
+    id: FileId,
+}
+
+impl Temporary {
+    /// A file of a random name whose gate we hold, which tells cleaners that we live. A cleaner may remove the name
+    /// before that: then it starts again.
+    fn make(directory: &Path) -> Result<(Self, Gate), CreateError> {
+        for _ in 0..TRIES {
+            let random = fs::read_to_string("/proc/sys/kernel/random/uuid")
+                .map_err(|error| OsError::from_io("read(/proc/sys/kernel/random/uuid)", &error))?;
+            let path = directory.join(format!("{TEMPORARY}{}", random.trim_ascii()));
+            let file = match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(OsError::from_io("open(O_CREAT|O_EXCL)", &error).into()),
+            };
+            let temporary = Self { path, id: sys::stat(file.as_raw_fd())?.id };
+            let Some(gate) = Gate::try_take(file, LockKind::Exclusive)? else {
+                continue;
+            };
+            if sys::stat(gate.file().as_raw_fd())?.links > 0 {
+                return Ok((temporary, gate));
+            }
+        }
+        Err(CreateError::Contended { tries: TRIES })
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if sys::stat_name(&self.path).is_ok_and(|stat| stat.id == self.id) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+pub(crate) fn open_in(directory: &Path, name: &SegmentName, rules: &OpenRules) -> Result<Segment, OpenError> {
+    let path = directory.join(name.file_name());
+    let name = || name.clone();
+    let file = descriptor::open_existing(&path).map_err(|error| {
+        if let Some(found) = sys::stat_name(&path).ok().and_then(|stat| stat.foreign_kind()) {
+            return OpenError::NotASegment { name: name(), found };
+        }
+        match error.kind() {
+            io::ErrorKind::NotFound => OpenError::NotFound { name: name() },
+            io::ErrorKind::PermissionDenied => OpenError::Permission { name: name() },
+            _ => OpenError::Os(OsError::from_io("open", &error)),
+        }
+    })?;
+    let stat = sys::stat(file.as_raw_fd())?;
+    if let Some(found) = stat.foreign_kind() {
+        return Err(OpenError::NotASegment { name: name(), found });
+    }
+    let user = sys::user();
+    if stat.owner != user && !rules.allow_foreign_owner {
+        return Err(OpenError::ForeignOwner { name: name(), owner: stat.owner, user });
+    }
+    if stat.mode & 0o002 != 0 {
+        return Err(OpenError::WorldWritable { name: name(), mode: stat.permissions() });
+    }
+    if stat.links == 0 {
+        return Err(OpenError::Gone { name: name() });
+    }
+    if stat.size == 0 {
+        return Err(OpenError::Empty { name: name() });
+    }
+    Ok(Segment::from_file(file, &stat, name().as_str(), path))
+}
+
+pub(crate) fn unlink_in(directory: &Path, name: &SegmentName, force: bool) -> Result<(), UnlinkError> {
+    let path = directory.join(name.file_name());
+    let failed = |call: &'static str, error: &io::Error| {
+        if let Some(found) = sys::stat_name(&path).ok().and_then(|stat| stat.foreign_kind()) {
+            return UnlinkError::NotASegment { name: name.clone(), found };
+        }
+        match error.kind() {
+            io::ErrorKind::NotFound => UnlinkError::NotFound { name: name.clone() },
+            io::ErrorKind::PermissionDenied => UnlinkError::Permission { name: name.clone() },
+            _ => UnlinkError::Os(OsError::from_io(call, error)),
+        }
+    };
+    if force {
+        let stat = sys::stat_name(&path).map_err(|error| failed("stat", &error))?;
+        if let Some(found) = stat.foreign_kind() {
+            return Err(UnlinkError::NotASegment { name: name.clone(), found });
+        }
+        return fs::remove_file(&path).map_err(|error| failed("unlink", &error));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let mut tries = 0;
+    loop {
+        match remove_unheld(&path) {
+            Ok(Removal::Done) => return Ok(()),
+            Ok(Removal::Foreign(found)) => return Err(UnlinkError::NotASegment { name: name.clone(), found }),
+            Ok(Removal::Held(lease)) => return Err(UnlinkError::InUse { name: name.clone(), lease }),
+            Ok(Removal::GateBusy) if Instant::now() < deadline => std::thread::sleep(GATE_PAUSE),
+            Ok(Removal::GateBusy) => return Err(UnlinkError::GateBusy { name: name.clone() }),
+            Ok(Removal::Replaced) if tries < TRIES => tries += 1,
+            Ok(Removal::Replaced) => return Err(UnlinkError::Contended { tries }),
+            Err(RemovalError::Os(error)) => return Err(error.into()),
+            Err(RemovalError::Io(call, error)) => return Err(failed(call, &error)),
+        }
+    }
+}
+
+/// What became of one try to remove an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    Done,
+    /// No regular file.
+    Foreign(crate::error::FileKind),
+    /// This lease is held.
+    Held(u64),
+    /// Somebody attaches, removes, or is making it.
+    GateBusy,
+    /// The name means another object by now.
+    Replaced,
+}
+
+#[derive(Debug)]
+pub(crate) enum RemovalError {
+    Os(OsError),
+    Io(&'static str, io::Error),
+}
+
+impl From<OsError> for RemovalError {
+    fn from(error: OsError) -> Self {
+        Self::Os(error)
+    }
+}
+
+/// Removes `path` if no lease is held on what it means: under the exclusive gate no lease can come into being, so
+/// a look at the locks is proof.
+pub(crate) fn remove_unheld(path: &Path) -> Result<Removal, RemovalError> {
+    let file = descriptor::open_existing(path).map_err(|error| RemovalError::Io("open", error))?;
+    let stat = sys::stat(file.as_raw_fd())?;
+    if let Some(found) = stat.foreign_kind() {
+        return Ok(Removal::Foreign(found));
+    }
+    // A child forked now would inherit the gate.
+    let _pause = fork::pause()?;
+    let Some(gate) = Gate::try_take(file, LockKind::Exclusive)? else {
+        return Ok(Removal::GateBusy);
+    };
+    if let Some(lease) = descriptor::any_lease(gate.file().as_raw_fd())? {
+        return Ok(Removal::Held(lease));
+    }
+    match sys::stat_name(path) {
+        Ok(now) if now.id == stat.id => {}
+        Ok(_) => return Ok(Removal::Replaced),
+        Err(error) => return Err(RemovalError::Io("stat", error)),
+    }
+    fs::remove_file(path).map_err(|error| RemovalError::Io("unlink", error))?;
+    Ok(Removal::Done)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! The fallback for file systems without unnamed files, in directories of the tests' own.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Barrier;
+use std::sync::mpsc::{TryRecvError, channel};
+
+use super::{Removal, TEMPORARY, Temporary, Unnamed, create_in, open_in, remove_unheld, unlink_in};
+use crate::inventory::remove_stale_in;
+use crate::{Access, CreateError, Mapping, OpenRules, Segment, SegmentName};
+
+fn create(directory: &Path, name: &str, init: impl FnOnce(&Mapping)) -> Result<Segment, CreateError> {
+    create_in(directory, &SegmentName::new(name).unwrap(), 4096, &Access::default(), Unnamed::Refused, init)
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap()
+}
+
+#[test]
+fn fallback_publishes_with_one_rename() {
+    let directory = directory();
+    let directory = directory.path();
+    let made = create(directory, "a", |_| {
+        let names = names(directory);
+        assert!(names.len() == 1 && names[0].starts_with(TEMPORARY), "{names:?}");
+        // A cleaner leaves it alone: its gate is held.
+        assert_eq!(remove_stale_in(directory, |_| true).unwrap().temporaries, 0);
+    });
+    let made = made.unwrap();
+    assert_eq!(names(directory), ["ring.a"]);
+    let name = SegmentName::new("a").unwrap();
+    let found = open_in(directory, &name, &OpenRules::default()).unwrap();
+    assert_eq!((found.inode(), found.mode(), found.len()), (made.inode(), 0o600, 4096));
+    assert_eq!(create(directory, "a", |_| {}).unwrap_err(), CreateError::Exists { name: name.clone() });
+    // The gate is open again, though the creator has the segment open.
+    unlink_in(directory, &name, false).unwrap();
+    assert_eq!(made.is_linked(), Ok(false));
+}
+
+#[test]
+fn fallback_leaves_nothing_behind() {
+    let directory = directory();
+    let directory = directory.path();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        create(directory, "a", |_| panic!("this panic is part of the test")).map(|_| ())
+    }));
+    assert!(panicked.is_err());
+    assert!(names(directory).is_empty());
+    // Somebody else was quicker: the temporary name goes, the other's segment stays.
+    let lost = create(directory, "a", |_| drop(create(directory, "a", |_| {}).unwrap()));
+    assert!(matches!(lost, Err(CreateError::Exists { .. })));
+    assert_eq!(names(directory), ["ring.a"]);
+    // Somebody removes the temporary name in spite of the gate.
+    let lost = create(directory, "b", |_| {
+        let temporary = names(directory).into_iter().find(|name| name.starts_with(TEMPORARY)).unwrap();
+        fs::remove_file(directory.join(temporary)).unwrap();
+    });
+    assert_eq!(lost.unwrap_err(), CreateError::Contended { tries: 1 });
+    assert_eq!(names(directory), ["ring.a"]);
+    // No room, no group of ours, no directory.
+    let name = SegmentName::new("c").unwrap();
+    let huge = create_in(directory, &name, 1 << 50, &Access::default(), Unnamed::Refused, |_| {});
+    assert!(matches!(huge, Err(CreateError::NoSpace { .. })));
+    assert_eq!(names(directory), ["ring.a"]);
+    for unnamed in [Unnamed::Try, Unnamed::Refused] {
+        let nowhere = create_in(&directory.join("x"), &name, 4096, &Access::default(), unnamed, |_| {}).unwrap_err();
+        assert!(nowhere.to_string().contains("mount"), "{nowhere}");
+    }
+}
+
+#[test]
+fn fallback_a_dead_creators_name_is_cleaned_away() {
+    let directory = directory();
+    let directory = directory.path();
+    let (temporary, gate) = Temporary::make(directory).unwrap();
+    assert_eq!(remove_unheld(&temporary.path).unwrap(), Removal::GateBusy);
+    // Its death: the descriptor goes, the name stays.
+    let path = temporary.path.clone();
+    core::mem::forget(temporary);
+    drop(gate);
+    assert_eq!(remove_stale_in(directory, |_| true).unwrap().temporaries, 1);
+    assert!(!path.exists());
+}
+
+#[test]
+fn fallback_race_of_creators_and_a_cleaner() {
+    const CREATORS: usize = 4;
+    const ROUNDS: usize = 300;
+    let directory = directory();
+    let directory = directory.path();
+    let barrier = Barrier::new(CREATORS);
+    let (stop, stopped) = channel::<()>();
+    std::thread::scope(|scope| {
+        let cleaner = scope.spawn(move || {
+            let mut removed = 0;
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                removed += remove_stale_in(directory, |_| false).unwrap().temporaries;
+            }
+            removed
+        });
+        let creator = || {
+            let mut won = 0;
+            for round in 0..ROUNDS {
+                barrier.wait();
+                match create(directory, &format!("r{round}"), |_| {}) {
+                    Ok(_) => won += 1,
+                    Err(CreateError::Exists { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            won
+        };
+        let creators: Vec<_> = (0..CREATORS).map(|_| scope.spawn(creator)).collect();
+        let won: usize = creators.into_iter().map(|creator| creator.join().unwrap()).sum();
+        drop(stop);
+        println!("the cleaner came between {} times", cleaner.join().unwrap());
+        assert_eq!(won, ROUNDS);
+    });
+    let names = names(directory);
+    assert_eq!(names.len(), ROUNDS, "nothing but the segments: {names:?}");
+    assert!(names.iter().all(|name| name.starts_with("ring.r")));
+}

@@ -1,0 +1,166 @@
+//! An open segment: a descriptor, which object it means, its size and its name.
+//!
+//! Backings (so far POSIX, `posix.rs`) make it; mappings, leases and probes are taken from it. Everything here works
+//! on the descriptor and knows no directory. It holds no mapping and no lock: a segment that is only open can be
+//! removed by anybody who may.
+
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::descriptor::{self, ProbeFile};
+use crate::error::MapError;
+use crate::fork;
+use crate::mapping::Mapping;
+use crate::sys::{self, Stat};
+
+/// Who may use a segment, as its creator decides. The umask has no say.
+///
+/// ```
+/// use ring_shm::Access;
+///
+/// assert_eq!(Access::default(), Access { mode: 0o600, group: None });
+/// assert_eq!(Access::group(7), Access { mode: 0o660, group: Some(7) });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The permission bits. The owner's read and write are required, everybody's write is refused.
+    pub mode: u32,
+    /// The group to give the segment to; `None` leaves it to the system.
+    pub group: Option<u32>,
+}
+
+impl Access {
+    /// Read and write for the owner and for `group`.
+    #[must_use]
+    pub fn group(group: u32) -> Self {
+        Self { mode: 0o660, group: Some(group) }
+    }
+}
+
+impl Default for Access {
+    /// The owner alone: `0o600`.
+    fn default() -> Self {
+        Self { mode: 0o600, group: None }
+    }
+}
+
+/// What an opener puts up with. The default trusts nobody but its own user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenRules {
+    /// Opens segments of other users too, if their mode allows it. The owner can truncate the segment at any time,
+    /// which ends a process that has it mapped by SIGBUS. Root gets no exception without this.
+    pub allow_foreign_owner: bool,
+}
+
+/// An open segment, independent of any mapping.
+///
+/// It keeps a descriptor (`O_CLOEXEC`) and remembers device and inode, so that it notices when other code of the
+/// process has closed the number. Later descriptions are opened through it, never by name.
+///
+/// ```
+/// use ring_shm::{Access, Segment, SegmentName};
+///
+/// let name = SegmentName::new(&format!("doc-{}", std::process::id()))?;
+/// let made = Segment::create(&name, 4096, &Access::default(), |mapping| assert_eq!(mapping.len(), 4096))?;
+/// let found = Segment::open(&name)?;
+/// assert_eq!((made.inode(), found.len()), (found.inode(), 4096));
+/// Segment::unlink(&name, false)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Segment {
+    probe: Arc<ProbeFile>,
+    len: u64,
+    mode: u32,
+    owner: u32,
+    name: Box<str>,
+}
+
+impl Segment {
+    /// Takes over the descriptor that a backing has opened and examined.
+    pub(crate) fn from_file(file: File, stat: &Stat, name: &str, path: PathBuf) -> Self {
+        Self {
+            probe: Arc::new(ProbeFile::new(file, stat.id, path)),
+            len: stat.size,
+            mode: stat.permissions(),
+            owner: stat.owner,
+            name: name.into(),
+        }
+    }
+
+    pub(crate) fn probe(&self) -> &Arc<ProbeFile> {
+        &self.probe
+    }
+
+    /// The name under which it was created or opened.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its size in bytes when it was opened, at least 1.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // a segment is never empty
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Its permission bits when it was opened.
+    #[must_use]
+    pub fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// The user id of its owner.
+    #[must_use]
+    pub fn owner(&self) -> u32 {
+        self.owner
+    }
+
+    /// The device it is on.
+    #[must_use]
+    pub fn device(&self) -> u64 {
+        self.probe.id().device
+    }
+
+    /// Its inode number, which no other object on the device has while this one is open.
+    #[must_use]
+    pub fn inode(&self) -> u64 {
+        self.probe.id().inode
+    }
+
+    /// Whether it still has a name. True is a guess by the time it is returned; false is for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Lost`] when the object is out of reach.
+    pub fn is_linked(&self) -> Result<bool, MapError> {
+        Ok(sys::stat(self.reopen()?.as_raw_fd())?.links > 0)
+    }
+
+    /// One of the leases that are held on it, by this or another process. A guess by the time it is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Lost`] when the object is out of reach.
+    pub fn any_lease(&self) -> Result<Option<u64>, MapError> {
+        Ok(descriptor::any_lease(self.reopen()?.as_raw_fd())?)
+    }
+
+    /// Maps all of it without a lease: for reading the control block before attaching, and for inspection.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Resized`] when somebody has changed its size, [`MapError::TooLarge`] when it does not fit,
+    /// [`MapError::Lost`] when the object is out of reach.
+    pub fn map_whole(&self) -> Result<Mapping, MapError> {
+        let file = self.reopen()?;
+        Mapping::new(&file, self.len, self.len, &fork::pause()?)
+    }
+
+    fn reopen(&self) -> Result<File, MapError> {
+        self.probe.reopen()?.ok_or(MapError::Lost)
+    }
+}

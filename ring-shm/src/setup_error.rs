@@ -1,0 +1,193 @@
+//! Why a ring was not created, or a handle does not sit in it: one error for the whole way from a name to a handle,
+//! with a [`kind`](SetupError::kind) for callers that only branch on the cause.
+
+use core::fmt;
+
+use ring_core::{AttachError, Corrupt, FormatError, Role, SeatError};
+
+use crate::error::{CreateError, LeaseError, MapError, OpenError};
+use crate::name::NameError;
+
+/// The cause of a [`SetupError`], coarse enough to branch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetupErrorKind {
+    /// A name, a size or an option is impossible.
+    Invalid,
+    /// There is no such segment.
+    NotFound,
+    /// The name is taken.
+    Exists,
+    /// A living process holds the seat, or every place.
+    InUse,
+    /// The system's permissions forbid it.
+    Permission,
+    /// The segment is not such a ring, or is damaged.
+    Corrupt,
+    /// Memory, space, descriptors or maps have run out.
+    NoResource,
+    /// Anything else.
+    Other,
+}
+
+/// Why a ring was not created or no handle sits in it. Nothing is left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The name is not a segment name.
+    Name(NameError),
+    /// The options do not make a ring.
+    Format(FormatError),
+    /// The segment could not be created.
+    Create(CreateError),
+    /// The segment could not be opened.
+    Open(OpenError),
+    /// The segment could not be mapped.
+    Map(MapError),
+    /// The lease could not be taken.
+    Lease(LeaseError),
+    /// The segment does not hold a ring that this version can work with.
+    Attach(AttachError),
+    /// A living process holds the seat.
+    Taken {
+        /// Which seat.
+        role: Role,
+        /// The lease it is held under.
+        lease: u64,
+        /// Process id of the holder in its own PID namespace; 0 when it has not said yet.
+        pid: u64,
+    },
+    /// Somebody holds the seat whose death cannot be shown (only where the file system does not keep locks with
+    /// mappings).
+    Unknown {
+        /// Which seat.
+        role: Role,
+        /// The lease it is held under.
+        lease: u64,
+        /// Process id of the holder in its own PID namespace.
+        pid: u64,
+    },
+    /// Others kept creating, removing or taking over at the same time.
+    Contended,
+    /// The memory could not be allocated (heap rings).
+    NoMemory {
+        /// Bytes asked for.
+        asked: u64,
+    },
+}
+
+impl SetupError {
+    /// The cause, coarsely.
+    #[must_use]
+    pub fn kind(&self) -> SetupErrorKind {
+        use SetupErrorKind as Kind;
+        match self {
+            Self::Name(_) | Self::Format(_) => Kind::Invalid,
+            Self::Create(e) => match e {
+                CreateError::Exists { .. } => Kind::Exists,
+                CreateError::BadLength { .. } | CreateError::BadMode { .. } => Kind::Invalid,
+                CreateError::BadGroup { .. } | CreateError::Permission { .. } => Kind::Permission,
+                CreateError::NoSpace { .. } | CreateError::FileSizeLimit { .. } => Kind::NoResource,
+                CreateError::Os(os) => os_kind(os.code),
+                CreateError::Contended { .. } => Kind::Other,
+            },
+            Self::Open(e) => match e {
+                OpenError::NotFound { .. } | OpenError::Gone { .. } => Kind::NotFound,
+                OpenError::Permission { .. } | OpenError::ForeignOwner { .. } | OpenError::WorldWritable { .. } => {
+                    Kind::Permission
+                }
+                OpenError::NotASegment { .. } | OpenError::Empty { .. } => Kind::Corrupt,
+                OpenError::Os(os) => os_kind(os.code),
+            },
+            Self::Map(e) => map_kind(e),
+            Self::Lease(e) => match e {
+                LeaseError::Gone => Kind::NotFound,
+                LeaseError::NumbersTaken { .. } | LeaseError::BadNumber { .. } => Kind::Corrupt,
+                LeaseError::Map(e) => map_kind(e),
+                LeaseError::Os(os) => os_kind(os.code),
+                _ => Kind::Other,
+            },
+            Self::Attach(_) => Kind::Corrupt,
+            Self::Taken { .. } | Self::Unknown { .. } => Kind::InUse,
+            Self::NoMemory { .. } => Kind::NoResource,
+            Self::Contended => Kind::Other,
+        }
+    }
+
+    /// The refusal of a seat, with who sits there.
+    pub(crate) fn seat(error: SeatError, role: Role, pid: u64) -> Self {
+        match error {
+            SeatError::Taken { lease } => Self::Taken { role, lease, pid },
+            SeatError::Unknown { lease } => Self::Unknown { role, lease, pid },
+            SeatError::Corrupt(c) => Self::Attach(c.into()),
+            _ => Self::Contended,
+        }
+    }
+}
+
+fn map_kind(error: &MapError) -> SetupErrorKind {
+    match error {
+        MapError::Resized { .. } => SetupErrorKind::Corrupt,
+        MapError::TooLarge { .. } => SetupErrorKind::NoResource,
+        MapError::Os(os) => os_kind(os.code),
+        _ => SetupErrorKind::Other,
+    }
+}
+
+fn os_kind(code: i32) -> SetupErrorKind {
+    match code {
+        libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::EDQUOT | libc::EAGAIN => {
+            SetupErrorKind::NoResource
+        }
+        libc::EACCES | libc::EPERM | libc::EROFS => SetupErrorKind::Permission,
+        libc::ENOENT => SetupErrorKind::NotFound,
+        _ => SetupErrorKind::Other,
+    }
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(e) => e.fmt(f),
+            Self::Format(e) => e.fmt(f),
+            Self::Create(e) => e.fmt(f),
+            Self::Open(e) => e.fmt(f),
+            Self::Map(e) => e.fmt(f),
+            Self::Lease(e) => e.fmt(f),
+            Self::Attach(e) => e.fmt(f),
+            Self::Taken { role, lease, pid } => write!(
+                f,
+                "the ring has a living {role} already: process {pid} (lease {lease}); end it, or use another ring"
+            ),
+            Self::Unknown { role, lease, pid } => write!(
+                f,
+                "process {pid} holds the {role}'s seat (lease {lease}) and cannot be shown to be dead here; make sure \
+                 that it is, then say so with `ringctl recover NAME --assume-dead {lease}`"
+            ),
+            Self::Contended => {
+                f.write_str("other processes kept creating, removing or taking over this ring meanwhile; try again")
+            }
+            Self::NoMemory { asked } => write!(f, "{asked} bytes of memory could not be allocated; ask for fewer"),
+        }
+    }
+}
+
+impl core::error::Error for SetupError {}
+
+macro_rules! from {
+    ($($source:ty => $variant:ident),*) => {$(
+        impl From<$source> for SetupError {
+            fn from(error: $source) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
+}
+from!(NameError => Name, FormatError => Format, CreateError => Create, OpenError => Open, MapError => Map,
+      LeaseError => Lease, AttachError => Attach);
+
+impl From<Corrupt> for SetupError {
+    fn from(error: Corrupt) -> Self {
+        Self::Attach(error.into())
+    }
+}

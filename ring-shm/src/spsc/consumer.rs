@@ -1,0 +1,215 @@
+//! The consumer's handle: ring-core's consumer, the lease it sits under, and the questions about its producer.
+
+use core::marker::PhantomData;
+use std::thread;
+
+use ring_core::Role;
+use ring_core::spsc as core_spsc;
+use ring_core::spsc::{ReadError, Received};
+
+use super::error::TryRecvError;
+use super::guards::{ReadBatch, Record};
+use super::setup::{self, Place};
+use super::{Options, Stats};
+use crate::fork;
+use crate::life::UNUSABLE;
+use crate::name::SegmentName;
+use crate::segment::Segment;
+use crate::setup_error::SetupError;
+use crate::trust::{Trust, Trusted, Untrusted};
+
+/// The one reading handle of an SPSC ring.
+///
+/// `Send`, not `Sync`. Dropping it closes in order, except while the thread is panicking: then the producer learns
+/// that its consumer died, and a successor gets what was not released, flagged. In a child made by `fork` it does
+/// nothing and says [`Forked`](TryRecvError::Forked).
+///
+/// ```
+/// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
+/// tx.try_send(0, b"in place")?;
+/// let record = rx.try_read()?;
+/// assert_eq!(&*record, b"in place");
+/// record.release();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Consumer<T: Trust = Untrusted> {
+    seated: Seated,
+    trust: PhantomData<T>,
+}
+
+/// The handle without its trust; leaves the seat when dropped.
+#[derive(Debug)]
+struct Seated {
+    core: core_spsc::Consumer<'static>,
+    /// The process image this handle works in, or [`UNUSABLE`].
+    born: u64,
+    /// Dropped last: it holds the memory.
+    place: Box<Place>,
+}
+
+// The promise of two cache lines.
+const _: () = assert!(size_of::<Consumer>() <= 128);
+
+impl Consumer<Untrusted> {
+    /// Creates the ring `name` and sits down as its consumer.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `Exists` when the name is taken.
+    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::sit(&segment))
+    }
+
+    /// Opens the ring `name` and sits down as its consumer, after the orderly close or the proven death of the one
+    /// before. Goes on at the first record that was not released.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `NotFound` without such a segment and `InUse` while a consumer lives, be it
+    /// stopped or slow.
+    pub fn open(name: &str) -> Result<Self, SetupError> {
+        setup::open_and_sit(&SegmentName::new(name)?, Self::sit)
+    }
+
+    /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
+    /// it was created with.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&SegmentName::new(name)?, options, Self::sit)
+    }
+
+    fn sit(segment: &Segment) -> Result<Self, SetupError> {
+        Self::from_place(Place::in_segment(segment)?)
+    }
+}
+
+impl<T: Trust> Consumer<T> {
+    pub(super) fn from_place(place: Place) -> Result<Self, SetupError> {
+        let (core, place) = place.sit(Role::Consumer, |ring, lease, verdict| ring.sit_consumer(lease, verdict))?;
+        Ok(Self { seated: Seated { core, born: fork::epoch(), place }, trust: PhantomData })
+    }
+
+    /// A handle whose records deref to slices of the ring's memory.
+    ///
+    /// # Safety
+    /// For the life of the handle every process that can write to this segment must follow the protocol: it writes
+    /// payload only into its own claims, and nothing else but what this library writes. A peer that writes into a
+    /// record while this process has a slice of it is undefined behaviour here.
+    #[must_use]
+    #[allow(unsafe_code, reason = "hands the duty to the caller; nothing unsafe happens here")]
+    pub unsafe fn trust_peers(self) -> Consumer<Trusted> {
+        Consumer { seated: self.seated, trust: PhantomData }
+    }
+
+    /// Copies the next record into `buf` and releases it.
+    ///
+    /// Wait-free; no system call, except that an empty ring is asked at most once a millisecond whether its producer
+    /// still lives.
+    ///
+    /// # Errors
+    /// [`TryRecvError`]; on `BufferTooSmall` the record stays.
+    #[inline]
+    pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
+        self.usable()?;
+        let Seated { core, born, place } = &mut self.seated;
+        match core.try_recv_into_asking(buf, |lease| place.ask(Role::Producer, lease)) {
+            Ok(received) => Ok(received),
+            Err(error) => Err(refuse(error, born, place)),
+        }
+    }
+
+    /// Lends the next record. Dropping it releases its space, except while the thread is panicking: then it is kept,
+    /// and whoever reads next gets it again.
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    #[inline]
+    pub fn try_read(&mut self) -> Result<Record<'_, T>, TryRecvError> {
+        self.usable()?;
+        let Seated { core, born, place } = &mut self.seated;
+        match core.try_read_asking(|lease| place.ask(Role::Producer, lease)) {
+            Ok(record) => Ok(Record::new(record)),
+            Err(error) => Err(refuse(error, born, place)),
+        }
+    }
+
+    /// Lends up to `max` records, whose space is released together.
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    #[inline]
+    pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, T>, TryRecvError> {
+        self.usable()?;
+        let Seated { core, born, place } = &mut self.seated;
+        match core.try_read_batch_asking(max, |lease| place.ask(Role::Producer, lease)) {
+            Ok(batch) => Ok(ReadBatch::new(batch)),
+            Err(error) => Err(refuse(error, born, place)),
+        }
+    }
+
+    #[inline(always)]
+    fn usable(&self) -> Result<(), TryRecvError> {
+        if self.seated.is_usable() { Ok(()) } else { Err(self.seated.place.life.refusal().into()) }
+    }
+
+    /// Whether a producer sat here and has left or died, with nobody in its place. Records may still be unread. A
+    /// promise only about that moment: a successor may sit down at any time. Asks the kernel.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.seated.is_usable() && self.seated.place.is_over(Role::Producer)
+    }
+
+    /// Bytes of the ring's data area; all but 8 hold records.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.seated.core.capacity()
+    }
+
+    /// The longest payload of one record, in bytes.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.seated.core.max_len()
+    }
+
+    /// Bytes committed and not yet released, headers and padding included: a guess, the producer may have gone on.
+    /// 0 in a process that inherited the handle.
+    #[must_use]
+    pub fn len_guess(&self) -> u64 {
+        if self.seated.is_usable() { self.seated.core.len_guess() } else { 0 }
+    }
+
+    /// The handle's numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { position: self.seated.core.head(), len_guess: self.len_guess(), lease: self.seated.core.lease() }
+    }
+
+    /// Closes in order. What was not read stays for a successor. The same as dropping the handle.
+    pub fn close(self) {}
+}
+
+/// What a refusal of the core means here. `Corrupt` is the end of the handle: its fast check fails from now on.
+#[inline]
+fn refuse(error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
+    if let ReadError::Corrupt(corrupt) = error {
+        place.life.poison(corrupt);
+        *born = UNUSABLE;
+    }
+    error.into()
+}
+
+impl Seated {
+    #[inline(always)]
+    fn is_usable(&self) -> bool {
+        self.born == fork::epoch()
+    }
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        if self.is_usable() && !thread::panicking() {
+            self.core.close();
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! What operations lend: claims, records, batches. Thin: ring-core's guards with a drop that knows about unwinding and
+//! with slices where the peers are trusted.
+//!
+//! # Safety
+//!
+//! 1. `Trusted` guards come only from handles that `trust_peers` or a heap ring made: every process that can write to
+//!    the memory follows the protocol, which leaves a claim's bytes to its claimer and a record's bytes unwritten
+//!    until it is released.
+#![allow(unsafe_code)]
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use std::thread;
+
+use ring_core::Position;
+use ring_core::spsc as core_spsc;
+
+use super::error::TrySendError;
+use crate::trust::{Trust, Trusted};
+
+/// Space for one record. Write, then [`commit`](Claim::commit); a claim that is dropped was never sent.
+///
+/// From a trusting handle it also derefs to the payload's bytes.
+#[must_use = "a claim that is dropped is aborted; call commit() to send it"]
+pub struct Claim<'a, T: Trust> {
+    core: core_spsc::Claim<'a, 'static>,
+    trust: PhantomData<T>,
+}
+
+impl<'a, T: Trust> Claim<'a, T> {
+    #[inline(always)]
+    pub(super) fn new(core: core_spsc::Claim<'a, 'static>) -> Self {
+        Self { core, trust: PhantomData }
+    }
+
+    /// Payload bytes that commit will send.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // from a trusting handle `is_empty` is the slice's
+    pub fn len(&self) -> usize {
+        self.core.len()
+    }
+
+    /// The record's delivery id, should it be committed.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.core.position()
+    }
+
+    /// Sets the tag, 0 at first.
+    pub fn set_tag(&mut self, tag: u32) {
+        self.core.set_tag(tag);
+    }
+
+    /// Appends a copy of `bytes` to what has been written; returns how many fitted.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        self.core.write(bytes)
+    }
+
+    /// Shortens the record to at most `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.core.truncate(len);
+    }
+
+    /// Sends the record. What was never written is sent as zeroes.
+    #[inline]
+    pub fn commit(self) -> Position {
+        self.core.commit()
+    }
+
+    /// Gives the space back; nothing was sent. The same as dropping the claim.
+    pub fn abort(self) {}
+}
+
+impl Deref for Claim<'_, Trusted> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: 1.
+        unsafe { self.core.as_slice() }
+    }
+}
+
+impl DerefMut for Claim<'_, Trusted> {
+    /// The payload. Counts as writing all of it: what is left untouched is sent with whatever the ring's memory held.
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: 1.
+        unsafe { self.core.as_mut_slice() }
+    }
+}
+
+impl<T: Trust> fmt::Debug for Claim<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("position", &self.position()).field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Space for several records that are sent together, or not at all.
+#[derive(Debug)]
+#[must_use = "a batch that is dropped is aborted; call commit() to send it"]
+pub struct ClaimBatch<'a, T: Trust> {
+    core: core_spsc::ClaimBatch<'a, 'static>,
+    trust: PhantomData<T>,
+}
+
+impl<'a, T: Trust> ClaimBatch<'a, T> {
+    #[inline(always)]
+    pub(super) fn new(core: core_spsc::ClaimBatch<'a, 'static>) -> Self {
+        Self { core, trust: PhantomData }
+    }
+
+    /// How many more records can be pushed.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.core.remaining()
+    }
+
+    /// How many have been pushed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.core.len()
+    }
+
+    /// Whether nothing has been pushed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.core.is_empty()
+    }
+
+    /// Adds a copy of `payload`. The position is its delivery id, should the batch be committed.
+    ///
+    /// # Errors
+    /// `Full` when all claimed records are used, `TooLong` beyond the claimed length.
+    #[inline]
+    pub fn push(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
+        Ok(self.core.push(tag, payload)?)
+    }
+
+    /// Sends all pushed records at once; returns how many.
+    #[inline]
+    pub fn commit(self) -> usize {
+        self.core.commit()
+    }
+
+    /// Gives the space back; nothing was sent. The same as dropping the batch.
+    pub fn abort(self) {}
+}
+
+impl ClaimBatch<'_, Trusted> {
+    /// Adds a record of `len` bytes that `write` fills in place; the bytes hold old data at first.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    #[inline]
+    pub fn push_with(&mut self, tag: u32, len: usize, write: impl FnOnce(&mut [u8])) -> Result<Position, TrySendError> {
+        // SAFETY: 1.
+        Ok(unsafe { self.core.push_with(tag, len, write) }?)
+    }
+}
+
+/// One record, lent in place. Dropping it releases its space, except while the thread is panicking: then it is kept
+/// for whoever reads next.
+///
+/// From a trusting handle it also derefs to the payload's bytes.
+#[must_use = "a record that is dropped is released"]
+pub struct Record<'a, T: Trust> {
+    /// `None` once it has been released or kept.
+    core: Option<core_spsc::Record<'a, 'static>>,
+    len: usize,
+    tag: u32,
+    position: Position,
+    redelivered: bool,
+    trust: PhantomData<T>,
+}
+
+impl<'a, T: Trust> Record<'a, T> {
+    #[inline(always)]
+    pub(super) fn new(core: core_spsc::Record<'a, 'static>) -> Self {
+        Self {
+            len: core.len(),
+            tag: core.tag(),
+            position: core.position(),
+            redelivered: core.redelivered(),
+            core: Some(core),
+            trust: PhantomData,
+        }
+    }
+
+    /// Payload bytes.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // from a trusting handle `is_empty` is the slice's
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The sender's tag.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// The delivery id: unique for the life of the ring, the same that the sender was told.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.redelivered
+    }
+
+    /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does.
+    #[inline]
+    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
+        self.core.as_ref().map_or(0, |record| record.copy_to(buf))
+    }
+
+    /// Gives the space back to the producer.
+    #[inline]
+    pub fn release(self) {}
+
+    /// Leaves the record in the ring: the next call finds it again.
+    pub fn keep(mut self) {
+        if let Some(record) = self.core.take() {
+            record.keep();
+        }
+    }
+}
+
+impl Deref for Record<'_, Trusted> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: 1; `core` is there until the record is consumed.
+        self.core.as_ref().map_or(&[], |record| unsafe { record.as_slice() })
+    }
+}
+
+impl<T: Trust> Drop for Record<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(record) = self.core.take() {
+            if thread::panicking() { record.keep() } else { record.release() }
+        }
+    }
+}
+
+impl<T: Trust> fmt::Debug for Record<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("position", &self.position)
+            .field("len", &self.len)
+            .field("tag", &self.tag)
+            .field("redelivered", &self.redelivered)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Records lent in place and released together: at the end, or when the batch is dropped, unless the thread is
+/// panicking.
+#[derive(Debug)]
+#[must_use = "a batch that is dropped is released"]
+pub struct ReadBatch<'a, T: Trust> {
+    core: Option<core_spsc::ReadBatch<'a, 'static>>,
+    trust: PhantomData<T>,
+}
+
+impl<'a, T: Trust> ReadBatch<'a, T> {
+    #[inline(always)]
+    pub(super) fn new(core: core_spsc::ReadBatch<'a, 'static>) -> Self {
+        Self { core: Some(core), trust: PhantomData }
+    }
+
+    /// The next record; `None` when `max` were handed out, nothing more is committed, the session ends here, or a
+    /// peer broke the protocol (which the handle's next call reports).
+    #[inline]
+    pub fn next_record(&mut self) -> Option<BatchRecord<'_, T>> {
+        let record = self.core.as_mut()?.next_record().ok()??;
+        Some(BatchRecord { core: record, trust: PhantomData })
+    }
+
+    /// How many records were handed out.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.core.as_ref().map_or(0, core_spsc::ReadBatch::len)
+    }
+
+    /// Whether none was handed out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Gives back the space of all records handed out; returns how many.
+    #[inline]
+    pub fn release(mut self) -> usize {
+        self.core.take().map_or(0, core_spsc::ReadBatch::release)
+    }
+
+    /// Leaves all of them in the ring: the next call finds them again.
+    pub fn keep(mut self) {
+        if let Some(batch) = self.core.take() {
+            batch.keep();
+        }
+    }
+}
+
+impl<T: Trust> Drop for ReadBatch<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(batch) = self.core.take() {
+            if thread::panicking() {
+                batch.keep();
+            } else {
+                batch.release();
+            }
+        }
+    }
+}
+
+/// A record of a [`ReadBatch`]. From a trusting handle it derefs to the payload's bytes.
+#[derive(Debug)]
+pub struct BatchRecord<'b, T: Trust> {
+    core: core_spsc::BatchRecord<'b, 'static>,
+    trust: PhantomData<T>,
+}
+
+impl<T: Trust> BatchRecord<'_, T> {
+    /// Payload bytes.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // from a trusting handle `is_empty` is the slice's
+    pub fn len(&self) -> usize {
+        self.core.len()
+    }
+
+    /// The sender's tag.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.core.tag()
+    }
+
+    /// The delivery id.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.core.position()
+    }
+
+    /// See [`Record::redelivered`].
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.core.redelivered()
+    }
+
+    /// Copies as many bytes as fit into `buf`; returns how many.
+    #[inline]
+    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
+        self.core.copy_to(buf)
+    }
+}
+
+impl Deref for BatchRecord<'_, Trusted> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: 1.
+        unsafe { self.core.as_slice() }
+    }
+}

@@ -1,0 +1,232 @@
+//! The producer's handle: ring-core's producer, the lease it sits under, and the questions about its consumer.
+
+use core::marker::PhantomData;
+use std::thread;
+
+use ring_core::spsc as core_spsc;
+use ring_core::spsc::ClaimError;
+use ring_core::{Position, Role};
+
+use super::error::TrySendError;
+use super::guards::{Claim, ClaimBatch};
+use super::setup::{self, Place};
+use super::{Options, Stats};
+use crate::fork;
+use crate::life::UNUSABLE;
+use crate::name::SegmentName;
+use crate::segment::Segment;
+use crate::setup_error::SetupError;
+use crate::trust::{Trust, Trusted, Untrusted};
+
+/// The one writing handle of an SPSC ring.
+///
+/// `Send`, not `Sync`. Dropping it closes the session in order, except while the thread is panicking: then the
+/// consumer learns that its producer died. In a child made by `fork` it does nothing and says
+/// [`Forked`](TrySendError::Forked); after `exec` it is gone, and its seat free.
+///
+/// ```
+/// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
+/// let position = tx.try_send(7, b"hello")?;
+/// let mut buf = [0; 16];
+/// let got = rx.try_recv_into(&mut buf)?;
+/// assert_eq!((&buf[..got.len], got.tag, got.position), (&b"hello"[..], 7, position));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Producer<T: Trust = Untrusted> {
+    seated: Seated,
+    trust: PhantomData<T>,
+}
+
+/// The handle without its trust; leaves the seat when dropped.
+#[derive(Debug)]
+struct Seated {
+    core: core_spsc::Producer<'static>,
+    /// The process image this handle works in, or [`UNUSABLE`].
+    born: u64,
+    /// Dropped last: it holds the memory.
+    place: Box<Place>,
+}
+
+// The promise of two cache lines.
+const _: () = assert!(size_of::<Producer>() <= 128);
+
+impl Producer<Untrusted> {
+    /// Creates the ring `name` and sits down as its producer.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `Exists` when the name is taken.
+    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::sit(&segment))
+    }
+
+    /// Opens the ring `name` and sits down as its producer: after the orderly close, or the proven death, of the one
+    /// before.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `NotFound` without such a segment and `InUse` while a producer lives, be it
+    /// stopped or slow.
+    pub fn open(name: &str) -> Result<Self, SetupError> {
+        setup::open_and_sit(&SegmentName::new(name)?, Self::sit)
+    }
+
+    /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
+    /// it was created with.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&SegmentName::new(name)?, options, Self::sit)
+    }
+
+    fn sit(segment: &Segment) -> Result<Self, SetupError> {
+        Self::from_place(Place::in_segment(segment)?)
+    }
+}
+
+impl<T: Trust> Producer<T> {
+    pub(super) fn from_place(place: Place) -> Result<Self, SetupError> {
+        let (core, place) = place.sit(Role::Producer, |ring, lease, verdict| ring.sit_producer(lease, verdict))?;
+        Ok(Self { seated: Seated { core, born: fork::epoch(), place }, trust: PhantomData })
+    }
+
+    /// A handle whose claims deref to slices of the ring's memory.
+    ///
+    /// # Safety
+    /// For the life of the handle every process that can write to this segment must follow the protocol: it writes
+    /// payload only into its own claims, and nothing else but what this library writes. A peer that writes into a
+    /// claim or a record while this process has a slice of it is undefined behaviour here.
+    #[must_use]
+    #[allow(unsafe_code, reason = "hands the duty to the caller; nothing unsafe happens here")]
+    pub unsafe fn trust_peers(self) -> Producer<Trusted> {
+        Producer { seated: self.seated, trust: PhantomData }
+    }
+
+    /// Sends a copy of `payload` with a tag of the caller's. `Ok` means committed: the consumer will get it, whatever
+    /// happens to this process. The position is the record's delivery id.
+    ///
+    /// Wait-free; no system call, except that a full ring is asked at most once a millisecond whether its consumer
+    /// still lives.
+    ///
+    /// # Errors
+    /// [`TrySendError`]; nothing was sent.
+    #[inline]
+    pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
+        self.usable()?;
+        let Seated { core, born, place } = &mut self.seated;
+        match core.try_send_asking(tag, payload, |lease| place.ask(Role::Consumer, lease)) {
+            Ok(position) => Ok(position),
+            Err(error) => Err(refuse(error, born, place)),
+        }
+    }
+
+    /// Reserves space for a record of up to `len` bytes, to be written before it is committed. Dropping the claim
+    /// aborts it: nothing was sent.
+    ///
+    /// # Errors
+    /// [`TrySendError`].
+    #[inline]
+    pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, T>, TrySendError> {
+        self.usable()?;
+        let Seated { core, born, place } = &mut self.seated;
+        match core.try_claim_asking(len, |lease| place.ask(Role::Consumer, lease)) {
+            Ok(claim) => Ok(Claim::new(claim)),
+            Err(error) => Err(refuse(error, born, place)),
+        }
+    }
+
+    /// Claims space for as many records of up to `len` bytes as fit, at least one and at most `max`; they become
+    /// visible together when the batch is committed.
+    ///
+    /// # Errors
+    /// [`TrySendError`].
+    #[inline]
+    pub fn try_claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
+        self.batch(1, max, len)
+    }
+
+    /// Like [`try_claim_batch`](Self::try_claim_batch), for exactly `count` records or none.
+    ///
+    /// # Errors
+    /// [`TrySendError`]; `TooLong` also when so many would not fit into an empty ring.
+    #[inline]
+    pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
+        self.batch(count, count, len)
+    }
+
+    #[inline]
+    fn batch(&mut self, min: usize, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
+        self.usable()?;
+        let Seated { core, born, place } = &mut self.seated;
+        match core.try_claim_batch_asking(min, max, len, |lease| place.ask(Role::Consumer, lease)) {
+            Ok(batch) => Ok(ClaimBatch::new(batch)),
+            Err(error) => Err(refuse(error, born, place)),
+        }
+    }
+
+    #[inline(always)]
+    fn usable(&self) -> Result<(), TrySendError> {
+        if self.seated.is_usable() { Ok(()) } else { Err(self.seated.place.life.refusal().into()) }
+    }
+
+    /// Whether a consumer sat here and has left or died, with nobody in its place. A promise only about that moment:
+    /// a successor may sit down at any time. Asks the kernel.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.seated.is_usable() && self.seated.place.is_over(Role::Consumer)
+    }
+
+    /// Bytes of the ring's data area; all but 8 hold records.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.seated.core.capacity()
+    }
+
+    /// The longest payload of one record, in bytes.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.seated.core.max_len()
+    }
+
+    /// Bytes committed and not yet released, headers and padding included: never less than the truth at the moment
+    /// of the call, and the consumer may have gone on since. 0 in a process that inherited the handle.
+    #[must_use]
+    pub fn len_guess(&self) -> u64 {
+        if self.seated.is_usable() { self.seated.core.len_guess() } else { 0 }
+    }
+
+    /// The handle's numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { position: self.seated.core.tail(), len_guess: self.len_guess(), lease: self.seated.core.lease() }
+    }
+
+    /// Closes the session in order: the consumer gets everything committed, then `Disconnected`. The same as dropping
+    /// the handle.
+    pub fn close(self) {}
+}
+
+/// What a refusal of the core means here. `Corrupt` is the end of the handle: its fast check fails from now on.
+#[cold]
+fn refuse(error: ClaimError, born: &mut u64, place: &mut Place) -> TrySendError {
+    if let ClaimError::Corrupt(corrupt) = error {
+        place.life.poison(corrupt);
+        *born = UNUSABLE;
+    }
+    error.into()
+}
+
+impl Seated {
+    #[inline(always)]
+    fn is_usable(&self) -> bool {
+        self.born == fork::epoch()
+    }
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        if self.is_usable() && !thread::panicking() {
+            self.core.close();
+        }
+    }
+}

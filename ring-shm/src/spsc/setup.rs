@@ -1,0 +1,155 @@
+//! From a name to a seat: create, open, open or create, and the heap twin. Cold.
+
+use std::sync::Arc;
+
+use ring_core::spsc::{Ring, SeatFacts};
+use ring_core::{FormatError, Role, SeatError, SeatState, Verdict};
+
+use super::Options;
+use crate::facts::Facts;
+use crate::heap::{Heap, HeapLease};
+use crate::lease::LeasedMapping;
+use crate::life::{self, Life};
+use crate::name::SegmentName;
+use crate::segment::Segment;
+use crate::setup_error::{SetupError, SetupErrorKind};
+
+/// How often a removal by others is answered by starting again.
+const TRIES: u32 = 64;
+
+/// Creates the segment with an empty ring in it, complete before its name appears.
+pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, SetupError> {
+    let format = options.fresh_format();
+    format.check()?;
+    let mut formatted: Result<(), SetupError> = Ok(());
+    let segment = Segment::create(name, format.footprint(), options.access(), |mapping| {
+        formatted = life::with_region(mapping, |region| Ring::format(region, &format).map(drop))
+            .map_err(SetupError::from)
+            .and_then(|result: Result<(), FormatError>| result.map_err(SetupError::from));
+    })?;
+    formatted.map(|()| segment)
+}
+
+/// Opens the segment of `name`.
+pub(super) fn open(name: &SegmentName) -> Result<Segment, SetupError> {
+    Ok(Segment::open(name)?)
+}
+
+/// Opens the segment of `name`, or creates it; whoever loses the race opens what the winner made.
+pub(super) fn open_or_create<H>(
+    name: &SegmentName,
+    options: &Options,
+    mut sit: impl FnMut(&Segment) -> Result<H, SetupError>,
+) -> Result<H, SetupError> {
+    options.format().check()?;
+    for _ in 0..TRIES {
+        let segment = match open(name) {
+            Err(e) if e.kind() == SetupErrorKind::NotFound => create(name, options),
+            other => other,
+        };
+        match segment.and_then(|segment| sit(&segment)) {
+            Err(e) if matches!(e.kind(), SetupErrorKind::Exists | SetupErrorKind::NotFound) => {}
+            other => return other,
+        }
+    }
+    Err(SetupError::Contended)
+}
+
+/// Opens the segment of `name` and sits; a removal in between is `NotFound`.
+pub(super) fn open_and_sit<H>(
+    name: &SegmentName,
+    sit: impl FnOnce(&Segment) -> Result<H, SetupError>,
+) -> Result<H, SetupError> {
+    sit(&open(name)?)
+}
+
+/// A place in a ring: memory under a lease, and the validated ring in it. What every handle stands on.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) ring: Ring<'static>,
+    pub(super) life: Life,
+    pub(super) lease: u64,
+}
+
+impl Place {
+    /// A place in a segment: the ring is validated without a lease first, since that is where the next number is.
+    pub(super) fn in_segment(segment: &Segment) -> Result<Self, SetupError> {
+        let control = segment.map_whole()?;
+        let mapping = life::with_region(&control, |region| -> Result<LeasedMapping, SetupError> {
+            let ring = Ring::attach(region)?;
+            // A counter that is used up yields 0, which is no lease number.
+            Ok(LeasedMapping::acquire(segment, || ring.next_lease().unwrap_or(0))?)
+        })??;
+        let ring = Ring::attach(life::leased_region(&mapping)?)?;
+        let lease = mapping.lease();
+        Ok(Self { ring, life: Life::mapped(mapping), lease })
+    }
+
+    /// A place in a heap ring.
+    pub(super) fn in_heap(heap: &Arc<Heap>) -> Result<Self, SetupError> {
+        let ring = Ring::attach(life::heap_region(heap))?;
+        let lease = ring.next_lease()?;
+        Ok(Self { ring, life: Life::heap(HeapLease::take(heap.clone(), lease)), lease })
+    }
+
+    /// Sits down by `sit`, which is given the lease and the oracle about the seats' holders.
+    pub(super) fn sit<H>(
+        self,
+        role: Role,
+        sit: impl FnOnce(&Ring<'static>, u64, &mut dyn FnMut(u64) -> Verdict) -> Result<H, SeatError>,
+    ) -> Result<(H, Box<Self>), SetupError> {
+        // Facts matter only where the file system does not keep locks with mappings. A lease is unique for the life
+        // of the segment, so facts of another holder can at worst turn `Dead` into `Unknown`.
+        let mut verdict = |lease| self.life.verdict(lease, Some(facts(&self.ring, role)));
+        match sit(&self.ring, self.lease, &mut verdict) {
+            Ok(handle) => {
+                self.sign(role);
+                Ok((handle, Box::new(self)))
+            }
+            Err(error) => Err(SetupError::seat(error, role, self.ring.facts(role).pid)),
+        }
+    }
+
+    /// The kernel's answer about the holder of `role`'s seat.
+    pub(super) fn verdict(&self, role: Role, lease: u64) -> Verdict {
+        self.life.verdict(lease, Some(facts(&self.ring, role)))
+    }
+
+    /// The same for a poll: `Alive` without asking while the last question is not a millisecond old.
+    pub(super) fn ask(&mut self, role: Role, lease: u64) -> Verdict {
+        if self.life.probe_is_due() { self.verdict(role, lease) } else { Verdict::Alive }
+    }
+
+    /// Whether the seat of `role` was held once and is held by nobody alive now.
+    pub(super) fn is_over(&self, role: Role) -> bool {
+        match self.ring.seat(role) {
+            Ok(SeatState::Closed(_)) => true,
+            Ok(SeatState::Held(lease)) => self.verdict(role, lease) == Verdict::Dead,
+            _ => false,
+        }
+    }
+
+    /// Writes who sits here now, for people.
+    fn sign(&self, role: Role) {
+        let me = Facts::of_self();
+        self.ring.set_facts(
+            role,
+            SeatFacts { pid: me.pid, start_time: me.start_time, boot: me.boot_hash, pid_namespace: me.pid_namespace },
+        );
+    }
+}
+
+/// Who sat down last in `role`'s seat.
+pub(super) fn facts(ring: &Ring<'_>, role: Role) -> Facts {
+    let facts = ring.facts(role);
+    Facts { pid: facts.pid, start_time: facts.start_time, boot_hash: facts.boot, pid_namespace: facts.pid_namespace }
+}
+
+/// A fresh heap ring.
+pub(super) fn heap(capacity: u64) -> Result<Arc<Heap>, SetupError> {
+    let format = Options::new().capacity(capacity).fresh_format();
+    format.check()?;
+    let heap = Heap::new(format.footprint()).ok_or(SetupError::NoMemory { asked: format.footprint() })?;
+    Ring::format(life::heap_region(&heap), &format)?;
+    Ok(heap)
+}

@@ -1,0 +1,261 @@
+//! Thin, safe wrappers around the system calls that std and nix do not offer in the form needed.
+//!
+//! Called by the other files of the operating-system layer, by nobody else. A wrapper makes one call, retries
+//! EINTR where waiting is meant, and turns the answer into a `Result`. It decides nothing and keeps no state.
+//!
+//! # Safety
+//!
+//! 1. Descriptors are plain numbers here. A number that is closed or means another file is answered by the
+//!    kernel with an error or with facts about that file; no memory of this process depends on it.
+//! 2. Every pointer handed to the kernel comes from a live local or a `CStr`, has the type the call asks for,
+//!    and is not kept by the kernel after the call.
+#![allow(unsafe_code)]
+// The widths of libc types differ between targets.
+#![allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+
+use core::mem::MaybeUninit;
+use std::ffi::CString;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+
+use crate::error::{FileKind, OsError};
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "ring-shm needs Linux: open-file-description locks that live as long as a mapping, /proc/self/fd, O_TMPFILE, \
+     MADV_DONTFORK and futexes on shared memory; no other system has all of them"
+);
+
+#[cfg(target_pointer_width = "64")]
+use libc::{flock as Flock, fstat as raw_fstat, off_t as Offset, stat as RawStat};
+#[cfg(target_pointer_width = "32")]
+use libc::{flock64 as Flock, fstat64 as raw_fstat, off64_t as Offset, stat64 as RawStat};
+
+/// Which object a descriptor or a name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+/// The facts about an object that this crate looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stat {
+    pub(crate) id: FileId,
+    pub(crate) size: u64,
+    /// Type and permission bits.
+    pub(crate) mode: u32,
+    pub(crate) owner: u32,
+    pub(crate) links: u64,
+}
+
+impl Stat {
+    /// The permission bits.
+    pub(crate) fn permissions(&self) -> u32 {
+        self.mode & 0o7777
+    }
+
+    /// What it is, if it is no regular file.
+    pub(crate) fn foreign_kind(&self) -> Option<FileKind> {
+        match self.mode & libc::S_IFMT {
+            libc::S_IFREG => None,
+            libc::S_IFDIR => Some(FileKind::Directory),
+            libc::S_IFLNK => Some(FileKind::Symlink),
+            libc::S_IFIFO => Some(FileKind::Fifo),
+            libc::S_IFSOCK => Some(FileKind::Socket),
+            _ => Some(FileKind::Device),
+        }
+    }
+}
+
+impl From<&Metadata> for Stat {
+    fn from(meta: &Metadata) -> Self {
+        Self {
+            id: FileId { device: meta.dev(), inode: meta.ino() },
+            size: meta.size(),
+            mode: meta.mode(),
+            owner: meta.uid(),
+            links: meta.nlink(),
+        }
+    }
+}
+
+/// The facts about whatever `fd` means now.
+pub(crate) fn stat(fd: RawFd) -> Result<Stat, OsError> {
+    let mut raw = MaybeUninit::<RawStat>::uninit();
+    // SAFETY: 1 and 2; the pointer is to a whole `stat`.
+    if unsafe { raw_fstat(fd, raw.as_mut_ptr()) } != 0 {
+        return Err(OsError::last("fstat"));
+    }
+    // SAFETY: 2; fstat succeeded and filled it.
+    let raw = unsafe { raw.assume_init() };
+    Ok(Stat {
+        id: FileId { device: raw.st_dev as u64, inode: raw.st_ino as u64 },
+        size: u64::try_from(raw.st_size).unwrap_or(0),
+        mode: raw.st_mode,
+        owner: raw.st_uid,
+        links: raw.st_nlink as u64,
+    })
+}
+
+/// The facts about whatever has the name `path` now; a symbolic link is not followed.
+pub(crate) fn stat_name(path: &Path) -> io::Result<Stat> {
+    std::fs::symlink_metadata(path).map(|meta| Stat::from(&meta))
+}
+
+/// Closes a number that this process owns by its own account.
+pub(crate) fn close(fd: RawFd) {
+    // SAFETY: 1; the caller has checked that the number still means its own object. An error leaves nothing to do.
+    unsafe { libc::close(fd) };
+}
+
+/// How to hold a range of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LockKind {
+    Shared,
+    Exclusive,
+    Unlocked,
+}
+
+fn range(kind: LockKind, start: i64, len: i64) -> Flock {
+    // SAFETY: 2; `flock` is plain numbers, for which zero is a value. (It has padding on some targets, so it cannot
+    // be written out field by field.)
+    let mut range: Flock = unsafe { MaybeUninit::zeroed().assume_init() };
+    range.l_type = match kind {
+        LockKind::Shared => libc::F_RDLCK,
+        LockKind::Exclusive => libc::F_WRLCK,
+        LockKind::Unlocked => libc::F_UNLCK,
+    } as libc::c_short;
+    range.l_whence = libc::SEEK_SET as libc::c_short;
+    range.l_start = start as Offset;
+    range.l_len = len as Offset;
+    range
+}
+
+fn fcntl_lock(fd: RawFd, command: libc::c_int, range: &mut Flock) -> libc::c_int {
+    let range: *mut Flock = range;
+    #[cfg(target_pointer_width = "64")]
+    // SAFETY: 1 and 2; both commands take a pointer to a `flock`.
+    return unsafe { libc::fcntl(fd, command, range) };
+    #[cfg(target_pointer_width = "32")]
+    // SAFETY: 1 and 2; both commands take a pointer to a `flock64`.
+    return unsafe { libc::syscall(libc::SYS_fcntl64, fd, command, range) } as libc::c_int;
+}
+
+/// Locks or unlocks `len` bytes from `start` (0: to the end) for the description behind `fd`, without waiting.
+/// False: another description holds a part of it.
+pub(crate) fn try_lock(fd: RawFd, kind: LockKind, start: i64, len: i64) -> Result<bool, OsError> {
+    loop {
+        if fcntl_lock(fd, libc::F_OFD_SETLK, &mut range(kind, start, len)) == 0 {
+            return Ok(true);
+        }
+        let error = OsError::last("fcntl(F_OFD_SETLK)");
+        match error.code {
+            libc::EAGAIN | libc::EACCES => return Ok(false),
+            libc::EINTR => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+/// The first byte of some lock that another description holds in `len` bytes from `start` (0: to the end).
+#[inline]
+pub(crate) fn conflict(fd: RawFd, start: i64, len: i64) -> Result<Option<i64>, OsError> {
+    let mut range = range(LockKind::Exclusive, start, len);
+    if fcntl_lock(fd, libc::F_OFD_GETLK, &mut range) != 0 {
+        return Err(OsError::last("fcntl(F_OFD_GETLK)"));
+    }
+    if range.l_type == libc::F_UNLCK as libc::c_short { Ok(None) } else { Ok(Some(i64::from(range.l_start))) }
+}
+
+/// Gives `file` `len` bytes of real memory.
+pub(crate) fn allocate(file: &File, len: i64) -> Result<(), OsError> {
+    let too_large = OsError { call: "fallocate", code: libc::EFBIG };
+    let len = libc::off_t::try_from(len).map_err(|_| too_large)?;
+    loop {
+        match nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::empty(), 0, len) {
+            Ok(()) => return Ok(()),
+            Err(nix::Error::EINTR) => {}
+            Err(code) => return Err(OsError { call: "fallocate", code: code as i32 }),
+        }
+    }
+}
+
+/// Bytes free to this user in the file system of `file`; 0 where it will not say.
+pub(crate) fn free_space(file: &File) -> u64 {
+    nix::sys::statvfs::fstatvfs(file)
+        .map_or(0, |stat| (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
+}
+
+/// The largest file this process may make; going beyond it would be a signal, not an error.
+pub(crate) fn file_size_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: 2; the pointer is to a whole `rlimit`. On failure it keeps the value above.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    if limit.rlim_cur == libc::RLIM_INFINITY { u64::MAX } else { limit.rlim_cur as u64 }
+}
+
+/// The effective user id.
+pub(crate) fn user() -> u32 {
+    // SAFETY: no pointers, and it cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The path that reaches the object of `fd` whatever its name.
+pub(crate) fn proc_path(fd: RawFd) -> String {
+    format!("/proc/self/fd/{fd}")
+}
+
+/// Gives an unnamed file a name; `EEXIST` if the name is taken.
+pub(crate) fn link_unnamed(file: &File, path: &Path) -> Result<(), OsError> {
+    let source = proc_path(file.as_raw_fd());
+    nix::unistd::linkat(AT_FDCWD, source.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+        .map_err(|code| OsError { call: "linkat(/proc/self/fd)", code: code as i32 })
+}
+
+/// Renames, never over an existing name: `EEXIST`.
+pub(crate) fn rename_noreplace(from: &Path, to: &Path) -> Result<(), OsError> {
+    let nul = |_| OsError { call: "renameat2", code: libc::EINVAL };
+    let from = CString::new(from.as_os_str().as_bytes()).map_err(nul)?;
+    let to = CString::new(to.as_os_str().as_bytes()).map_err(nul)?;
+    let (here, flag) = (libc::AT_FDCWD, libc::RENAME_NOREPLACE);
+    // SAFETY: 2; two C strings that live until the call returns. (musl has no wrapper.)
+    let done = unsafe { libc::syscall(libc::SYS_renameat2, here, from.as_ptr(), here, to.as_ptr(), flag) };
+    if done == 0 { Ok(()) } else { Err(OsError::last("renameat2")) }
+}
+
+/// A descriptor of the process `pid`; `ESRCH` if there is none.
+pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd, OsError> {
+    // SAFETY: 1; plain numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    if fd < 0 {
+        return Err(OsError::last("pidfd_open"));
+    }
+    // SAFETY: the call has just made this descriptor, nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Whether the process behind `pidfd` has exited with all its threads, reaped or not.
+pub(crate) fn pidfd_exited(pidfd: &OwnedFd) -> bool {
+    let mut poll = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: 2; one `pollfd`, and a count of one.
+    let ready = unsafe { libc::poll(&mut poll, 1, 0) };
+    ready == 1 && poll.revents & libc::POLLIN != 0
+}
+
+/// Calls the three handlers at every `fork` of this process: before it, and after it in parent and child.
+pub(crate) fn at_fork(
+    prepare: extern "C" fn(),
+    parent: extern "C" fn(),
+    child: extern "C" fn(),
+) -> Result<(), OsError> {
+    // SAFETY: the handlers are functions of this program, live as long as it, and cannot unwind (`extern "C"`).
+    let code = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+    if code == 0 { Ok(()) } else { Err(OsError { call: "pthread_atfork", code }) }
+}

@@ -1,0 +1,199 @@
+//! Child processes, unique names and clean-up for the integration tests of this crate.
+//!
+//! A child is this very test binary, started for its test `child_entry` alone. Each test file defines
+//!
+//! ```ignore
+//! #[test]
+//! fn child_entry() {
+//!     support::run_role(|role, args| match role { "holder" => …, other => panic!("no role {other}") });
+//! }
+//! ```
+//!
+//! which returns at once unless it runs as a child. Parent and child talk in lines: [`say`] and [`hear`] in the
+//! child, [`Child::wait_for`] and [`Child::tell`] in the parent. Every [`Child`] and [`TestName`] cleans up when
+//! dropped, also by a panic. Only processes started here are ever signalled.
+#![allow(dead_code, unsafe_code, unreachable_pub)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, SystemTime};
+
+use ring_shm::{Segment, SegmentName};
+
+const ROLE: &str = "RING_TEST_ROLE";
+const ARGS: &str = "RING_TEST_ARGS";
+const SEPARATOR: char = '\u{1f}';
+const MARK: &str = "@ring ";
+
+/// A segment name nobody else uses; whatever has it is removed at the end.
+pub struct TestName(pub SegmentName);
+
+/// A unique name with `tag` in it.
+pub fn unique(tag: &str) -> TestName {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    TestName(SegmentName::new(&format!("t-{tag}-{}-{now}", std::process::id())).unwrap())
+}
+
+impl TestName {
+    pub fn path(&self) -> std::path::PathBuf {
+        format!("/dev/shm/{}", self.0.file_name()).into()
+    }
+}
+
+impl std::ops::Deref for TestName {
+    type Target = SegmentName;
+
+    fn deref(&self) -> &SegmentName {
+        &self.0
+    }
+}
+
+impl Drop for TestName {
+    fn drop(&mut self) {
+        let _ = Segment::unlink(&self.0, true);
+        let _ = std::fs::remove_dir(self.path());
+        let _ = std::fs::remove_file(self.path());
+    }
+}
+
+/// Runs `play` if this process is a child. To be called by `child_entry`.
+pub fn run_role(play: impl FnOnce(&str, &[String])) {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let args: Vec<String> =
+        std::env::var(ARGS).unwrap_or_default().split(SEPARATOR).map(String::from).filter(|a| !a.is_empty()).collect();
+    play(&role, &args);
+}
+
+/// Tells the parent something.
+pub fn say(text: &str) {
+    // libtest has left the cursor in the middle of a line.
+    let mut out = std::io::stdout().lock();
+    write!(out, "\n{MARK}{text}\n").unwrap();
+    out.flush().unwrap();
+}
+
+/// What the parent tells; `None` when it is gone.
+pub fn hear() -> Option<String> {
+    let mut line = String::new();
+    (std::io::stdin().read_line(&mut line).unwrap() > 0).then(|| line.trim_end().to_owned())
+}
+
+/// A child process, killed and reaped when dropped.
+pub struct Child {
+    process: std::process::Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+/// Starts a child that plays `role`.
+pub fn child(role: &str, args: &[&str]) -> Child {
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(ARGS, args.join(&SEPARATOR.to_string()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = process.stdin.take();
+    let output = BufReader::new(process.stdout.take().unwrap());
+    Child { process, input, output }
+}
+
+impl Child {
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.process.id()).unwrap()
+    }
+
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// The next thing the child says; `None` at its end.
+    pub fn next(&mut self) -> Option<String> {
+        let mut line = String::new();
+        while self.output.read_line(&mut line).unwrap() > 0 {
+            if let Some(text) = line.trim_end().strip_prefix(MARK) {
+                return Some(text.to_owned());
+            }
+            line.clear();
+        }
+        None
+    }
+
+    /// The rest of the next thing said, which has to begin with `word`.
+    pub fn wait_for(&mut self, word: &str) -> String {
+        let text = self.next().unwrap_or_else(|| panic!("the child ended before it said {word:?}"));
+        text.strip_prefix(word).unwrap_or_else(|| panic!("expected {word:?}, heard {text:?}")).trim().to_owned()
+    }
+
+    /// Tells and waits for the answer.
+    pub fn ask(&mut self, line: &str, word: &str) -> String {
+        self.tell(line);
+        self.wait_for(word)
+    }
+
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: plain numbers; the process is ours and not reaped, so the number is still its own.
+        assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0);
+    }
+
+    /// SIGKILL, and waits until the process is a zombie, without reaping it.
+    pub fn kill_unreaped(&self) {
+        self.signal(libc::SIGKILL);
+        self.wait_for_state('Z');
+    }
+
+    /// SIGKILL and `waitpid`.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Closes its input and waits for its end.
+    pub fn finish(&mut self) -> ExitStatus {
+        self.input = None;
+        self.process.wait().unwrap()
+    }
+
+    /// Waits until `/proc/PID/stat` shows the state.
+    pub fn wait_for_state(&self, state: char) {
+        for _ in 0..5000 {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+            if stat.rsplit_once(") ").unwrap().1.starts_with(state) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("process {} never came to state {state}", self.pid());
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Gives this process a mount namespace of its own, whose mounts nobody else sees. The reason if it may not.
+pub fn own_mounts() -> Result<(), String> {
+    // SAFETY: plain numbers.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        return Err(format!("unshare: {}", std::io::Error::last_os_error()));
+    }
+    mount("none", "/", "", libc::MS_REC | libc::MS_PRIVATE, "")
+}
+
+/// `mount(2)`. Only after [`own_mounts`].
+pub fn mount(source: &str, target: &str, kind: &str, flags: u64, data: &str) -> Result<(), String> {
+    let [source, target, kind, data] = [source, target, kind, data].map(|text| std::ffi::CString::new(text).unwrap());
+    // SAFETY: four C strings that live until the call returns.
+    let done = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) };
+    if done == 0 { Ok(()) } else { Err(format!("mount {target:?}: {}", std::io::Error::last_os_error())) }
+}
+
+/// Mounts a tmpfs of its own over `/dev/shm`, for this process and its children.
+pub fn own_shm(size: &str) -> Result<(), String> {
+    own_mounts()?;
+    mount("ring-test", "/dev/shm", "tmpfs", 0, &format!("size={size},mode=1777"))
+}
