@@ -104,23 +104,29 @@ pub(crate) enum Header {
     },
 }
 
+/// The payload length, if `word`, loaded once at `position`, commits a record that is within bounds.
+///
+/// One comparison refuses zero (which wraps), padding and marks (whose flag is the top bit of the half word) and what
+/// is too long; the other keeps the record before the end of the data area.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+pub(crate) const fn record_len(word: u64, position: Position, geometry: &Geometry) -> Option<u64> {
+    let len = (word as u32).wrapping_sub(1);
+    if len <= geometry.max_len {
+        let len = len as u64;
+        if geometry.record_size(len) <= geometry.room_to_end(position) {
+            return Some(len);
+        }
+    }
+    None
+}
+
 impl Header {
     /// Decodes `word`, which was loaded once at `position`.
-    #[inline(always)]
     pub(crate) fn decode(word: u64, position: Position, geometry: &Geometry) -> Result<Self, Corrupt> {
-        let len = (word & LEN_MASK).wrapping_sub(1);
-        if word & PADDING == 0 && len <= geometry.max_len() {
-            // A length of 0 - 1 is larger than any max_len, so `word` is not 0 here.
-            if geometry.record_size(len) <= geometry.room_to_end(position) {
-                return Ok(Self::Record { len, tag: tag(word) });
-            }
+        if let Some(len) = record_len(word, position, geometry) {
+            return Ok(Self::Record { len, tag: tag(word) });
         }
-        Self::decode_rare(word, position, geometry)
-    }
-
-    /// Everything that is not a good record.
-    #[cold]
-    fn decode_rare(word: u64, position: Position, geometry: &Geometry) -> Result<Self, Corrupt> {
         if word == 0 {
             return Ok(Self::Zero);
         }
@@ -137,6 +143,6 @@ impl Header {
 
 /// The upper half of a header.
 #[inline(always)]
-const fn tag(word: u64) -> u32 {
+pub(crate) const fn tag(word: u64) -> u32 {
     (word >> 32) as u32
 }

@@ -1,4 +1,8 @@
-//! ring-shm
+#![doc = include_str!("../README.md")]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("ring-shm needs Linux: open-file-description locks, O_TMPFILE and /proc/self/fd have no counterpart here");
+
 
 mod descriptor;
 mod error;
@@ -36,3 +40,9 @@ pub use ring_core::{AttachError, Corrupt, Field, FormatError, Position, Role, Se
 pub fn unlink(name: &str, force: bool) -> Result<(), UnlinkError> {
     Segment::unlink(&SegmentName::new(name)?, force)
 }
+
+/// The project's README, so that its examples are run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct ProjectReadme;

@@ -261,12 +261,14 @@ fn control_another_object_of_the_same_name_is_not_believed() {
     let mut peer = holder(&name, 2);
     Segment::unlink(&name, true).unwrap();
     let successor = Segment::create(&name, LEN, &Access::default(), |_| {}).unwrap();
+    // It looks right even to the control: there, too, a lease 2 is held.
+    let namesake = take(&successor, 2);
     // While the number is good the name does not matter.
     assert_eq!(peer.ask("verdict 1", ""), "Alive");
     peer.ask("close-range", "done");
     peer.ask("fill /dev/zero", "done");
     assert_eq!(peer.ask("verdict 1", ""), "Unknown");
-    drop((living, successor));
+    drop((living, successor, namesake));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::ring::Ring;
 use crate::Region;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, Header};
+use crate::record::{Geometry, HEADER, Header, record_len, tag};
 use crate::region::{Area, Span};
 use crate::seat::{Role, Seat, SeatState, SessionEnd, Verdict};
 use crate::sync::{Word, fence, ord};
@@ -194,12 +194,10 @@ impl<'m> Consumer<'m> {
     pub(super) fn find(&mut self, at: Position) -> Result<Found, ReadError> {
         // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
         let word = self.area.load_header(at, ord!(C1, Acquire));
-        if word == 0 {
-            return Err(self.on_empty());
-        }
-        match Header::decode(word, at, &self.geometry)? {
-            Header::Record { len, tag } => Ok(self.found(at, len, tag)),
-            other => self.find_rare(at, word, other),
+        match record_len(word, at, &self.geometry) {
+            Some(len) => Ok(self.found(at, len, tag(word))),
+            None if word == 0 => Err(self.on_empty()),
+            None => self.find_rare(at, word),
         }
     }
 
@@ -210,8 +208,9 @@ impl<'m> Consumer<'m> {
 
     /// Padding and session marks. At most three headers are looked at, whatever a peer writes.
     #[cold]
-    fn find_rare(&mut self, at: Position, word: u64, header: Header) -> Result<Found, ReadError> {
-        match header {
+    #[inline(never)]
+    fn find_rare(&mut self, at: Position, word: u64) -> Result<Found, ReadError> {
+        match Header::decode(word, at, &self.geometry)? {
             Header::Record { len, tag } => Ok(self.found(at, len, tag)),
             Header::Zero => Err(self.on_empty()),
             Header::Padding => {
@@ -233,13 +232,11 @@ impl<'m> Consumer<'m> {
                 }
                 // Reported already, when the ring had run empty. What follows is the successor's.
                 self.told = 0;
-                let word_after = self.area.load_header(self.head, ord!(C3, Acquire));
-                match Header::decode(word_after, self.head, &self.geometry)? {
-                    Header::Mark { .. } if word_after == word => {
-                        Err(Corrupt::new(Field::RecordHeader, word_after, self.head.get()).into())
-                    }
-                    next => self.find_rare(self.head, word_after, next),
+                let after = self.area.load_header(self.head, ord!(C3, Acquire));
+                if after == word {
+                    return Err(Corrupt::new(Field::RecordHeader, after, self.head.get()).into());
                 }
+                self.find_rare(self.head, after)
             }
         }
     }
@@ -296,10 +293,11 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// Asked when the ring was empty: whether the producer's session is over, reported once per session.
+    /// Asked when the ring is empty: whether the producer's session is over, reported once per session.
     ///
     /// # Errors
     /// [`Corrupt`] for an impossible seat word.
+    #[inline]
     pub fn producer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
         let Some(seat) = Seat::of(&self.region, Role::Producer) else { return Ok(None) };
         let state = seat.load()?;

@@ -155,6 +155,7 @@ impl<'m> Producer<'m> {
 
     /// `Full`, unless the consumer is gone.
     #[cold]
+    #[inline(never)]
     fn why(&mut self, error: ClaimError, verdict: impl FnOnce(u64) -> Verdict) -> ClaimError {
         match error {
             ClaimError::Full => match self.consumer_end(verdict) {
@@ -196,12 +197,14 @@ impl<'m> Producer<'m> {
     }
 
     #[cold]
+    #[inline(never)]
     fn too_long(&self, len: usize) -> ClaimError {
         ClaimError::TooLong { len, max: self.max_len() }
     }
 
     /// Looks how far the consumer has come, and writes the pending session mark if there is room for it.
     #[cold]
+    #[inline(never)]
     pub(super) fn refill(&mut self, end: Position) -> Result<(), ClaimError> {
         // Acquire, partner of C4: the consumer's reads of the space come before our overwriting it.
         let head = Position::new(self.head_word.load(ord!(S1, Acquire)));
@@ -251,6 +254,7 @@ impl<'m> Producer<'m> {
 
     /// The record first, unreachable still; then the padding before it, which publishes both.
     #[cold]
+    #[inline(never)]
     fn publish_padded(&mut self, record: Position, word: u64) {
         self.area.store_header(record, word, ord!(S4, Relaxed));
         let padding = padding_word(self.geometry.room_to_end(self.tail));

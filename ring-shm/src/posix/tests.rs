@@ -8,6 +8,7 @@ use std::sync::mpsc::{TryRecvError, channel};
 
 use super::{Removal, TEMPORARY, Temporary, Unnamed, create_in, open_in, remove_unheld, unlink_in};
 use crate::inventory::remove_stale_in;
+use crate::sys;
 use crate::{Access, CreateError, Mapping, OpenRules, Segment, SegmentName};
 
 fn create(directory: &Path, name: &str, init: impl FnOnce(&Mapping)) -> Result<Segment, CreateError> {
@@ -125,4 +126,29 @@ fn fallback_race_of_creators_and_a_cleaner() {
     let names = names(directory);
     assert_eq!(names.len(), ROUNDS, "nothing but the segments: {names:?}");
     assert!(names.iter().all(|name| name.starts_with("ring.r")));
+}
+
+#[test]
+fn fallback_a_name_cleaned_away_before_its_lock_is_made_anew() {
+    let directory = directory();
+    let directory = directory.path();
+    let (stop, stopped) = channel::<()>();
+    std::thread::scope(|scope| {
+        let cleaner = scope.spawn(move || {
+            let mut removed = 0;
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                removed += remove_stale_in(directory, |_| false).unwrap().temporaries;
+            }
+            removed
+        });
+        for _ in 0..3000 {
+            let (temporary, gate) = Temporary::make(directory).unwrap();
+            let named = sys::stat_name(&temporary.path).unwrap();
+            assert_eq!(named.id, temporary.id, "under the gate nobody takes the name");
+            drop((gate, temporary));
+        }
+        drop(stop);
+        println!("the cleaner came between {} times", cleaner.join().unwrap());
+    });
+    assert!(names(directory).is_empty());
 }

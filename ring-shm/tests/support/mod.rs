@@ -138,10 +138,15 @@ impl Child {
         assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0);
     }
 
-    /// SIGKILL, and waits until the process is a zombie, without reaping it.
+    /// SIGKILL, and waits until the process is a zombie with all its threads, without reaping it. (`/proc/PID/stat`
+    /// would not do: it says `Z` for a leader whose threads still run.)
     pub fn kill_unreaped(&self) {
         self.signal(libc::SIGKILL);
-        self.wait_for_state('Z');
+        // SAFETY: `siginfo_t` is plain numbers, for which zero is a value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: our child, and a live `siginfo_t`.
+        let done = unsafe { libc::waitid(libc::P_PID, self.process.id(), &mut info, libc::WEXITED | libc::WNOWAIT) };
+        assert_eq!(done, 0);
     }
 
     /// SIGKILL and `waitpid`.

@@ -1,0 +1,128 @@
+//! Documents and code say the same: ordering rows both ways, with their orderings, and the layout tables.
+#![cfg(not(loom))]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::mem::offset_of;
+use std::path::{Path, PathBuf};
+
+use ring_core::{Identity, SpscControl};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("a source folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// `(id, ordering)` of every `ord!(ID, Ordering)` and `fence!(ID, Ordering)` in the sources.
+fn rows_in_code() -> BTreeMap<String, String> {
+    let mut files = Vec::new();
+    sources(&root().join("ring-core/src"), &mut files);
+    let mut rows: BTreeMap<String, String> = BTreeMap::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a source file");
+        for (at, name) in ["ord!(", "fence!("].iter().flat_map(|n| text.match_indices(n)) {
+            let rest = &text[at + name.len()..];
+            let Some((id, rest)) = rest.split_once(',') else { continue };
+            let ordering = rest.split_once(')').map_or("", |(o, _)| o.trim());
+            let id = id.trim();
+            let is_id = id.starts_with(|c: char| c.is_ascii_uppercase())
+                && id.ends_with(|c: char| c.is_ascii_digit())
+                && id.chars().all(|c| c.is_ascii_alphanumeric());
+            if !is_id {
+                continue; // the macros' own definitions and their docs
+            }
+            if let Some(before) = rows.insert(id.into(), ordering.into()) {
+                assert_eq!(before, ordering, "row {id} stands with two orderings ({})", file.display());
+            }
+        }
+    }
+    rows
+}
+
+/// `(id, ordering)` of every table row of the protocol documents that has both.
+fn rows_in_docs() -> BTreeMap<String, String> {
+    let mut rows = BTreeMap::new();
+    for file in ["docs/protocol.md", "docs/protocol-mpmc.md"] {
+        if !root().join(file).exists() {
+            continue;
+        }
+        for line in read(file).lines() {
+            let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
+            let orderings = ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"];
+            if let (Some(id), Some(ordering)) = (cells.first(), cells.get(3)) {
+                let ordering = ordering.trim_matches('`');
+                if orderings.contains(&ordering) {
+                    let old = rows.insert(id.trim_matches('`').to_string(), ordering.to_string());
+                    assert!(old.is_none(), "row {id} stands twice in the documents");
+                }
+            }
+        }
+    }
+    rows
+}
+
+#[test]
+fn ordering_rows_agree_both_ways() {
+    let (code, docs) = (rows_in_code(), rows_in_docs());
+    assert!(code.len() > 30, "the scan found only {} rows", code.len());
+    let undocumented: Vec<_> = code.iter().filter(|(id, o)| docs.get(*id) != Some(o)).collect();
+    let unused: Vec<_> = docs.iter().filter(|(id, o)| code.get(*id) != Some(o)).collect();
+    assert!(
+        undocumented.is_empty() && unused.is_empty(),
+        "in the code but not so in the documents: {undocumented:?}\nin the documents but not so in the code: {unused:?}"
+    );
+}
+
+/// `offset -> name` of a section's table in docs/layout.md, the name being in column `column`.
+fn layout_table(section: &str, column: usize) -> Vec<(usize, String)> {
+    let text = read("docs/layout.md");
+    let (_, rest) = text.split_once(section).unwrap_or_else(|| panic!("no section {section}"));
+    let body = rest.split_once("\n## ").map_or(rest, |(body, _)| body);
+    body.lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
+            Some((cells.first()?.parse().ok()?, (*cells.get(column)?).to_string()))
+        })
+        .collect()
+}
+
+macro_rules! offsets {
+    ($type:ty: $($($field:ident).+),+ $(,)?) => {
+        vec![$((offset_of!($type, $($field).+), stringify!($($field).+).replace(' ', "").replace(".word", ""))),+]
+    };
+}
+
+#[test]
+fn identity_table_is_the_struct() {
+    let expected = offsets!(Identity: magic, abi_version, features_compatible, features_read_only,
+        features_incompatible, total_len, capacity, slot_size, data_offset, type_hash, generation, release_every,
+        participants, redelivery, reserved, checksum);
+    assert_eq!(layout_table("## Identity line", 1), expected);
+}
+
+#[test]
+fn spsc_table_is_the_struct() {
+    let mut expected = offsets!(SpscControl: identity, tail.word, head.head, head.seen,
+        producer.seat, producer.pid, producer.start_time, producer.boot, producer.pid_namespace,
+        consumer.seat, consumer.pid, consumer.start_time, consumer.boot, consumer.pid_namespace,
+        last_lease.word, waiters.word, producer_event.word, consumer_event.word);
+    for (_, name) in &mut expected {
+        *name = name.replace("head.", "");
+    }
+    expected.push((4096, "data area".into()));
+    assert_eq!(layout_table("## SPSC", 2), expected);
+}
