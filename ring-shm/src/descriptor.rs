@@ -69,6 +69,9 @@ impl Drop for Gate {
 }
 
 /// A descriptor that closes its number only while that still means the same object.
+///
+/// Two of them for one object cannot be told apart when other code closes the number of the first and the second gets
+/// it: dropping the first then closes the second's, which its owner notices as any other loss.
 #[derive(Debug)]
 pub(crate) struct Descriptor {
     fd: RawFd,

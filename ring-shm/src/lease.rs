@@ -2,8 +2,8 @@
 //!
 //! Handles take one each, tools take a [`Probe`]. The lock is taken on a description of its own, the segment is
 //! mapped through that, and its descriptor is closed: from then on the mapping alone keeps the lock, until munmap,
-//! exec or death. So a free lock is the kernel's proof that no store can follow. Nothing here looks at a clock, and
-//! nothing reads the segment's bytes: numbers and facts come from the caller.
+//! exec or death. So a free lock is the kernel's proof that no store can follow. No verdict looks at a clock, and
+//! nothing here reads the segment's bytes: numbers and facts come from the caller.
 
 use core::fmt;
 use std::fs::File;
@@ -114,6 +114,9 @@ impl LeasedMapping {
 
     /// What the kernel says about the lease `lease` of the same segment. After [`Verdict::Dead`] an acquire fence is
     /// due before anything the dead has written is read.
+    ///
+    /// It may be late, never false: the kernel takes its time over a large exit, and a process that its holder was
+    /// spawning while it attached has the lock too until its exec.
     ///
     /// Do not ask about 0, which is no lease: the answer is [`Verdict::Unknown`]. A number that no lease can have is
     /// [`Verdict::Dead`]. `facts` are those recorded for the owner of the lease; they count only where the

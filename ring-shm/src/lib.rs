@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("ring-shm needs Linux: open-file-description locks, O_TMPFILE and /proc/self/fd have no counterpart here");
-
+compile_error!(
+    "ring-shm needs Linux: open-file-description locks, O_TMPFILE and /proc/self/fd have no counterpart here"
+);
 
 mod descriptor;
 mod error;

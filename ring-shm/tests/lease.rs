@@ -335,9 +335,9 @@ fn mappings_see_each_other() {
     assert_ne!(one.mapping().as_ptr(), two.as_ptr());
     let last = usize::try_from(LEN).unwrap() - 1;
     // SAFETY: inside the mapping; nobody else has this segment.
-    unsafe { one.mapping().as_ptr().as_ptr().add(last).write_volatile(42) };
+    unsafe { one.mapping().as_ptr().as_ptr().wrapping_add(last).write_volatile(42) };
     // SAFETY: inside the mapping; nobody else has this segment.
-    assert_eq!(unsafe { two.as_ptr().as_ptr().add(last).read_volatile() }, 42);
+    assert_eq!(unsafe { two.as_ptr().as_ptr().wrapping_add(last).read_volatile() }, 42);
 }
 
 #[test]
@@ -417,8 +417,10 @@ fn play_forker() {
         // SAFETY: this process has one busy thread; the child ends in `_exit` or by a signal.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            // SAFETY: copies that the child owns; the parent's are untouched, and the child never returns to them.
-            let (lease, segment) = unsafe { (std::ptr::read(&lease), std::ptr::read(&segment)) };
+            // SAFETY: a copy that the child owns; the original is the parent's, and the child never returns to it.
+            let lease = unsafe { std::ptr::read(&lease) };
+            // SAFETY: as above.
+            let segment = unsafe { std::ptr::read(&segment) };
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(lease, segment)));
             // SAFETY: ends the child without running the parent's destructors.
             unsafe { libc::_exit(if result.is_ok() { 0 } else { 1 }) };

@@ -24,14 +24,14 @@ fn create(name: &SegmentName) -> Result<Segment, CreateError> {
 fn format(mapping: &Mapping, value: u8) {
     for offset in 0..mapping.len() {
         // SAFETY: inside the mapping; no other process has it yet.
-        unsafe { mapping.as_ptr().as_ptr().add(offset).write_volatile(value) };
+        unsafe { mapping.as_ptr().as_ptr().wrapping_add(offset).write_volatile(value) };
     }
 }
 
 fn contents(segment: &Segment) -> Vec<u8> {
     let mapping = segment.map_whole().unwrap();
     // SAFETY: inside the mapping; nobody writes after the creation.
-    (0..mapping.len()).map(|offset| unsafe { mapping.as_ptr().as_ptr().add(offset).read_volatile() }).collect()
+    (0..mapping.len()).map(|offset| unsafe { mapping.as_ptr().as_ptr().wrapping_add(offset).read_volatile() }).collect()
 }
 
 fn root() -> bool {

@@ -42,6 +42,12 @@ impl Rng {
         choices[self.below(choices.len() as u64) as usize]
     }
 
+    /// Below 512, and mostly far below.
+    pub fn early(&mut self) -> u64 {
+        let bits = self.below(10);
+        self.below(1 << bits)
+    }
+
     /// Mostly short, at most `max`.
     pub fn delay(&mut self, max: Duration) -> Duration {
         let share = self.below(1 << 20) as f64 / f64::from(1 << 20);
@@ -163,9 +169,7 @@ impl Ledger {
     fn map(file: File) -> Self {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: no address is asked for; the descriptor is open.
-        let at = unsafe {
-            libc::mmap(std::ptr::null_mut(), LEN, access, libc::MAP_SHARED, file.as_raw_fd(), 0)
-        };
+        let at = unsafe { libc::mmap(std::ptr::null_mut(), LEN, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         assert_ne!(at, libc::MAP_FAILED);
         // SAFETY: 1; a page is aligned for words, and never unmapped.
         let words = unsafe { std::slice::from_raw_parts(at.cast::<AtomicU64>(), LEN / 8) };
@@ -207,8 +211,10 @@ pub enum Item {
     Released,
     /// Consumer: 1 while a call is under way that releases before it hands out.
     InCall,
-    /// Operations.
-    Ops,
+    /// Set by the supervisor: do not end of your own accord.
+    Calm,
+    /// In account 0: the longest payload of this ring.
+    Longest,
 }
 
 impl Account {
