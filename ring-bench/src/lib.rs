@@ -1,1 +1,26 @@
-//! ring-bench
+#![doc = include_str!("../README.md")]
+
+mod arena;
+mod candidate;
+mod crowd;
+mod duplex;
+mod limits;
+mod mailbox;
+pub mod message;
+mod ours;
+mod pool;
+mod probe;
+mod registry;
+pub mod report;
+mod rivals;
+pub mod rows;
+pub mod run;
+mod seam;
+mod stats;
+mod stream;
+mod sys;
+mod vyukov;
+
+pub use probe::Class;
+pub use stats::Quartiles;
+pub use sys::{pin, two_cpus};

@@ -1,0 +1,92 @@
+//! What both criterion benches share: the sizes, messages of any size, and pinning.
+//!
+//! Message `n` of any size is words `n, n + 1, …`; the receiver compares all of them before anything is timed and
+//! the first and the last one while it is.
+
+use ring_shm::spsc::{Consumer, Producer};
+use ring_shm::{Trust, spsc};
+use std::sync::OnceLock;
+
+/// Payload sizes in bytes; the rtrb twins have `size / 8` words.
+pub(crate) const SIZES: [usize; 5] = [8, 64, 256, 1024, 65536];
+
+/// Messages of the full check.
+pub(crate) const CHECKED: u64 = 2_000;
+
+/// The CPUs of the two sides, asked before anybody was pinned; `None` on a machine with one.
+pub(crate) fn cpus() -> Option<[usize; 2]> {
+    static CPUS: OnceLock<Option<[usize; 2]>> = OnceLock::new();
+    *CPUS.get_or_init(|| ring_bench::two_cpus().ok())
+}
+
+/// Pins the calling thread to the first or the second CPU, if there are two.
+pub(crate) fn pin(side: usize) {
+    if let Some(cpus) = cpus() {
+        ring_bench::pin(cpus[side]).expect("a CPU that is allowed");
+    }
+}
+
+/// A reusable message buffer.
+pub(crate) struct Message(Vec<u8>);
+
+impl Message {
+    pub(crate) fn new(size: usize) -> Self {
+        Self(vec![0; size])
+    }
+
+    /// Writes every word of message `n`.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, n: u64) -> &[u8] {
+        for (i, word) in self.0.chunks_exact_mut(8).enumerate() {
+            word.copy_from_slice(&(n + i as u64).to_le_bytes());
+        }
+        &self.0
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    fn word(&self, i: usize) -> u64 {
+        self.0[i * 8..i * 8 + 8].try_into().map_or(0, u64::from_le_bytes)
+    }
+
+    /// First and last word.
+    #[inline(always)]
+    pub(crate) fn assert_number(&self, n: u64) {
+        let last = self.0.len() / 8 - 1;
+        assert_eq!((self.word(0), self.word(last)), (n, n + last as u64), "FIFO or payload broken");
+    }
+
+    /// Every word.
+    pub(crate) fn assert_all(&self, n: u64) {
+        for i in 0..self.0.len() / 8 {
+            assert_eq!(self.word(i), n + i as u64, "payload broken at word {i} of message {n}");
+        }
+    }
+}
+
+/// Sends, polling.
+#[inline(always)]
+pub(crate) fn send<T: Trust>(tx: &mut Producer<T>, payload: &[u8]) {
+    while let Err(error) = tx.try_send(0, payload) {
+        assert_eq!(error, spsc::TrySendError::Full);
+        core::hint::spin_loop();
+    }
+}
+
+/// Receives, polling; false when the producer has gone.
+#[inline(always)]
+pub(crate) fn recv<T: Trust>(rx: &mut Consumer<T>, message: &mut Message) -> bool {
+    loop {
+        match rx.try_recv_into(message.bytes()) {
+            Ok(received) => {
+                assert_eq!(received.len, message.0.len());
+                return true;
+            }
+            Err(spsc::TryRecvError::Empty) => core::hint::spin_loop(),
+            Err(spsc::TryRecvError::Disconnected | spsc::TryRecvError::PeerDied) => return false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Memory that parent and children share: one anonymous mapping, made before the fork and handed out piecewise.
+//!
+//! It holds the mailboxes, the probe's lines and the limits' buffers. Pieces are never given back, the mapping is
+//! never unmapped, so a piece may be `'static`. Only atomics are handed out: both processes may touch them at once.
+#![allow(unsafe_code)]
+//!
+//! # Safety
+//!
+//! 1. The mapping is private to this function until it returns, zeroed, page-aligned and never unmapped.
+//! 2. `next .. end` lies inside the mapping and has been handed to nobody.
+//! 3. [`Shared`] is implemented only for types made of atomics, for which zeroed bytes are a valid value.
+
+use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+
+/// A type that may live in shared memory.
+///
+/// # Safety
+///
+/// Consists of atomics only (or arrays of such), needs no destructor, and is valid when zeroed.
+pub(crate) unsafe trait Shared: Sync + 'static {}
+
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU32 {}
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU64 {}
+// SAFETY: atomics and nothing else.
+unsafe impl Shared for Line {}
+
+/// Two adjacent cache lines, so that the neighbour prefetcher of one record never touches another.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(crate) struct Line(pub(crate) [AtomicU64; 16]);
+
+/// A growing claim on the mapping.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    next: usize,
+    end: usize,
+    base: *mut u8,
+}
+
+impl Arena {
+    /// Maps `bytes` of zeroed shared memory.
+    pub(crate) fn new(bytes: usize) -> Result<Self, String> {
+        let length = NonZeroUsize::new(bytes).ok_or("an arena of no bytes")?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: no address is asked for, so no existing mapping is replaced.
+        let mapping =
+            unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE) }
+                .map_err(|e| format!("cannot map {bytes} bytes of shared memory: {e}"))?;
+        Ok(Self { next: 0, end: bytes, base: mapping.as_ptr().cast() })
+    }
+
+    /// The next `count` elements of type `T`, zeroed, on lines of their own.
+    pub(crate) fn slice<T: Shared>(&mut self, count: usize) -> Result<&'static [T], String> {
+        let start = self.next.next_multiple_of(align_of::<T>().max(128));
+        let stop = size_of::<T>().checked_mul(count).and_then(|size| start.checked_add(size));
+        let stop = stop.filter(|stop| *stop <= self.end).ok_or("the shared arena is too small")?;
+        self.next = stop;
+        // SAFETY: invariant 2: `start <= stop <= end`, inside the mapping.
+        let first = unsafe { self.base.add(start) };
+        // SAFETY: invariants 1, 2 and 3; `start` is a multiple of the alignment and the mapping is page-aligned.
+        Ok(unsafe { core::slice::from_raw_parts(first.cast::<T>(), count) })
+    }
+
+    /// One element of type `T`, zeroed, on lines of its own.
+    pub(crate) fn one<T: Shared>(&mut self) -> Result<&'static T, String> {
+        Ok(&self.slice::<T>(1)?[0])
+    }
+}

@@ -1,0 +1,65 @@
+//! A candidate: a transport in one scenario, as the harness sees it.
+//!
+//! Candidates are described before the fork and made after it, each party in its own thread or process. Nothing in
+//! here runs inside a slice.
+
+use crate::arena::Arena;
+use crate::seam::{Fault, Part, Work};
+use core::fmt;
+
+/// Makes one party's part, in the thread or process that will run it.
+pub(crate) type Maker = Box<dyn FnOnce() -> Result<Box<dyn Part>, Fault> + Send>;
+
+/// Describes one instance of a candidate; runs before the fork, may carve shared memory.
+pub(crate) type Build = Box<dyn Fn(&mut Arena) -> Result<Setup, String>>;
+
+/// One instance, described.
+pub(crate) struct Setup {
+    /// The parties' makers. Party 0 is the driver; party `i` runs on CPU `i % 2`. Made in this order.
+    pub(crate) parties: Vec<Maker>,
+    /// Runs in the driver once all parties are made, or one could not be: takes names away again.
+    pub(crate) published: Option<Box<dyn FnOnce()>>,
+}
+
+/// Where the parties other than the driver live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Threads of the driver's process.
+    Threads,
+    /// Processes of their own.
+    Processes,
+}
+
+/// What a slice's time is divided by, and how the figure is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Nanoseconds a round trip.
+    RoundTrip,
+    /// Millions of messages a second.
+    Messages,
+}
+
+/// A transport in a scenario.
+pub(crate) struct Candidate {
+    pub(crate) name: &'static str,
+    pub(crate) place: Place,
+    /// How many parties, the driver among them.
+    pub(crate) parties: usize,
+    pub(crate) unit: Unit,
+    pub(crate) work: Work,
+    /// Messages of the full check before anything is timed.
+    pub(crate) check: u64,
+    pub(crate) build: Build,
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate").field("name", &self.name).field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("parties", &self.parties.len()).finish_non_exhaustive()
+    }
+}

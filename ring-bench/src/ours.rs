@@ -1,0 +1,137 @@
+//! Ours: `ring_shm::spsc` between two processes, through a named segment, by the safe API that copies.
+//!
+//! The driver creates the rings, the peer opens them by name, and the names are removed at once. Both sides use the
+//! crate as its README shows it: default options but for the capacity, no trust, one `try_send` or `try_recv_into`
+//! per message, or the batch calls.
+
+use crate::candidate::{Build, Maker, Setup};
+use crate::duplex::{Ping, Pong};
+use crate::message::{bytes, bytes_mut, message};
+use crate::seam::{BatchRx, BatchTx, Fault, Part, Rx, Tx};
+use crate::stream::{BatchDrain, BatchSource, Drain, Source};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use ring_shm::spsc::{Consumer, Options, Producer};
+
+struct Sender(Producer);
+struct Receiver(Consumer);
+
+impl<const W: usize> Tx<W> for Sender {
+    #[inline(always)]
+    fn try_send(&mut self, message: &[u64; W]) -> bool {
+        // Whatever else than `Full` it may be, it lasts, and the patience of the caller ends it.
+        self.0.try_send(0, bytes(message)).is_ok()
+    }
+}
+
+impl<const W: usize> Rx<W> for Receiver {
+    #[inline(always)]
+    fn try_recv(&mut self, message: &mut [u64; W]) -> bool {
+        self.0.try_recv_into(bytes_mut(message)).is_ok_and(|received| received.len == 8 * W)
+    }
+}
+
+impl<const W: usize> BatchTx<W> for Sender {
+    #[inline(always)]
+    fn try_send_batch(&mut self, first: u64, count: usize) -> bool {
+        let Ok(mut batch) = self.0.try_claim_batch_exact(count, 8 * W) else {
+            return false;
+        };
+        for number in (first..).take(count) {
+            if batch.push(0, bytes(&message::<W>(number))).is_err() {
+                return false;
+            }
+        }
+        batch.commit() == count
+    }
+}
+
+impl<const W: usize> BatchRx<W> for Receiver {
+    #[inline(always)]
+    fn try_recv_batch(
+        &mut self,
+        max: usize,
+        mut each: impl FnMut(&[u64; W]) -> Result<(), Fault>,
+    ) -> Result<usize, Fault> {
+        let Ok(mut batch) = self.0.try_read_batch(max) else {
+            return Ok(0);
+        };
+        while let Some(record) = batch.next_record() {
+            let mut words = [0; W];
+            if record.copy_to(bytes_mut(&mut words)) != 8 * W {
+                return Err(Fault::Content);
+            }
+            each(&words)?;
+        }
+        Ok(batch.release())
+    }
+}
+
+/// The name of one ring of this run.
+fn fresh_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("ring-bench.{}.{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
+}
+
+fn options(bytes: usize) -> Options {
+    Options::new().capacity(bytes as u64)
+}
+
+fn failed(why: impl core::fmt::Display) -> Fault {
+    Fault::Setup(why.to_string())
+}
+
+/// A part that is made out of handles which are created or opened where it will run.
+fn maker<P: Part + 'static>(make: impl FnOnce() -> Result<P, Fault> + Send + 'static) -> Maker {
+    Box::new(move || make().map(|part| Box::new(part) as Box<dyn Part>))
+}
+
+/// Removes names that nobody needs any more; some were perhaps never made.
+fn unlink(names: Vec<String>) -> Option<Box<dyn FnOnce()>> {
+    Some(Box::new(move || names.iter().for_each(|name| drop(ring_shm::unlink(name, true)))))
+}
+
+/// Round trip over two rings of `bytes`.
+pub(crate) fn round_trip<const W: usize>(bytes: usize) -> Build {
+    Box::new(move |_| {
+        let (out, back) = (fresh_name(), fresh_name());
+        let published = unlink(vec![out.clone(), back.clone()]);
+        let names = (out.clone(), back.clone());
+        let ping = maker(move || {
+            let tx = Producer::create(&names.0, &options(bytes)).map_err(failed)?;
+            let rx = Consumer::create(&names.1, &options(bytes)).map_err(failed)?;
+            Ok(Ping::<W, _, _>::new(Sender(tx), Receiver(rx)))
+        });
+        let pong = maker(move || {
+            let tx = Producer::open(&back).map_err(failed)?;
+            let rx = Consumer::open(&out).map_err(failed)?;
+            Ok(Pong::<W, _, _>::new(Sender(tx), Receiver(rx)))
+        });
+        Ok(Setup { parties: vec![ping, pong], published })
+    })
+}
+
+/// One ring of `bytes`: what the two sides make out of their handles.
+fn one_ring<S: Part + 'static, D: Part + 'static>(
+    bytes: usize,
+    source: impl FnOnce(Sender) -> S + Send + 'static,
+    drain: impl FnOnce(Receiver) -> D + Send + 'static,
+) -> Setup {
+    let name = fresh_name();
+    let published = unlink(vec![name.clone()]);
+    let create = name.clone();
+    let source = maker(move || Producer::create(&create, &options(bytes)).map(|tx| source(Sender(tx))).map_err(failed));
+    let drain = maker(move || Consumer::open(&name).map(|rx| drain(Receiver(rx))).map_err(failed));
+    Setup { parties: vec![source, drain], published }
+}
+
+/// One way, one operation a message, over a ring of `bytes`.
+pub(crate) fn one_way<const W: usize>(bytes: usize) -> Build {
+    Box::new(move |_| Ok(one_ring(bytes, Source::<W, _>::new, Drain::<W, _>::new)))
+}
+
+/// One way in batches over a ring of `bytes`.
+pub(crate) fn batch<const W: usize>(bytes: usize, batch: usize) -> Build {
+    Box::new(move |_| {
+        Ok(one_ring(bytes, move |tx| BatchSource::<W, _>::new(tx, batch), move |rx| BatchDrain::<W, _>::new(rx, batch)))
+    })
+}

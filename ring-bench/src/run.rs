@@ -1,0 +1,280 @@
+//! The rounds: A B C … A B C …, each slice between two placement probes, until there is enough or time is up.
+//!
+//! Every candidate exists in several instances, used in turn from round to round, because where a ring happens to lie
+//! in physical memory shifts its figures by some per cent. Every instance is checked in full before the first round.
+
+use crate::arena::Arena;
+use crate::candidate::{Candidate, Place, Unit};
+use crate::mailbox::Order;
+use crate::pool::{PartSlot, Parts, Pool};
+use crate::probe::Class;
+use crate::registry;
+use crate::rows::{self, Better, Row};
+use crate::seam::Work;
+use crate::stats::{Quartiles, Sample, Series, pairs};
+use crate::sys;
+use std::time::{Duration, Instant};
+
+/// Rings of each candidate.
+const INSTANCES: usize = 4;
+/// Shared memory for mailboxes, probes and limits; more than they need.
+const ARENA_BYTES: usize = 8 << 20;
+/// Rounds of one class from which on a verdict is given.
+pub const ENOUGH: usize = 60;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Only rows (and stand-alone candidates) whose name contains this.
+    pub only: Option<String>,
+    /// Stop once every row has this many rounds of one class.
+    pub rounds: usize,
+    /// Stop at the latest after this.
+    pub limit: Duration,
+}
+
+/// One row in one class.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The comparison.
+    pub row: Row,
+    /// The placement it was measured in.
+    pub class: Class,
+    /// Ratios of the rounds.
+    pub ratio: Quartiles,
+    /// Median of ours: ns a round trip or M/s.
+    pub ours: f64,
+    /// Median of the base, likewise.
+    pub base: f64,
+}
+
+impl Finding {
+    /// The verdict; `None` below [`ENOUGH`] rounds.
+    #[must_use]
+    pub fn pass(&self) -> Option<bool> {
+        (self.ratio.count >= ENOUGH).then(|| self.row.reached(self.ratio.p50, self.class))
+    }
+}
+
+/// A candidate's own figure.
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// Its name.
+    pub name: &'static str,
+    /// The placement.
+    pub class: Class,
+    /// ns a round trip or M/s, quartiles.
+    pub figure: Quartiles,
+    /// The unit of `figure`.
+    pub unit: &'static str,
+}
+
+/// What came out.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The rows, each class apart.
+    pub findings: Vec<Finding>,
+    /// Every candidate's absolute figure, each class apart.
+    pub levels: Vec<Level>,
+    /// Rounds run.
+    pub rounds: usize,
+    /// Slices run.
+    pub slices: usize,
+    /// Slices dropped because the two probes disagreed.
+    pub moved: usize,
+    /// Slices dropped because the kernel gave a CPU to others meanwhile.
+    pub disturbed: usize,
+    /// The user asked to stop.
+    pub interrupted: bool,
+}
+
+/// Measures. Errors are for people; nothing has been left behind when one is returned.
+pub fn run(plan: &Plan) -> Result<Report, String> {
+    let cpus = sys::two_cpus()?;
+    sys::watch_signals()?;
+    let (rows, candidates) = select(plan)?;
+    let (mut pool, published) = start(&candidates, cpus)?;
+    let mut report = Report::default();
+    if !check_all(&mut pool, &candidates, published)? {
+        report.interrupted = true;
+        return Ok(report);
+    }
+    let series = measure(&mut pool, plan, &rows, &candidates, &mut report)?;
+    report.findings = findings(&rows, &candidates, &series);
+    report.levels = levels(&candidates, &series);
+    Ok(report)
+}
+
+/// The rows asked for and the candidates they need; without a filter all candidates, limits and rivals included.
+fn select(plan: &Plan) -> Result<(Vec<Row>, Vec<Candidate>), String> {
+    let wanted = |name: &str| plan.only.as_deref().is_none_or(|part| name.contains(part));
+    let mut candidates = registry::all();
+    let exists: Vec<_> = candidates.iter().map(|c| c.name).collect();
+    let mut rows = rows::all();
+    rows.retain(|row| wanted(row.name) && exists.contains(&row.ours) && exists.contains(&row.base));
+    candidates.retain(|c| wanted(c.name) || rows.iter().any(|row| row.ours == c.name || row.base == c.name));
+    if candidates.is_empty() {
+        let names: Vec<_> = rows::all().iter().map(|row| row.name).chain(exists).collect();
+        return Err(format!("no row or candidate is called so; there are: {}", names.join(", ")));
+    }
+    Ok((rows, candidates))
+}
+
+type Published = Vec<Option<Box<dyn FnOnce()>>>;
+
+/// Describes every instance, forks and spawns the peers.
+fn start(candidates: &[Candidate], cpus: [usize; 2]) -> Result<(Pool, Published), String> {
+    let mut arena = Arena::new(ARENA_BYTES)?;
+    let total = candidates.len() * INSTANCES;
+    let (mut driver, mut processes, mut threads) = (Parts::new(), Vec::<Parts>::new(), Vec::<Parts>::new());
+    let mut published = Vec::new();
+    for instance in 0..total {
+        let candidate = &candidates[instance / INSTANCES];
+        let setup = (candidate.build)(&mut arena).map_err(|why| format!("{}: {why}", candidate.name))?;
+        let peers = if candidate.place == Place::Processes { &mut processes } else { &mut threads };
+        for (party, maker) in setup.parties.into_iter().enumerate() {
+            let slot = PartSlot::Unmade(maker);
+            match party.checked_sub(1) {
+                None => driver.push(slot),
+                Some(peer) => {
+                    while peers.len() <= peer {
+                        peers.push((0..total).map(|_| PartSlot::Absent).collect());
+                    }
+                    peers[peer][instance] = slot;
+                }
+            }
+        }
+        published.push(setup.published);
+    }
+    Ok((Pool::start(&mut arena, cpus, driver, processes, threads)?, published))
+}
+
+/// Makes and checks every instance; false when the user asked to stop.
+fn check_all(pool: &mut Pool, candidates: &[Candidate], published: Published) -> Result<bool, String> {
+    for (instance, published) in published.into_iter().enumerate() {
+        let candidate = &candidates[instance / INSTANCES];
+        let (place, n) = (candidate.place, candidate.parties);
+        let ready = pool.one_by_one(Order::Make, instance, place, n);
+        // Whatever came of it: names that were made are taken away again.
+        if let Some(published) = published {
+            published();
+        }
+        ready.map_err(|fault| format!("{}: {fault}", candidate.name))?;
+        let work = Work { warm: 0, count: candidate.check };
+        pool.together(Order::Check, instance, place, n, work, false)
+            .map_err(|fault| format!("{}: wrong before it was timed: {fault}", candidate.name))?;
+        if sys::interrupted() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs rounds until there is enough.
+fn measure(
+    pool: &mut Pool,
+    plan: &Plan,
+    rows: &[Row],
+    candidates: &[Candidate],
+    report: &mut Report,
+) -> Result<Vec<Series>, String> {
+    let start = Instant::now();
+    let mut series: Vec<Series> = candidates.iter().map(|_| Series::new()).collect();
+    while !enough(plan, rows, candidates, &series, report.rounds) && start.elapsed() < plan.limit {
+        for (index, candidate) in candidates.iter().enumerate() {
+            if sys::interrupted() {
+                report.interrupted = true;
+                return Ok(series);
+            }
+            let instance = index * INSTANCES + report.rounds % INSTANCES;
+            let sample = slice(pool, candidate, instance, report)
+                .map_err(|fault| format!("{} in round {}: {fault}", candidate.name, report.rounds))?;
+            series[index].push(sample);
+        }
+        report.rounds += 1;
+    }
+    Ok(series)
+}
+
+/// One slice between two probes; `None` when it does not count.
+fn slice(
+    pool: &mut Pool,
+    candidate: &Candidate,
+    instance: usize,
+    report: &mut Report,
+) -> Result<Option<Sample>, crate::seam::Fault> {
+    let (place, n) = (candidate.place, candidate.parties);
+    let before = Class::of(pool.probe(place, true)?);
+    let joint = pool.together(Order::Slice, instance, place, n, candidate.work, true)?;
+    let after = Class::of(pool.probe(place, false)?);
+    report.slices += 1;
+    if before != after {
+        report.moved += 1;
+        return Ok(None);
+    }
+    // With more parties than CPUs the kernel has to take CPUs away: that is what is measured then.
+    if joint.disturbed && n == 2 {
+        report.disturbed += 1;
+        return Ok(None);
+    }
+    Ok(Some(Sample { class: before, nanos: joint.nanos as f64 / candidate.work.count as f64 }))
+}
+
+const CLASSES: [Class; 3] = [Class::S, Class::C, Class::X];
+
+fn series_of<'a>(name: &str, candidates: &[Candidate], series: &'a [Series]) -> &'a Series {
+    static EMPTY: Series = Series::new();
+    candidates.iter().position(|c| c.name == name).map_or(&EMPTY, |i| &series[i])
+}
+
+/// True once every row has enough rounds of some class (or, without rows, enough rounds were run).
+fn enough(plan: &Plan, rows: &[Row], candidates: &[Candidate], series: &[Series], rounds: usize) -> bool {
+    if rounds < plan.rounds {
+        return false;
+    }
+    rows.iter().all(|row| {
+        let (ours, base) = (series_of(row.ours, candidates, series), series_of(row.base, candidates, series));
+        CLASSES.iter().any(|class| pairs(ours, base, *class).count() >= plan.rounds)
+    })
+}
+
+fn findings(rows: &[Row], candidates: &[Candidate], series: &[Series]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for row in rows {
+        let (ours, base) = (series_of(row.ours, candidates, series), series_of(row.base, candidates, series));
+        let Some(unit) = candidates.iter().find(|c| c.name == row.ours).map(|c| c.unit) else { continue };
+        for class in CLASSES {
+            let ratio = |(a, b): (f64, f64)| if row.better == Better::Lower { a / b } else { b / a };
+            let side = |pick: fn((f64, f64)) -> f64| {
+                Quartiles::of(pairs(ours, base, class).map(|p| figure(unit, pick(p))).collect())
+            };
+            if let (Some(ratio), Some(a), Some(b)) =
+                (Quartiles::of(pairs(ours, base, class).map(ratio).collect()), side(|p| p.0), side(|p| p.1))
+            {
+                findings.push(Finding { row: row.clone(), class, ratio, ours: a.p50, base: b.p50 });
+            }
+        }
+    }
+    findings
+}
+
+fn levels(candidates: &[Candidate], series: &[Series]) -> Vec<Level> {
+    let mut levels = Vec::new();
+    for (candidate, series) in candidates.iter().zip(series) {
+        for class in CLASSES {
+            let own = series.iter().flatten().filter(|s| s.class == class).map(|s| figure(candidate.unit, s.nanos));
+            let unit = if candidate.unit == Unit::RoundTrip { "ns" } else { "M/s" };
+            if let Some(figure) = Quartiles::of(own.collect()) {
+                levels.push(Level { name: candidate.name, class, figure, unit });
+            }
+        }
+    }
+    levels
+}
+
+fn figure(unit: Unit, nanos: f64) -> f64 {
+    match unit {
+        Unit::RoundTrip => nanos,
+        Unit::Messages => 1e3 / nanos,
+    }
+}
