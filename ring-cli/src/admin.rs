@@ -1,0 +1,149 @@
+//! `ringctl create`, `rm` and `recover`: what an operator does to a ring from outside.
+
+use nix::unistd::Group;
+use ring_shm::spsc::{self, Options};
+use ring_shm::{AttachError, Field, SeatState, Segment, SetupError, StaleReport, UnlinkError, Verdict};
+use serde_json::json;
+
+use crate::args::{CreateArgs, Kind, RecoverArgs, RmArgs};
+use crate::exit::{Code, Failure, note};
+use crate::inspect::{living, ring_json, seat_json, seat_long, seat_state};
+use crate::output;
+
+/// Runs `create`.
+///
+/// # Errors
+/// [`Failure`]: the name exists, the options are impossible, or there is no room.
+pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
+    let name = args.place.name()?;
+    match args.kind {
+        Kind::Spsc => create_spsc(name, args),
+    }
+}
+
+fn create_spsc(name: &str, args: &CreateArgs) -> Result<(), Failure> {
+    let mut options = Options::new()
+        .capacity(args.capacity)
+        .release_every(args.release_every)
+        .line_aligned(args.line_aligned)
+        .mode(args.mode);
+    if let Some(group) = &args.group {
+        options = options.group(group_id(group)?);
+    }
+    spsc::create(name, &options).map_err(|error| {
+        let failure = Failure::from(error);
+        if failure.code == Code::InUse { failure.with(&living(name)) } else { failure }
+    })?;
+    if args.json { output::print_json(&ring_json(name, &spsc::inspect(name)?)) } else { Ok(()) }
+}
+
+/// A group by name or number.
+fn group_id(group: &str) -> Result<u32, Failure> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    match Group::from_name(group) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        _ => Err(Failure::new(
+            Code::Arguments,
+            format!("there is no group {group:?}: name one of `getent group`, or give its number"),
+        )),
+    }
+}
+
+/// Runs `rm`.
+///
+/// # Errors
+/// [`Failure`]: there is no such ring, or somebody lives in it.
+pub(crate) fn rm(args: &RmArgs) -> Result<(), Failure> {
+    args.backing.check()?;
+    let Some(name) = args.name.as_deref() else { return rm_stale(args) };
+    ring_shm::unlink(name, args.force).map_err(|error| match &error {
+        UnlinkError::InUse { lease, .. } => Failure::new(
+            Code::InUse,
+            format!(
+                "ring {name} is in use: lease {lease} is held{}; end its users, or take only the name away with \
+                 `ringctl rm {name} --force`",
+                living(name)
+            ),
+        ),
+        _ => error.into(),
+    })?;
+    if args.json { output::print_json(&json!({ "removed": [name] })) } else { Ok(()) }
+}
+
+fn rm_stale(args: &RmArgs) -> Result<(), Failure> {
+    let StaleReport { removed, temporaries, held, failed, .. } =
+        Segment::remove_stale_if(|segment| is_ring(segment.name()))?;
+    if args.json {
+        let failed: Vec<_> =
+            failed.iter().map(|(name, error)| json!({ "name": name.as_str(), "error": error.to_string() })).collect();
+        let names = |list: &[ring_shm::SegmentName]| list.iter().map(|name| json!(name.as_str())).collect::<Vec<_>>();
+        output::print_json(&json!({
+            "removed": names(&removed), "temporaries": temporaries, "held": names(&held), "failed": failed,
+        }))?;
+    } else {
+        let mut text: String = removed.iter().map(|name| format!("removed {name}\n")).collect();
+        if temporaries > 0 {
+            text.push_str(&format!("removed {temporaries} unfinished segments of dead creators\n"));
+        }
+        output::print(&text)?;
+    }
+    let mut code = None;
+    for (name, error) in failed {
+        note(&format!("{name}: {error}"));
+        code = Some(Code::Other);
+    }
+    code.map_or(Ok(()), |code| Err(Failure::new(code, "not everything could be removed")))
+}
+
+/// Whether the segment holds a ring, be it damaged: other programs may use such names too, and theirs stay.
+fn is_ring(name: &str) -> bool {
+    !matches!(
+        spsc::inspect(name),
+        Err(SetupError::Attach(AttachError::Incompatible { field: Field::Magic, .. } | AttachError::Truncated { .. }))
+    )
+}
+
+/// Runs `recover`.
+///
+/// # Errors
+/// [`Failure`]: there is no such ring, or a seat's owner can neither be shown to be dead nor was assumed so.
+pub(crate) fn recover(args: &RecoverArgs) -> Result<(), Failure> {
+    let name = args.place.name()?;
+    let (found, recovered) = spsc::recover(name, args.assume_dead)?;
+    if args.json {
+        let roles: Vec<_> = recovered.iter().map(ToString::to_string).collect();
+        output::print_json(&json!({
+            "name": name,
+            "recovered": roles,
+            "producer": seat_json(&found.producer),
+            "consumer": seat_json(&found.consumer),
+        }))?;
+    } else {
+        let mut text = String::new();
+        for seat in [found.producer, found.consumer] {
+            let done = if recovered.contains(&seat.role) {
+                format!("recovered: process {} is {}", seat.facts.pid, seat_state(&seat))
+            } else {
+                format!("nothing to do: {}", seat_long(&seat))
+            };
+            text.push_str(&format!("{:<10}{done}\n", seat.role.to_string()));
+        }
+        output::print(&text)?;
+    }
+    for seat in [found.producer, found.consumer] {
+        let SeatState::Held(lease) = seat.state else { continue };
+        if seat.verdict == Some(Verdict::Unknown) && !recovered.contains(&seat.role) {
+            return Err(Failure::new(
+                Code::InUse,
+                format!(
+                    "process {} ({}) cannot be shown to be dead: make sure, then `ringctl recover {name} \
+                     --assume-dead {lease}`",
+                    seat.facts.pid, seat.role
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! What may be typed: the subcommands and their options. Values are checked here as far as that needs no ring.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::{Code, Failure};
+use crate::size;
+
+/// Create, feed, drain, inspect, recover and remove shared-memory rings.
+#[derive(Debug, Parser)]
+#[command(name = "ringctl", version, propagate_version = true, arg_required_else_help = false)]
+#[command(after_help = "\
+Examples:
+  ringctl demo                                  what this machine can do, in ten seconds
+  ringctl create ticks --capacity 1MiB          a ring
+  ringctl recv ticks > copy & ringctl send ticks file
+
+Exit codes: 0 done, 1 other failure, 2 arguments, 3 peer died, 4 corrupt or incompatible, 5 no resource or no such
+segment, 6 exists, in use or seat taken, 7 permission, 8 timeout, 130/143 after an orderly close on SIGINT/SIGTERM.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(CreateArgs),
+    Send(SendArgs),
+    Recv(RecvArgs),
+    Ls(LsArgs),
+    Stat(StatArgs),
+    Rm(RmArgs),
+    Recover(RecoverArgs),
+    Demo(DemoArgs),
+    #[command(name = "demo-peer", hide = true)]
+    DemoPeer(DemoPeerArgs),
+}
+
+/// Where a ring lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backing {
+    /// POSIX shared memory: NAME is stored as `ring.NAME` in /dev/shm.
+    Posix,
+    /// A file: NAME is its path (not built yet).
+    File,
+    /// System V shared memory (not built yet).
+    Sysv,
+}
+
+/// Which ring, and where.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The ring's name: letters, digits, `.`, `_`, `-`.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) backing: BackingArg,
+}
+
+/// The option that says where a ring lives.
+#[derive(Debug, Args)]
+pub(crate) struct BackingArg {
+    /// Where the ring lives.
+    #[arg(long, value_enum, default_value_t = Backing::Posix, hide_possible_values = false)]
+    backing: Backing,
+}
+
+impl BackingArg {
+    /// Refuses what is not built yet.
+    ///
+    /// # Errors
+    /// With code 2.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let name = match self.backing {
+            Backing::Posix => return Ok(()),
+            Backing::File => "file",
+            Backing::Sysv => "sysv",
+        };
+        Err(Failure::new(Code::Arguments, format!("--backing {name} is not built yet: use --backing posix")))
+    }
+}
+
+impl Place {
+    /// The name, once its backing has been checked.
+    ///
+    /// # Errors
+    /// As [`BackingArg::check`].
+    pub(crate) fn name(&self) -> Result<&str, Failure> {
+        self.backing.check().map(|()| self.name.as_str())
+    }
+}
+
+/// The kinds of rings that can be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// One producer, one consumer, records of any length.
+    Spsc,
+}
+
+/// Create a ring. Nobody sits in it yet.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: ringctl create ticks --kind spsc --capacity 1MiB --mode 0660 --group market
+
+An existing name is refused with exit code 6.")]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// What kind of ring.
+    #[arg(long, value_enum, default_value_t = Kind::Spsc)]
+    pub(crate) kind: Kind,
+    /// Bytes of the data area, a power of two: 4096, 64KiB, 1MiB. The longest record is half of it less 8 bytes.
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size::parse)]
+    pub(crate) capacity: u64,
+    /// Tell the producer of released space only every so many bytes (at most a quarter of the capacity).
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = size::parse)]
+    pub(crate) release_every: u64,
+    /// Start every record on a 64-byte line.
+    #[arg(long)]
+    pub(crate) line_aligned: bool,
+    /// Permission bits in octal, exactly, whatever the umask.
+    #[arg(long, value_name = "OCTAL", default_value = "0600", value_parser = size::parse_mode)]
+    pub(crate) mode: u32,
+    /// Give the ring to this group (a name or a number); combine with --mode 0660.
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// Print what was made as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Send a file, or standard input, through a ring. Done when all of it is committed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringctl send ticks --lines < feed.txt      each line, with its newline, is a record as soon as it is read
+  ringctl send frames video.raw --record 64KiB
+
+Waits for space, so a consumer may come later; the seat is taken before anything is read. Exit code 3 when the
+consumer dies while the ring is full, 1 when it closes then. When the input cannot be read to its end, the session is
+left unclosed, so that `recv` ends with 3 and not with 0.")]
+pub(crate) struct SendArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// What to send; standard input when it is left out.
+    pub(crate) file: Option<PathBuf>,
+    /// Cut the input into records of this many bytes; the last one may be shorter.
+    #[arg(long, value_name = "BYTES", value_parser = size::parse_nonzero, conflicts_with = "lines")]
+    pub(crate) record: Option<u64>,
+    /// A record is a line with its newline.
+    #[arg(long)]
+    pub(crate) lines: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    /// Print what was sent as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Write a ring's records to a file, or to standard output, as they are.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringctl recv ticks                        until the producer closes (exit code 0) or dies (3)
+  ringctl recv ticks log --follow           one producer after the other
+
+A record leaves the ring when it has been written; what a killed `recv` had not written, its successor gets.")]
+pub(crate) struct RecvArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Where to write; standard output when it is left out. An existing file is replaced.
+    pub(crate) file: Option<PathBuf>,
+    /// Go on with the next producer when one closes or dies.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+    /// Print what was received as a JSON object: to standard output with FILE, else to standard error.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How to wait.
+#[derive(Debug, Args)]
+pub(crate) struct Waiting {
+    /// Wait this long for the segment to appear; exit code 8 when it does not.
+    #[arg(long, value_name = "SECONDS", value_parser = size::parse_seconds)]
+    pub(crate) wait: Option<Duration>,
+    /// Never sleep while waiting for the peer: quicker, and a whole CPU.
+    #[arg(long)]
+    pub(crate) spin: bool,
+}
+
+/// List the rings.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringctl ls --json")]
+pub(crate) struct LsArgs {
+    /// Print a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show what a ring is, how full it is, and who sits in it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringctl stat ticks")]
+pub(crate) struct StatArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Remove a ring, or all that no living process holds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringctl rm ticks           refused with exit code 6 while somebody lives in it
+  ringctl rm ticks --force   takes the name away; the living go on
+  ringctl rm --stale         every ring of this user that no living process holds")]
+pub(crate) struct RmArgs {
+    /// The ring's name.
+    #[arg(required_unless_present = "stale", conflicts_with = "stale")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) backing: BackingArg,
+    /// Remove the name although somebody lives in it.
+    #[arg(long, conflicts_with = "stale")]
+    pub(crate) force: bool,
+    /// Remove every ring of this user that no living process holds.
+    #[arg(long)]
+    pub(crate) stale: bool,
+    /// Print what was removed as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Settle what dead owners left: take over their seats, find the end of what they committed. Nothing needs this: a
+/// successor does the same when it sits down.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringctl recover ticks")]
+pub(crate) struct RecoverArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Your word that the owner of lease N is dead, where the system cannot show it (`ringctl stat` says so).
+    #[arg(long, value_name = "N")]
+    pub(crate) assume_dead: Option<u64>,
+    /// Print what was found and done as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Stream data between two processes, check every byte, and measure throughput and round trips.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringctl demo                    this program's own file, over and over, up to 1 GiB or 5 seconds
+  ringctl demo a.bin b.bin        your files, once")]
+pub(crate) struct DemoArgs {
+    /// What to stream; this program's own file, over and over, when it is left out.
+    pub(crate) files: Vec<PathBuf>,
+    /// Stream this many bytes, repeating the input as often as it takes.
+    #[arg(long, value_name = "BYTES", value_parser = size::parse_nonzero)]
+    pub(crate) size: Option<u64>,
+    /// A small run: 32 MiB and 20 000 round trips.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print the results as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// One of the two processes of a demo. Talks to the demo in lines.
+#[derive(Debug, Args)]
+pub(crate) struct DemoPeerArgs {
+    /// Which of the two.
+    #[arg(value_enum)]
+    pub(crate) side: Side,
+    /// What the names of the demo's three rings begin with.
+    pub(crate) prefix: String,
+    /// Bytes to stream.
+    pub(crate) total: u64,
+    /// Round trips to measure.
+    pub(crate) rounds: u64,
+    /// The CPU to run on.
+    #[arg(long)]
+    pub(crate) cpu: Option<usize>,
+    /// End the stream after this time, however much of it is through.
+    #[arg(long, value_parser = size::parse_seconds)]
+    pub(crate) limit: Option<Duration>,
+    /// What to stream.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// The two processes of a demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Side {
+    /// Streams, then answers round trips.
+    Producer,
+    /// Receives and checks, then measures round trips.
+    Consumer,
+}

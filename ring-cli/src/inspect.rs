@@ -1,0 +1,210 @@
+//! `ringctl ls` and `ringctl stat`: what there is, how full it is, and who sits in it. Looking changes nothing and
+//! takes no seat.
+
+use std::fmt::Write as _;
+
+use ring_shm::spsc::{self, Seat, Snapshot};
+use ring_shm::{SeatState, Verdict};
+use ring_shm::{Segment, SegmentInfo, SetupError, SetupErrorKind};
+use serde_json::{Value, json};
+
+use crate::args::{LsArgs, StatArgs};
+use crate::exit::Failure;
+use crate::output;
+use crate::size;
+
+/// Runs `ls`.
+///
+/// # Errors
+/// [`Failure`] when `/dev/shm` cannot be read.
+pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for info in Segment::list()? {
+        match spsc::inspect(info.name.as_str()) {
+            Err(error) if error.kind() == SetupErrorKind::NotFound => {} // removed meanwhile
+            seen => found.push((info, seen)),
+        }
+    }
+    if args.json {
+        return output::print_json(&found.iter().map(|(info, seen)| ls_json(info, seen)).collect());
+    }
+    output::print(&ls_table(&found))
+}
+
+fn ls_json(info: &SegmentInfo, seen: &Result<Snapshot, SetupError>) -> Value {
+    match seen {
+        Ok(ring) => {
+            let mut value = ring_json(info.name.as_str(), ring);
+            value["owner"] = json!(info.owner);
+            value
+        }
+        Err(error) => json!({
+            "name": info.name.as_str(), "kind": null, "backing": "posix", "size": info.len, "owner": info.owner,
+            "mode": octal(info.mode), "held": info.held, "error": error.to_string(),
+        }),
+    }
+}
+
+fn ls_table(found: &[(SegmentInfo, Result<Snapshot, SetupError>)]) -> String {
+    let mut rows = vec![["NAME", "KIND", "CAPACITY", "UNREAD", "PRODUCER", "CONSUMER"].map(str::to_owned)];
+    for (info, seen) in found {
+        let name = info.name.to_string();
+        rows.push(match seen {
+            Ok(ring) => [
+                name,
+                "spsc".to_owned(),
+                size::exact(ring.capacity),
+                size::exact(unread(ring)),
+                seat_short(&ring.producer),
+                seat_short(&ring.consumer),
+            ],
+            Err(error) => {
+                let why = match error.kind() {
+                    SetupErrorKind::Permission => "not ours",
+                    SetupErrorKind::Corrupt => "no ring, or damaged",
+                    _ => "cannot be opened",
+                };
+                [name, "?".to_owned(), size::exact(info.len), "?".to_owned(), why.to_owned(), String::new()]
+            }
+        });
+    }
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (width, cell) in widths.iter().zip(row) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Runs `stat`.
+///
+/// # Errors
+/// [`Failure`] when there is no such ring, or it cannot be looked at.
+pub(crate) fn stat(args: &StatArgs) -> Result<(), Failure> {
+    let name = args.place.name()?;
+    let ring = spsc::inspect(name)?;
+    if args.json { output::print_json(&ring_json(name, &ring)) } else { output::print(&stat_text(name, &ring)) }
+}
+
+fn stat_text(name: &str, ring: &Snapshot) -> String {
+    let release = match ring.release_every {
+        0 => "each record".to_owned(),
+        bytes => format!("every {}", size::exact(bytes)),
+    };
+    let aligned = if ring.line_aligned { "64-byte lines" } else { "8 bytes" };
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(text, "{key:<14}{value}");
+    };
+    line("name", name.to_owned());
+    line("kind", "spsc, posix".to_owned());
+    line("capacity", format!("{} (longest record {} bytes)", size::exact(ring.capacity), ring.max_len));
+    line("segment", format!("{} bytes, mode {}", ring.size, octal(ring.mode)));
+    line("records", format!("aligned to {aligned}, released {release}"));
+    line("generation", format!("{:016x}", ring.generation));
+    line("tail", ring.tail.to_string());
+    line("head", ring.head.to_string());
+    line("unread", format!("{} bytes, headers included", unread(ring)));
+    line("producer", seat_long(&ring.producer));
+    line("consumer", seat_long(&ring.consumer));
+    text
+}
+
+/// What `stat`, `create` and `recover` say about a ring.
+pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
+    json!({
+        "name": name,
+        "kind": "spsc",
+        "backing": "posix",
+        "capacity": ring.capacity,
+        "max_len": ring.max_len,
+        "line_aligned": ring.line_aligned,
+        "release_every": ring.release_every,
+        "generation": format!("{:016x}", ring.generation),
+        "size": ring.size,
+        "mode": octal(ring.mode),
+        "head": ring.head.get(),
+        "tail": ring.tail.get(),
+        "unread": unread(ring),
+        "producer": seat_json(&ring.producer),
+        "consumer": seat_json(&ring.consumer),
+    })
+}
+
+/// A seat for programs. `state` is `free`, `closed`, `alive`, `dead` or `unknown`.
+pub(crate) fn seat_json(seat: &Seat) -> Value {
+    let signed = seat.state != SeatState::Never && seat.facts.pid != 0;
+    json!({
+        "state": seat_state(seat),
+        "lease": seat.state.lease(),
+        "pid": signed.then_some(seat.facts.pid),
+        "start_time": signed.then_some(seat.facts.start_time),
+    })
+}
+
+/// One word about a seat.
+pub(crate) fn seat_state(seat: &Seat) -> &'static str {
+    match (seat.state, seat.verdict) {
+        (SeatState::Never, _) => "free",
+        (SeatState::Closed(_), _) => "closed",
+        (SeatState::Held(_), Some(Verdict::Alive)) => "alive",
+        (SeatState::Held(_), Some(Verdict::Dead)) => "dead",
+        (SeatState::Held(_), _) => "unknown",
+    }
+}
+
+fn seat_short(seat: &Seat) -> String {
+    match seat.state {
+        SeatState::Never => "-".to_owned(),
+        _ => format!("{} {}", seat_state(seat), seat.facts.pid),
+    }
+}
+
+/// A line about a seat.
+pub(crate) fn seat_long(seat: &Seat) -> String {
+    let pid = seat.facts.pid;
+    match (seat.state, seat_state(seat)) {
+        (SeatState::Never, _) => "nobody has come yet".to_owned(),
+        (SeatState::Closed(lease), _) => format!("closed: was process {pid} (lease {lease})"),
+        (SeatState::Held(lease), "dead") => {
+            format!("dead: was process {pid} (lease {lease}); a successor may take the seat")
+        }
+        (SeatState::Held(lease), "unknown") => format!(
+            "unknown: process {pid} (lease {lease}) cannot be shown to be dead; if it is, say so with --assume-dead \
+             {lease}"
+        ),
+        (SeatState::Held(lease), _) => format!("alive: process {pid} (lease {lease})"),
+    }
+}
+
+/// Who lives in the ring, for messages: ` (its producer is process 1)`; empty when nobody does.
+pub(crate) fn living(name: &str) -> String {
+    let Ok(ring) = spsc::inspect(name) else { return String::new() };
+    let mut who = Vec::new();
+    for seat in [ring.producer, ring.consumer] {
+        if matches!(seat_state(&seat), "alive" | "unknown") {
+            who.push(format!("its {} is process {}", seat.role, seat.facts.pid));
+        }
+    }
+    if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) }
+}
+
+fn unread(ring: &Snapshot) -> u64 {
+    // Right but for records that a dead producer committed without storing the tail.
+    let (head, tail) = (ring.head.get(), ring.tail.get());
+    tail.saturating_sub(head).min(ring.capacity)
+}
+
+fn octal(mode: u32) -> String {
+    format!("{mode:04o}")
+}
