@@ -8,7 +8,7 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 run() { # sanitizer, then the arguments of the program
     local sanitizer=$1
     shift
-    RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer" \
+    RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer --cfg ring_word_copy" \
         CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/$sanitizer" \
         TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp" \
         cargo +nightly test --quiet -p ring-shm --test race --target "$target" -- "$@"

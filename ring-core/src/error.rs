@@ -49,6 +49,8 @@ pub enum Field {
     SlotLen,
     /// A participant's intent (MPMC).
     Intent,
+    /// A participant's lease (MPMC).
+    Lease,
 }
 
 impl Field {
@@ -76,6 +78,7 @@ impl Field {
             Self::Slot => "slot word",
             Self::SlotLen => "slot length",
             Self::Intent => "intent word",
+            Self::Lease => "participant's lease",
         }
     }
 }
@@ -142,6 +145,34 @@ pub enum FormatError {
         /// The largest for this capacity.
         max: u64,
     },
+    /// The slot size is 0 or beyond the limit (MPMC).
+    SlotSize {
+        /// What was asked for, in bytes.
+        found: u64,
+        /// The largest.
+        max: u64,
+    },
+    /// The limits on participants, producers or consumers do not go together (MPMC).
+    Participants {
+        /// Entries, producers and consumers asked for.
+        found: [u64; 3],
+        /// The largest table.
+        max: u64,
+    },
+    /// More delivery attempts than a slot can count (MPMC).
+    Attempts {
+        /// What was asked for.
+        found: u64,
+        /// The largest.
+        max: u64,
+    },
+    /// The first position is beyond what an intent can name (MPMC).
+    Start {
+        /// What was asked for.
+        found: u64,
+        /// The largest.
+        max: u64,
+    },
     /// The region is shorter than the ring.
     RegionTooSmall {
         /// Bytes there are.
@@ -161,6 +192,14 @@ impl fmt::Display for FormatError {
                 f,
                 "release_every {found}: at most {max} bytes (a quarter of the capacity), or the producer starves"
             ),
+            Self::SlotSize { found, max } => write!(f, "slot size {found}: choose from 1 to {max} bytes"),
+            Self::Participants { found: [participants, producers, consumers], max } => write!(
+                f,
+                "{participants} participants, at most {producers} producers and {consumers} consumers: choose from 2 \
+                 to {max} participants, and from 1 to that many of each kind"
+            ),
+            Self::Attempts { found, max } => write!(f, "{found} delivery attempts: choose from 1 to {max}"),
+            Self::Start { found, max } => write!(f, "first position {found}: at most {max}"),
             Self::RegionTooSmall { found, needed } => {
                 write!(f, "the region has {found} bytes and the ring needs {needed}")
             }

@@ -122,6 +122,8 @@ pub struct SeatLine {
     pub boot: u64,
     /// Inode of its PID namespace.
     pub pid_namespace: u64,
+    /// Sum of the lease and the four words before: ties them to one holder without an ordering.
+    pub facts_sum: u64,
 }
 
 /// The control block of an SPSC ring.
@@ -148,6 +150,97 @@ pub struct SpscControl {
     pub consumer_event: WordLine,
 }
 
+/// The control block of an MPMC ring. The participant table follows it, then the data area, page aligned.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct MpmcControl {
+    /// Written once at format.
+    pub identity: Identity,
+    /// `position * 2 + closed`. Compare-and-swap by producers; stored by the only one.
+    pub tail: WordLine,
+    /// Read position. Compare-and-swap by consumers; stored by the only one.
+    pub head: WordLine,
+    /// The lease number given out last. `fetch_add` by whoever attaches.
+    pub last_lease: WordLine,
+    /// Hint: not 0 when a message may wait for a new reader.
+    pub orphans: WordLine,
+    /// Single-producer rings: not 0 when somebody asked the producer to close.
+    pub closing: WordLine,
+    /// Bitmap of sleepers, one bit per participant.
+    pub waiters: WordLine,
+}
+
+/// A participant of an MPMC ring. But for the lease, written by its owner alone; the second half is for people and
+/// for waiting.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct ParticipantLine {
+    /// Lease of the owner; 0: free.
+    pub lease: u64,
+    /// What it is about to claim, or has claimed, as a producer: `position << 12 | count`.
+    pub write_intent: u64,
+    /// The same as a consumer.
+    pub read_intent: u64,
+    /// 1 producer, 2 consumer; for people.
+    pub role: u64,
+    /// Zero.
+    pub reserved: [u64; 4],
+    /// Event count the participant sleeps on; its low half is the futex word.
+    pub event: u64,
+    /// Process id of the owner, for people.
+    pub pid: u64,
+    /// Its start time in clock ticks since boot, for people.
+    pub start_time: u64,
+    /// Hash of the boot id it runs under.
+    pub boot: u64,
+    /// Inode of its PID namespace.
+    pub pid_namespace: u64,
+    /// Sum of the lease and the four words before: ties them to one owner without an ordering.
+    pub facts_sum: u64,
+    /// Zero.
+    pub reserved_facts: [u64; 2],
+}
+
+/// What stands before the payload of an MPMC slot.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SlotHeader {
+    /// `position << 8 | attempt << 3 | state`.
+    pub word: u64,
+    /// `tag << 32 | length`.
+    pub meta: u64,
+}
+
+/// What an MPMC slot's length is a multiple of. Under loom there is no cache line, and every word costs.
+const SLOT_ALIGN: u64 = if cfg!(loom) { 8 } else { 64 };
+
+/// Bytes from one MPMC slot to the next: header and payload in whole cache lines, so that two slots never share one.
+#[must_use]
+pub const fn slot_stride(slot_size: u64) -> u64 {
+    let bytes = slot_size.saturating_add(size_of::<SlotHeader>() as u64);
+    bytes.div_ceil(SLOT_ALIGN).saturating_mul(SLOT_ALIGN)
+}
+
+/// Where the data area of an MPMC ring with a table of `participants` entries begins: on a page.
+#[must_use]
+pub const fn mpmc_data_offset(participants: u64) -> u64 {
+    let table = participants.saturating_mul(size_of::<ParticipantLine>() as u64);
+    CONTROL_SIZE.saturating_add(table).div_ceil(4096).saturating_mul(4096)
+}
+
+const _: () = {
+    assert!(offset_of!(MpmcControl, tail) == 128);
+    assert!(offset_of!(MpmcControl, head) == 256);
+    assert!(offset_of!(MpmcControl, last_lease) == 384);
+    assert!(offset_of!(MpmcControl, orphans) == 512);
+    assert!(offset_of!(MpmcControl, closing) == 640);
+    assert!(offset_of!(MpmcControl, waiters) == 768);
+    assert!(size_of::<MpmcControl>() as u64 <= CONTROL_SIZE);
+    assert!(size_of::<ParticipantLine>() == 128);
+    assert!(offset_of!(ParticipantLine, event) == 64);
+    assert!(size_of::<SlotHeader>() == 16);
+};
+
 const _: () = {
     assert!(size_of::<Identity>() == 128);
     assert!(size_of::<WordLine>() == 128);
@@ -163,6 +256,14 @@ const _: () = {
     assert!(offset_of!(SpscControl, consumer_event) == 1024);
     assert!(size_of::<SpscControl>() as u64 <= CONTROL_SIZE);
 };
+
+/// FNV-1a (64 bit) over little-endian words.
+pub(crate) fn fnv(words: &[u64]) -> u64 {
+    words
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
 
 impl Identity {
     /// The words in the order of the layout.
@@ -227,11 +328,9 @@ impl Identity {
         }
     }
 
-    /// FNV-1a over the first 15 words: finds damage, proves nothing against malice.
+    /// The sum over the first 15 words: finds damage, proves nothing against malice.
     fn sum(&self) -> u64 {
-        self.words().iter().take(15).fold(0xcbf2_9ce4_8422_2325, |hash: u64, word| {
-            word.to_le_bytes().iter().fold(hash, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3))
-        })
+        fnv(self.words().get(..15).unwrap_or_default())
     }
 
     /// Writes the line with its checksum.

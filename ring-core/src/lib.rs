@@ -26,6 +26,7 @@ mod layout;
     clippy::cast_possible_truncation
 )]
 pub mod model;
+pub mod mpmc;
 mod position;
 mod record;
 #[cfg(not(loom))]
@@ -38,7 +39,10 @@ mod sync;
 
 pub use epoch::Epoch;
 pub use error::{AttachError, Corrupt, Field, FormatError};
-pub use layout::{ABI_VERSION, CONTROL_SIZE, Identity, Kind, SpscControl};
+pub use layout::{
+    ABI_VERSION, CONTROL_SIZE, Identity, Kind, MpmcControl, ParticipantLine, SlotHeader, SpscControl, mpmc_data_offset,
+    slot_stride,
+};
 #[cfg(loom)]
 pub use model::Region;
 pub use position::Position;

@@ -16,15 +16,21 @@ use std::vec::Vec;
 use loom::cell::UnsafeCell;
 use loom::thread::ThreadId;
 
-use crate::layout::SpscControl;
+use crate::layout::{CONTROL_SIZE, MpmcControl, ParticipantLine, SpscControl};
 use crate::position::Position;
 use crate::sync::{Ordering, Word, ord};
+
+mod slots;
+
+pub(crate) use slots::{Slot, Slots};
 
 /// The words of one ring, as loom sees them.
 pub struct Model {
     control: Vec<Option<Word>>,
     data_offset: usize,
     data: Vec<(Word, UnsafeCell<()>)>,
+    /// The tracked cells of MPMC claims; see `model/slots.rs`.
+    claims: Vec<UnsafeCell<()>>,
 }
 
 impl fmt::Debug for Model {
@@ -43,6 +49,7 @@ impl Model {
             control: (0..data_offset / 8).map(|i| word(i * 8)).collect(),
             data_offset,
             data: (0..data / 8).map(|_| (Word::new(0), UnsafeCell::new(()))).collect(),
+            claims: if data_offset > CONTROL_SIZE as usize { slots::claim_cells() } else { Vec::new() },
         };
         let model: *mut Self = Box::into_raw(Box::new(model));
         // SAFETY: freed below, after `body` has joined its threads. A model that fails unwinds past and leaks it.
@@ -56,7 +63,17 @@ impl Model {
     /// The control words an SPSC ring has.
     #[must_use]
     pub fn spsc_words(offset: usize) -> bool {
-        offset < size_of::<SpscControl>() && offset % 128 < 40 || offset < 128
+        offset < size_of::<SpscControl>() && offset % 128 < 48 || offset < 128
+    }
+
+    /// The control words an MPMC ring with a table of `participants` entries has. Facts and events are left out.
+    #[must_use]
+    pub fn mpmc_words(participants: usize) -> impl Fn(usize) -> bool {
+        move |offset| {
+            let table = CONTROL_SIZE as usize..CONTROL_SIZE as usize + participants * size_of::<ParticipantLine>();
+            let control = offset < size_of::<MpmcControl>() && offset % 128 == 0;
+            offset < 128 || control || table.contains(&offset) && offset % 128 < 24
+        }
     }
 }
 
@@ -129,6 +146,8 @@ impl<'m> Area<'m> {
     }
 
     pub(crate) fn prefetch_write(&self, _position: Position, _bytes: u64) {}
+
+    pub(crate) fn prefetch_read(&self, _position: Position, _len: u64) {}
 }
 
 /// The loom twin of a payload span.

@@ -8,7 +8,7 @@ use core::mem::offset_of;
 
 use crate::Region;
 use crate::error::{Corrupt, Field};
-use crate::layout::{SeatLine, SpscControl};
+use crate::layout::{SeatLine, SpscControl, fnv};
 use crate::sync::{Word, fence, ord};
 
 /// The largest lease number: a session mark stores it in 31 bits.
@@ -224,30 +224,37 @@ pub struct SeatFacts {
 }
 
 impl SeatFacts {
-    /// The words with their offsets in a seat line.
-    fn words(self) -> [(usize, u64); 4] {
+    /// The sum that ties these facts to the holder of `lease`.
+    pub(crate) fn sum(&self, lease: u64) -> u64 {
+        fnv(&[lease, self.pid, self.start_time, self.boot, self.pid_namespace])
+    }
+
+    /// The words with their offsets in a seat line, for the holder of `lease`.
+    fn words(self, lease: u64) -> [(usize, u64); 5] {
         [
             (offset_of!(SeatLine, pid), self.pid),
             (offset_of!(SeatLine, start_time), self.start_time),
             (offset_of!(SeatLine, boot), self.boot),
             (offset_of!(SeatLine, pid_namespace), self.pid_namespace),
+            (offset_of!(SeatLine, facts_sum), self.sum(lease)),
         ]
     }
 
-    /// Writes the facts of the process that has just taken the seat of `role`.
-    pub(crate) fn store(self, region: &Region<'_>, role: Role) {
-        for (offset, value) in self.words() {
+    /// Writes the facts of the process that has just taken the seat of `role` under `lease`.
+    pub(crate) fn store(self, region: &Region<'_>, role: Role, lease: u64) {
+        for (offset, value) in self.words(lease) {
             if let Some(word) = region.word(role.line().wrapping_add(offset)) {
                 word.store(value, ord!(T7, Relaxed));
             }
         }
     }
 
-    /// Reads the facts of `role`: a guess for people, since a take-over may be half way.
-    pub(crate) fn load(region: &Region<'_>, role: Role) -> Self {
-        let [pid, start_time, boot, pid_namespace] = Self::default().words().map(|(offset, _)| {
+    /// Reads the facts of `role` with their sum. A take-over may be half way: whoever decides anything by them
+    /// compares the sum, for which no ordering is needed; the rest is a guess for people.
+    pub(crate) fn load(region: &Region<'_>, role: Role) -> (Self, u64) {
+        let [pid, start_time, boot, pid_namespace, sum] = Self::default().words(0).map(|(offset, _)| {
             region.word(role.line().wrapping_add(offset)).map_or(0, |word| word.load(ord!(T8, Relaxed)))
         });
-        Self { pid, start_time, boot, pid_namespace }
+        (Self { pid, start_time, boot, pid_namespace }, sum)
     }
 }

@@ -47,6 +47,27 @@ impl Word {
     pub(crate) fn fetch_add(&self, value: u64, ordering: Ordering) -> u64 {
         self.0.fetch_add(value, ordering)
     }
+
+    #[inline(always)]
+    pub(crate) fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
+        self.0.fetch_or(value, ordering)
+    }
+
+    #[inline(always)]
+    pub(crate) fn swap(&self, value: u64, ordering: Ordering) -> u64 {
+        self.0.swap(value, ordering)
+    }
+}
+
+/// Lets `times` pause instructions pass. A model has no time to lose.
+#[inline]
+pub(crate) fn pause(times: u8) {
+    #[cfg(not(loom))]
+    for _ in 0..times {
+        core::hint::spin_loop();
+    }
+    #[cfg(loom)]
+    let _ = times;
 }
 
 /// What `fence!` expands to in normal builds.

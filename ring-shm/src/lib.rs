@@ -5,6 +5,7 @@ compile_error!(
     "ring-shm needs Linux: open-file-description locks, O_TMPFILE and /proc/self/fd have no counterpart here"
 );
 
+mod attach;
 mod descriptor;
 mod error;
 mod facts;
@@ -14,6 +15,7 @@ mod inventory;
 mod lease;
 mod life;
 mod mapping;
+pub mod mpmc;
 mod name;
 mod posix;
 mod segment;

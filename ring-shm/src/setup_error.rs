@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use ring_core::mpmc::JoinError;
 use ring_core::{AttachError, Corrupt, FormatError, Role, SeatError};
 
 use crate::error::{CreateError, LeaseError, MapError, OpenError};
@@ -24,6 +25,8 @@ pub enum SetupErrorKind {
     Permission,
     /// The segment is not such a ring, or is damaged.
     Corrupt,
+    /// The ring was closed, and nothing can be sent any more.
+    Closed,
     /// Memory, space, descriptors or maps have run out.
     NoResource,
     /// Anything else.
@@ -67,6 +70,19 @@ pub enum SetupError {
         /// Process id of the holder in its own PID namespace.
         pid: u64,
     },
+    /// Every place that an MPMC ring has for this role is taken.
+    TableFull {
+        /// Which role.
+        role: Role,
+        /// Places of the living.
+        alive: usize,
+        /// Places of those who cannot be shown to be dead.
+        unknown: usize,
+        /// Places of the dead that become free when somebody alive goes on, who is in the middle of the same slot.
+        unsettled: usize,
+    },
+    /// The ring was closed: no producer can join.
+    Closed,
     /// Others kept creating, removing or taking over at the same time.
     Contended,
     /// The memory could not be allocated (heap rings).
@@ -108,9 +124,20 @@ impl SetupError {
                 _ => Kind::Other,
             },
             Self::Attach(_) => Kind::Corrupt,
-            Self::Taken { .. } | Self::Unknown { .. } => Kind::InUse,
+            Self::Taken { .. } | Self::Unknown { .. } | Self::TableFull { .. } => Kind::InUse,
+            Self::Closed => Kind::Closed,
             Self::NoMemory { .. } => Kind::NoResource,
             Self::Contended => Kind::Other,
+        }
+    }
+
+    /// The refusal of a place among many.
+    pub(crate) fn join(error: JoinError, role: Role) -> Self {
+        match error {
+            JoinError::TableFull { alive, unknown, unsettled } => Self::TableFull { role, alive, unknown, unsettled },
+            JoinError::Closed => Self::Closed,
+            JoinError::Corrupt(c) => Self::Attach(c.into()),
+            _ => Self::Contended,
         }
     }
 
@@ -164,6 +191,13 @@ impl fmt::Display for SetupError {
                 "process {pid} holds the {role}'s seat (lease {lease}) and cannot be shown to be dead here; make sure \
                  that it is, then say so with `ringctl recover NAME --assume-dead {lease}`"
             ),
+            Self::TableFull { role, alive, unknown, unsettled } => write!(
+                f,
+                "the ring has no place for another {role}: {alive} taken by the living, {unknown} by processes that \
+                 cannot be shown to be dead, {unsettled} by dead ones whose slots are in use; end one, or create the \
+                 ring with more"
+            ),
+            Self::Closed => f.write_str("the ring is closed: no producer can join; create a new one"),
             Self::Contended => {
                 f.write_str("other processes kept creating, removing or taking over this ring meanwhile; try again")
             }

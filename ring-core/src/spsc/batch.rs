@@ -83,7 +83,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     ///
     /// # Errors
     /// [`ClaimError::Full`] when all claimed records are used, [`ClaimError::TooLong`] beyond the claimed length.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         let (record, span) = self.place(tag, payload.len())?;
         span.copy_in(payload);
@@ -183,6 +183,8 @@ pub struct ReadBatch<'a, 'm> {
     first: Option<Found>,
     /// The position after the last record handed out.
     end: Position,
+    /// The `seen` mark as this batch has stored it.
+    seen: Position,
     left: usize,
     read: usize,
 }
@@ -190,14 +192,14 @@ pub struct ReadBatch<'a, 'm> {
 impl<'a, 'm> ReadBatch<'a, 'm> {
     pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found, max: usize) -> Self {
         let end = consumer.head();
-        Self { consumer, first: Some(first), end, left: max, read: 0 }
+        Self { consumer, first: Some(first), end, seen: end, left: max, read: 0 }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
     ///
     /// # Errors
     /// [`ReadError::Corrupt`] alone; records handed out before are good.
-    #[inline]
+    #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_, 'm>>, ReadError> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         let found = match self.first.take() {
@@ -209,7 +211,9 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
             },
         };
         let Some(span) = self.consumer.span(&found) else { return Ok(None) };
-        self.consumer.mark_seen(found.end);
+        if self.seen.precedes(found.end) {
+            self.seen = self.consumer.mark_seen_ahead(found.end);
+        }
         self.end = found.end;
         self.left = left;
         self.read = self.read.saturating_add(1);

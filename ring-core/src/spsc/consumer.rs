@@ -3,17 +3,24 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
+use core::mem::offset_of;
 
 use super::batch::ReadBatch;
 use super::error::ReadError;
+use super::pace::Slip;
 use super::ring::Ring;
 use crate::Region;
 use crate::error::{Corrupt, Field};
+use crate::layout::SpscControl;
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, Header, record_len, tag};
 use crate::region::{Area, Span};
 use crate::seat::{Role, Seat, SeatState, SessionEnd, Verdict};
 use crate::sync::{Word, fence, ord};
+
+/// How far ahead of the head a stream is prefetched: the way from record to record depends on what was just read, so
+/// without it each line is a miss of its own.
+const READ_AHEAD: u64 = 512;
 
 /// The reading handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
 #[derive(Debug)]
@@ -28,13 +35,13 @@ pub struct Consumer<'m> {
     redelivered_before: Position,
     head_word: &'m Word,
     seen_word: &'m Word,
-    tail_word: &'m Word,
     region: Region<'m>,
     /// Unpublished bytes that are tolerated before the head is stored.
     release_every: u64,
     lease: u32,
     /// Lease of the producer session whose end has been reported.
     told: u32,
+    slip: Slip,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -72,11 +79,11 @@ impl<'m> Consumer<'m> {
             redelivered_before: seen,
             head_word: ring.head,
             seen_word: ring.seen,
-            tail_word: ring.tail,
             region: ring.region,
             release_every: ring.release_every,
             lease: u32::try_from(lease).unwrap_or(0),
             told,
+            slip: Slip::new(),
             not_sync: PhantomData,
         }
     }
@@ -85,7 +92,7 @@ impl<'m> Consumer<'m> {
     ///
     /// # Errors
     /// [`ReadError`]; on `BufferTooSmall` the record stays.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
         let found = self.find(self.head)?;
         self.take(found, buf)
@@ -96,7 +103,7 @@ impl<'m> Consumer<'m> {
     ///
     /// # Errors
     /// As `try_recv_into`; `Ended` once for each session.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv_into_asking(
         &mut self,
         buf: &mut [u8],
@@ -192,10 +199,16 @@ impl<'m> Consumer<'m> {
     /// Finds the record at `at`, which is the head or follows records of the batch being read.
     #[inline(always)]
     pub(super) fn find(&mut self, at: Position) -> Result<Found, ReadError> {
+        self.slip.before_look();
         // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
         let word = self.area.load_header(at, ord!(C1, Acquire));
         match record_len(word, at, &self.geometry) {
-            Some(len) => Ok(self.found(at, len, tag(word))),
+            Some(len) => {
+                if self.slip.found() {
+                    self.area.prefetch_read(at.plus(READ_AHEAD), len);
+                }
+                Ok(self.found(at, len, tag(word)))
+            }
             None if word == 0 => Err(self.on_empty()),
             None => self.find_rare(at, word),
         }
@@ -244,6 +257,7 @@ impl<'m> Consumer<'m> {
     /// Nothing there. A head that was held back is published now: the producer may be waiting for it.
     #[inline(always)]
     fn on_empty(&mut self) -> ReadError {
+        self.slip.ran_dry();
         if self.published != self.head {
             self.publish_head();
         }
@@ -261,6 +275,19 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub(super) fn mark_seen(&self, end: Position) {
         self.seen_word.store(end.get(), ord!(C5, Relaxed));
+    }
+
+    /// [`mark_seen`](Self::mark_seen) for a batch: some records ahead of `end` (a thirty-second of the capacity, 4 KiB
+    /// at most), so that the line is not stored to for each record while the producer polls the head beside it. After
+    /// a death these come flagged without having been seen, which a flag may.
+    #[inline]
+    pub(super) fn mark_seen_ahead(&self, end: Position) -> Position {
+        let ahead = (self.geometry.capacity / 32).min(4096) & !self.geometry.align().wrapping_sub(1);
+        let limit = self.head.plus(self.geometry.capacity);
+        let seen = end.plus(ahead);
+        let seen = if limit.precedes(seen) { limit } else { seen };
+        self.mark_seen(seen);
+        seen
     }
 
     #[inline(always)]
@@ -354,7 +381,8 @@ impl<'m> Consumer<'m> {
     /// stored tail may lag behind).
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let tail = Position::new(self.tail_word.load(ord!(C8, Relaxed)));
+        let Some(tail) = self.region.word(offset_of!(SpscControl, tail)) else { return 0 };
+        let tail = Position::new(tail.load(ord!(C8, Relaxed)));
         if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity) } else { 0 }
     }
 }

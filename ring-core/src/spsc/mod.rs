@@ -24,6 +24,7 @@
 mod batch;
 mod consumer;
 mod error;
+mod pace;
 mod producer;
 mod recover;
 mod ring;

@@ -6,6 +6,7 @@ use core::marker::PhantomData;
 
 use super::batch::ClaimBatch;
 use super::error::ClaimError;
+use super::pace::Patience;
 use super::ring::Ring;
 use crate::Region;
 use crate::error::{Corrupt, Field};
@@ -16,7 +17,7 @@ use crate::seat::{Role, Seat, SeatState, SessionEnd, Verdict};
 use crate::sync::{Word, fence, ord};
 
 /// How far past the new tail the next lines are asked for. Nearer would take the line the consumer is polling.
-const PREFETCH_AHEAD: u64 = 128;
+const WRITE_AHEAD: u64 = 128;
 
 /// The writing handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub struct Producer<'m> {
     told: u32,
     /// Seat word of the session before this one, while its mark is not written yet.
     pending_mark: u32,
+    patience: Patience,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -56,6 +58,7 @@ impl<'m> Producer<'m> {
             lease: u32::try_from(lease).unwrap_or(0),
             told,
             pending_mark: before,
+            patience: Patience::new(),
             not_sync: PhantomData,
         };
         producer.put_mark();
@@ -76,7 +79,7 @@ impl<'m> Producer<'m> {
     ///
     /// # Errors
     /// As [`Producer::try_claim`].
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         let (record, span) = self.reserve(payload.len())?;
         span.copy_in(payload);
@@ -121,7 +124,7 @@ impl<'m> Producer<'m> {
     ///
     /// # Errors
     /// As there.
-    #[inline]
+    #[inline(always)]
     pub fn try_send_asking(
         &mut self,
         tag: u32,
@@ -206,6 +209,7 @@ impl<'m> Producer<'m> {
     #[cold]
     #[inline(never)]
     pub(super) fn refill(&mut self, end: Position) -> Result<(), ClaimError> {
+        self.patience.before_look();
         // Acquire, partner of C4: the consumer's reads of the space come before our overwriting it.
         let head = Position::new(self.head_word.load(ord!(S1, Acquire)));
         let used = self.tail.since(self.cached_head);
@@ -217,7 +221,13 @@ impl<'m> Producer<'m> {
             self.put_mark();
             return if self.pending_mark == 0 { Ok(()) } else { Err(ClaimError::Full) };
         }
-        if end.plus(HEADER).since(head) <= self.window { Ok(()) } else { Err(ClaimError::Full) }
+        if end.plus(HEADER).since(head) <= self.window {
+            self.patience.granted();
+            Ok(())
+        } else {
+            self.patience.refused();
+            Err(ClaimError::Full)
+        }
     }
 
     /// Commits the mark of the former session, if one waits and there is room.
@@ -248,7 +258,9 @@ impl<'m> Producer<'m> {
         }
         let size = end.since(self.tail);
         self.moved(end);
-        self.area.prefetch_write(end.plus(PREFETCH_AHEAD), size);
+        if (end.get() ^ end.get().wrapping_sub(size)) >= 64 {
+            self.area.prefetch_write(end.plus(WRITE_AHEAD), size);
+        }
         record
     }
 

@@ -242,12 +242,19 @@ impl<'m> Ring<'m> {
     /// Who sat down last in the seat of `role`: a guess, for people.
     #[must_use]
     pub fn facts(&self, role: Role) -> SeatFacts {
-        SeatFacts::load(&self.region, role)
+        SeatFacts::load(&self.region, role).0
     }
 
-    /// Writes who has just sat down.
-    pub fn set_facts(&self, role: Role, facts: SeatFacts) {
-        facts.store(&self.region, role);
+    /// Who took the seat of `role` under `lease`: never somebody else, and nobody until he has said so.
+    #[must_use]
+    pub fn facts_of(&self, role: Role, lease: u64) -> Option<SeatFacts> {
+        let (facts, sum) = SeatFacts::load(&self.region, role);
+        (sum == facts.sum(lease)).then_some(facts)
+    }
+
+    /// Writes who has just sat down under `lease`.
+    pub fn set_facts(&self, role: Role, lease: u64, facts: SeatFacts) {
+        facts.store(&self.region, role, lease);
     }
 
     /// Sits down as the producer under `lease`, after an orderly close or the proven death of the one before, and

@@ -109,7 +109,7 @@ impl<T: Trust> Consumer<T> {
     ///
     /// # Errors
     /// [`TryRecvError`]; on `BufferTooSmall` the record stays.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;

@@ -132,7 +132,7 @@ impl<'a, T: Trust> ClaimBatch<'a, T> {
     ///
     /// # Errors
     /// `Full` when all claimed records are used, `TooLong` beyond the claimed length.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
         Ok(self.core.push(tag, payload)?)
     }
@@ -277,7 +277,7 @@ impl<'a, T: Trust> ReadBatch<'a, T> {
 
     /// The next record; `None` when `max` were handed out, nothing more is committed, the session ends here, or a
     /// peer broke the protocol (which the handle's next call reports).
-    #[inline]
+    #[inline(always)]
     pub fn next_record(&mut self) -> Option<BatchRecord<'_, T>> {
         let record = self.core.as_mut()?.next_record().ok()??;
         Some(BatchRecord { core: record, trust: PhantomData })

@@ -94,7 +94,7 @@ fn seat(place: &Place, role: Role) -> Result<Seat, SetupError> {
         SeatState::Held(lease) => Some(place.verdict(role, lease)),
         _ => None,
     };
-    Ok(Seat { role, state, verdict, facts: setup::facts(&place.ring, role) })
+    Ok(Seat { role, state, verdict, facts: setup::facts(place.ring.facts(role)) })
 }
 
 /// Takes over the seats of dead owners and puts the tail where the committed records end. Nothing needs this: a

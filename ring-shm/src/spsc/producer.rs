@@ -110,7 +110,7 @@ impl<T: Trust> Producer<T> {
     ///
     /// # Errors
     /// [`TrySendError`]; nothing was sent.
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;

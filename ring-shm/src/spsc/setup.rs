@@ -98,9 +98,7 @@ impl Place {
         role: Role,
         sit: impl FnOnce(&Ring<'static>, u64, &mut dyn FnMut(u64) -> Verdict) -> Result<H, SeatError>,
     ) -> Result<(H, Box<Self>), SetupError> {
-        // Facts matter only where the file system does not keep locks with mappings. A lease is unique for the life
-        // of the segment, so facts of another holder can at worst turn `Dead` into `Unknown`.
-        let mut verdict = |lease| self.life.verdict(lease, Some(facts(&self.ring, role)));
+        let mut verdict = |lease| self.verdict(role, lease);
         match sit(&self.ring, self.lease, &mut verdict) {
             Ok(handle) => {
                 self.sign(role);
@@ -112,7 +110,8 @@ impl Place {
 
     /// The kernel's answer about the holder of `role`'s seat.
     pub(super) fn verdict(&self, role: Role, lease: u64) -> Verdict {
-        self.life.verdict(lease, Some(facts(&self.ring, role)))
+        // The facts matter only where the file system does not keep locks with mappings; they are this lease's or none.
+        self.life.verdict(lease, self.ring.facts_of(role, lease).map(facts))
     }
 
     /// The same for a poll: `Alive` without asking while the last question is not a millisecond old.
@@ -134,15 +133,20 @@ impl Place {
         let me = Facts::of_self();
         self.ring.set_facts(
             role,
+            self.lease,
             SeatFacts { pid: me.pid, start_time: me.start_time, boot: me.boot_hash, pid_namespace: me.pid_namespace },
         );
     }
 }
 
-/// Who sat down last in `role`'s seat.
-pub(super) fn facts(ring: &Ring<'_>, role: Role) -> Facts {
-    let facts = ring.facts(role);
-    Facts { pid: facts.pid, start_time: facts.start_time, boot_hash: facts.boot, pid_namespace: facts.pid_namespace }
+/// The identity of a process as a ring stores it.
+pub(super) fn facts(stored: SeatFacts) -> Facts {
+    Facts {
+        pid: stored.pid,
+        start_time: stored.start_time,
+        boot_hash: stored.boot,
+        pid_namespace: stored.pid_namespace,
+    }
 }
 
 /// A fresh heap ring.

@@ -1,0 +1,96 @@
+//! The loom twin of `region/slots.rs`, with the tracked cells of the claims.
+//!
+//! loom's read-modify-write always acts on the newest store, so that a repairer's compare-and-swap never overtakes a
+//! live owner's commit, however weak the orderings. The *decision* to swap is what can be premature. So each
+//! (position, attempt) has a cell: the owner writes it right after its claim, a repairer reads it right before its
+//! swap, and where the protocol did not order the two loom reports a race.
+
+use loom::cell::UnsafeCell;
+use std::vec::Vec;
+
+use super::{Region, Span};
+use crate::layout::SlotHeader;
+use crate::position::Position;
+use crate::sync::{Ordering, Word};
+
+const POSITIONS: u64 = 8;
+const ATTEMPTS: u64 = 4;
+
+/// A cell for each write at eight positions, and for each read at eight positions and four attempts.
+pub(super) fn claim_cells() -> Vec<UnsafeCell<()>> {
+    (0..POSITIONS * (ATTEMPTS + 1)).map(|_| UnsafeCell::new(())).collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots<'m> {
+    region: Region<'m>,
+    first: usize,
+    mask: u64,
+    stride: usize,
+}
+
+impl<'m> Region<'m> {
+    pub(crate) fn slots(&self, offset: u64, count: u64, stride: u64) -> Option<Slots<'m>> {
+        let first = usize::try_from(offset).ok()?.checked_sub(self.model.data_offset)? / 8;
+        let ok = count.is_power_of_two() && offset + count * stride <= self.len() as u64;
+        ok.then(|| Slots { region: *self, first, mask: count - 1, stride: stride as usize / 8 })
+    }
+}
+
+impl<'m> Slots<'m> {
+    pub(crate) fn count(&self) -> u64 {
+        self.mask + 1
+    }
+
+    pub(crate) fn at(&self, position: Position) -> Slot<'m> {
+        let first = self.first + (position.get() & self.mask) as usize * self.stride;
+        Slot { region: self.region, first, room: (self.stride * 8 - size_of::<SlotHeader>()) as u64 }
+    }
+
+    fn cell(&self, writing: bool, position: Position, attempt: u64) -> Option<&'m UnsafeCell<()>> {
+        let row = if writing { 0 } else { 1 + attempt.min(ATTEMPTS - 1) };
+        self.region.model.claims.get((row * POSITIONS + position.get() % POSITIONS) as usize)
+    }
+
+    pub(crate) fn note_claim(&self, writing: bool, position: Position, attempt: u64) {
+        if let Some(cell) = self.cell(writing, position, attempt) {
+            cell.with_mut(|_| ());
+        }
+    }
+
+    pub(crate) fn note_decision(&self, writing: bool, position: Position, attempt: u64) {
+        if let Some(cell) = self.cell(writing, position, attempt) {
+            cell.with(|_| ());
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot<'m> {
+    region: Region<'m>,
+    first: usize,
+    room: u64,
+}
+
+impl<'m> Slot<'m> {
+    pub(crate) fn word(&self) -> &'m Word {
+        &self.region.model.data[self.first].0
+    }
+
+    pub(crate) fn load_meta(&self, ordering: Ordering) -> u64 {
+        let (atomic, cell) = &self.region.model.data[self.first + 1];
+        cell.with(|_| ());
+        atomic.load(ordering)
+    }
+
+    pub(crate) fn store_meta(&self, meta: u64, ordering: Ordering) {
+        let (atomic, cell) = &self.region.model.data[self.first + 1];
+        cell.with_mut(|_| ());
+        atomic.store(meta, ordering);
+    }
+
+    pub(crate) fn span(&self, len: u64) -> Option<Span<'m>> {
+        let first = self.first + size_of::<SlotHeader>() / 8;
+        (len <= self.room).then(|| Span { model: self.region.model, first, len: len as usize })
+    }
+}

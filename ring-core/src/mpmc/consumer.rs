@@ -1,0 +1,553 @@
+//! The consumer's half: announce, claim, read, release. What to do when there is nothing at the head stands in
+//! `empty.rs`, messages that lost their reader in `redelivery.rs`.
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+
+use super::batch::ReadBatch;
+use super::empty::Next;
+use super::error::{Blocked, ReadError};
+use super::membership;
+use super::participant::Entry;
+use super::producer::RETRIES;
+use super::repair::Repair;
+use super::ring::Ring;
+use super::word::{
+    Intent, MAX_ATTEMPT, MAX_BATCH, SlotState, State, committed, free, meta_len, meta_tag, orphaned, void,
+};
+use crate::error::{Corrupt, Field};
+use crate::position::Position;
+use crate::region::Span;
+use crate::seat::{Role, SeatFacts, Verdict};
+use crate::sync::{Word, ord};
+
+/// A reading handle of an MPMC ring. `Send`, not `Sync`. [`Consumer::leave`] gives its entry back; without that the
+/// entry stays taken until its lease is proven dead.
+#[derive(Debug)]
+pub struct Consumer<'m> {
+    pub(super) ring: Ring<'m>,
+    pub(super) intent: &'m Word,
+    /// Single consumer: the head.
+    pub(super) next: Position,
+    /// What a record or batch guard holds; settled by the guard, or by the next operation if it was forgotten.
+    held: Intent,
+    /// What was claimed for the next operation, or did not fit into the caller's buffer.
+    pending: Option<Found>,
+    pub(super) single: bool,
+    pub(super) lease: u64,
+    entry: Entry<'m>,
+    not_sync: PhantomData<Cell<()>>,
+}
+
+/// A message that is claimed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) position: Position,
+    /// Deliveries before this one.
+    pub(super) attempt: u64,
+    /// Positions claimed with it; of the others nothing is said.
+    pub(super) count: u64,
+}
+
+/// A message that has been claimed, its length checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opened<'m> {
+    pub(super) span: Span<'m>,
+    pub(super) received: Received,
+}
+
+/// What came with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Payload bytes.
+    pub len: usize,
+    /// The sender's tag.
+    pub tag: u32,
+    /// The delivery id.
+    pub position: Position,
+    /// Whether a consumer that did not release it may have seen this message. May be true wrongly, never false
+    /// wrongly.
+    pub redelivered: bool,
+    /// Deliveries before this one.
+    pub attempt: u32,
+    /// Whether it has had all the deliveries the ring allows: for the path the user chose, not for ordinary work.
+    pub dead_letter: bool,
+}
+
+impl<'m> Consumer<'m> {
+    /// A consumer in `entry`; `next` matters to the only one.
+    pub(super) fn new(ring: &Ring<'m>, entry: Entry<'m>, lease: u64, next: Position) -> Self {
+        Self {
+            ring: *ring,
+            intent: entry.intent(Role::Consumer),
+            next,
+            held: Intent::NONE,
+            pending: None,
+            single: ring.single(Role::Consumer),
+            lease,
+            entry,
+            not_sync: PhantomData,
+        }
+    }
+
+    /// Copies the next message out and releases it.
+    ///
+    /// # Errors
+    /// [`ReadError`]; on `BufferTooSmall` this handle keeps the message for its next call.
+    #[inline]
+    pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
+        let found = self.find()?;
+        let opened = self.open(found)?;
+        if opened.span.len() > buf.len() {
+            self.pending = Some(found);
+            return Err(ReadError::BufferTooSmall { needed: opened.span.len() });
+        }
+        opened.span.copy_out(buf);
+        self.release(found.position);
+        Ok(opened.received)
+    }
+
+    /// Lends the next message in place. [`Record::release`] gives its slot back. A record that is dropped or kept
+    /// goes back to the ring, and comes again, flagged, to whoever asks next (this crate cannot tell an unwinding
+    /// drop from another).
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    #[inline]
+    pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
+        let found = self.find()?;
+        self.lend(found)
+    }
+
+    /// Claims up to `max` messages by one compare-and-swap, as many as are committed now.
+    ///
+    /// # Errors
+    /// [`ReadError`] when there is not even one.
+    pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
+        let found = match self.take_pending() {
+            Some(found) => found,
+            None => self.claim_batch(max)?,
+        };
+        self.hold(found);
+        Ok(ReadBatch::new(self, found.position, found.count))
+    }
+
+    /// Claims a message for the next read of this handle, or up to `max` for its next batch, which then cannot fail
+    /// for lack of one. For loops that wait: a guard cannot be returned out of a loop that goes on borrowing its handle.
+    ///
+    /// More than one are for a batch alone: any other operation gives them back to the ring.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn fetch(&mut self, max: usize) -> Result<(), ReadError> {
+        let found = match self.take_pending() {
+            Some(found) => found,
+            None => self.claim_batch(max)?,
+        };
+        self.pending = Some(found);
+        Ok(())
+    }
+
+    /// Claims as many messages as one claim can, up to `max`.
+    fn claim_batch(&mut self, max: usize) -> Result<Found, ReadError> {
+        self.claim((max as u64).clamp(1, self.ring.slots.count().min(MAX_BATCH)))
+    }
+
+    /// The next message, claimed.
+    #[inline(always)]
+    pub(super) fn find(&mut self) -> Result<Found, ReadError> {
+        if self.held != Intent::NONE || self.pending.is_some() {
+            if let Some(found) = self.take_pending() {
+                if found.count == 1 {
+                    return Ok(found);
+                }
+                self.put_back_all(found.position, found.count);
+            }
+        }
+        self.claim(1)
+    }
+
+    /// Puts back what a forgotten guard has left; the message that did not fit, if there is one.
+    #[cold]
+    pub(super) fn take_pending(&mut self) -> Option<Found> {
+        self.put_back_held();
+        self.pending.take()
+    }
+
+    /// Hands a claimed message to the caller in place.
+    #[inline(always)]
+    pub(super) fn lend(&mut self, found: Found) -> Result<Record<'_, 'm>, ReadError> {
+        let opened = self.open(found)?;
+        self.hold(found);
+        Ok(Record { consumer: self, opened })
+    }
+
+    /// Remembers, and as the only consumer tells successors, what is handed out. The others have announced it.
+    #[inline(always)]
+    fn hold(&mut self, found: Found) {
+        self.held = Intent::new(found.position, found.count);
+        if self.single {
+            // Relaxed: only a successor reads it, after the proof of our death.
+            self.intent.store(self.held.0, ord!(MS5, Relaxed));
+        }
+    }
+
+    /// Claims up to `max` messages (of which some may turn out to be void) that follow each other, at least one.
+    #[inline(always)]
+    fn claim(&mut self, max: u64) -> Result<Found, ReadError> {
+        if self.single {
+            return self.claim_single(max);
+        }
+        let mut head = Position::new(self.ring.head.load(ord!(MC1, Relaxed)));
+        let mut announced = false;
+        let (mut retries, mut voids) = (RETRIES, self.ring.slots.count());
+        while retries > 0 && voids > 0 {
+            let (count, gaps) = self.readable_run(head, max);
+            if count == 0 {
+                match self.nothing(head) {
+                    Ok(Next::Head(now)) => head = now,
+                    Ok(Next::Adopted(found)) => return Ok(found),
+                    Err(refusal) => return self.give_up(announced, refusal),
+                }
+                retries = retries.wrapping_sub(1);
+                continue;
+            }
+            // Release, partner of MR4, as for producers (MP3).
+            self.intent.store(Intent::new(head, count).0, ord!(MC3, Release));
+            // Release, partner of MR7: whoever finds the position claimed finds the claimer's intent.
+            let end = head.plus(count);
+            match self.ring.head.compare_exchange(head.get(), end.get(), ord!(MC4, Release), ord!(MC5, Relaxed)) {
+                Ok(_) => {
+                    for p in Intent::new(head, count).positions() {
+                        self.ring.slots.note_claim(false, p, 0);
+                    }
+                    if !gaps || self.release_gaps(head, count) < count {
+                        return Ok(Found { position: head, attempt: 0, count });
+                    }
+                    announced = false;
+                    head = end;
+                    voids = voids.saturating_sub(count);
+                }
+                Err(now) => {
+                    announced = true;
+                    head = Position::new(now);
+                    retries = retries.wrapping_sub(1);
+                }
+            }
+        }
+        self.give_up(announced, ReadError::Busy(None))
+    }
+
+    /// How many slots from `head` on are committed or void, up to `max`; and whether any is void.
+    #[inline(always)]
+    fn readable_run(&self, head: Position, max: u64) -> (u64, bool) {
+        let (mut count, mut gaps) = (0, false);
+        while count < max {
+            let p = head.plus(count);
+            // Acquire, partner of MP5 and MP6: the payload, and what an aborted claim has written, come before.
+            let word = self.ring.slots.at(p).word().load(ord!(MC2, Acquire));
+            if word != committed(p, 0) {
+                if word != void(p) {
+                    break;
+                }
+                gaps = true;
+            }
+            count = count.wrapping_add(1);
+        }
+        (count, gaps)
+    }
+
+    /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
+    #[cold]
+    fn give_up<T>(&self, announced: bool, refusal: ReadError) -> Result<T, ReadError> {
+        if announced {
+            self.clear_intent();
+        }
+        Err(refusal)
+    }
+
+    /// Release, as MC3: this store, too, may be all that a repairer sees of us.
+    pub(super) fn clear_intent(&self) {
+        self.intent.store(Intent::NONE.0, ord!(MC7, Release));
+    }
+
+    /// Releases the void slots of a claim at once; returns how many there were.
+    #[cold]
+    fn release_gaps(&self, first: Position, count: u64) -> u64 {
+        let mut gaps: u64 = 0;
+        for p in Intent::new(first, count).positions() {
+            // Relaxed: it has been loaded before, and nobody else changes a slot of ours.
+            if self.ring.slots.at(p).word().load(ord!(MC8, Relaxed)) == void(p) {
+                self.free(p);
+                gaps = gaps.saturating_add(1);
+            }
+        }
+        gaps
+    }
+
+    /// The only consumer's claim: nothing shared changes but for gaps.
+    fn claim_single(&mut self, max: u64) -> Result<Found, ReadError> {
+        for _ in 0..=self.ring.slots.count().saturating_add(u64::from(RETRIES)) {
+            let first = self.next;
+            let word = self.load_message(first);
+            if is_message(word, first) {
+                let mut count: u64 = 1;
+                while count < max && is_message(self.load_message(first.plus(count)), first.plus(count)) {
+                    count = count.wrapping_add(1);
+                }
+                return Ok(Found { position: first, attempt: word >> 3 & MAX_ATTEMPT, count });
+            }
+            if word == void(first) {
+                self.free(first);
+                self.moved(first.plus(1));
+                continue;
+            }
+            self.nothing(first)?;
+        }
+        Err(ReadError::Busy(None))
+    }
+
+    #[inline(always)]
+    fn load_message(&self, p: Position) -> u64 {
+        // Acquire, as MC2.
+        self.ring.slots.at(p).word().load(ord!(MS6, Acquire))
+    }
+
+    /// Reads length and tag of a claimed message. An impossible length costs the message.
+    #[inline(always)]
+    fn open(&mut self, found: Found) -> Result<Opened<'m>, ReadError> {
+        let opened = self.open_held(found);
+        if opened.is_err() {
+            self.release(found.position);
+        }
+        Ok(opened?)
+    }
+
+    /// The same, leaving an impossible one claimed.
+    #[inline(always)]
+    pub(super) fn open_held(&self, found: Found) -> Result<Opened<'m>, Corrupt> {
+        let slot = self.ring.slots.at(found.position);
+        let meta = slot.load_meta(ord!(MC10, Relaxed));
+        let span = if meta_len(meta) <= self.ring.slot_size { slot.span(meta_len(meta)) } else { None };
+        let span = span.ok_or(Corrupt::new(Field::SlotLen, meta, found.position.get()))?;
+        let received = Received {
+            len: span.len(),
+            tag: meta_tag(meta),
+            position: found.position,
+            redelivered: found.attempt > 0,
+            #[expect(clippy::cast_possible_truncation, reason = "five bits")]
+            attempt: found.attempt as u32,
+            dead_letter: self.ring.attempts != 0 && found.attempt >= self.ring.attempts,
+        };
+        Ok(Opened { span, received })
+    }
+
+    /// Gives the slot of `p` back to the producers.
+    #[inline(always)]
+    pub(super) fn release(&mut self, p: Position) {
+        self.free(p);
+        self.settled(p.plus(1));
+    }
+
+    /// Marks the slot of `p` free for the next lap.
+    #[inline(always)]
+    pub(super) fn free(&self, p: Position) {
+        // Release, partner of MP2: our reads come before the next writer's stores.
+        let next_lap = p.plus(self.ring.slots.count());
+        self.ring.slots.at(p).word().store(free(next_lap), ord!(MC6, Release));
+    }
+
+    /// Everything claimed is settled; the only consumer's head goes to `end`.
+    #[inline(always)]
+    pub(super) fn settled(&mut self, end: Position) {
+        self.held = Intent::NONE;
+        if self.single {
+            self.moved(end);
+        }
+    }
+
+    #[inline(always)]
+    fn moved(&mut self, end: Position) {
+        self.next = end;
+        // Relaxed: it is read by successors, whom the proof of our death orders, and for statistics.
+        self.ring.head.store(end.get(), ord!(MS8, Relaxed));
+    }
+
+    /// Gives a message back to the ring, for whoever asks next.
+    pub(super) fn put_back(&self, p: Position) {
+        let slot = self.ring.slots.at(p);
+        let state = SlotState::decode(slot.word().load(ord!(MC11, Relaxed)), p, self.ring.slots.count());
+        let Ok(Some(State::Committed(attempt))) = state.map(|s| s.at(p)) else { return };
+        let attempt = attempt.wrapping_add(1).min(MAX_ATTEMPT);
+        if self.single {
+            // Relaxed: we have it ourselves next, or a successor after the proof of our death.
+            slot.word().store(committed(p, attempt), ord!(MS9, Relaxed));
+            return;
+        }
+        // Release, partner of MD3: payload and our reads of it come before the adopter's.
+        slot.word().store(orphaned(p, attempt), ord!(MC12, Release));
+        self.ring.orphans.fetch_or(1, ord!(MC13, Release));
+    }
+
+    /// Puts back `count` claimed positions from `first` on, and withdraws the intent: a live one would keep others
+    /// from settling them after their next reader's death.
+    pub(super) fn put_back_all(&mut self, first: Position, count: u64) {
+        for p in Intent::new(first, count).positions() {
+            self.put_back(p);
+        }
+        if !self.single {
+            self.clear_intent();
+        }
+        self.held = Intent::NONE;
+    }
+
+    /// Puts back what a forgotten guard has left.
+    #[cold]
+    pub(super) fn put_back_held(&mut self) {
+        if self.held != Intent::NONE {
+            self.put_back_all(self.held.first(), self.held.count());
+        }
+    }
+
+    /// Whether the next read would probably succeed: one or two relaxed loads, for loops that wait. Only a read tells
+    /// for sure, and why not; it must be tried now and then, or a dead writer is never noticed.
+    #[inline]
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let p = if self.single { self.next } else { Position::new(self.ring.head.load(ord!(MC14, Relaxed))) };
+        let word = self.ring.slots.at(p).word().load(ord!(MC15, Relaxed));
+        is_message(word, p) || word == void(p)
+    }
+
+    /// Settles what an operation said it was blocked by, if its owner is proven dead. See [`Ring::repair`].
+    ///
+    /// # Errors
+    /// [`Corrupt`] for impossible words.
+    pub fn repair(&mut self, blocked: Blocked, verdict: impl FnMut(u64) -> Verdict) -> Result<Repair, Corrupt> {
+        self.ring.repair(blocked, self.lease, verdict)
+    }
+
+    /// Gives the entry back; what this handle still holds goes back to the ring.
+    pub fn leave(mut self) {
+        if let Some(found) = self.take_pending() {
+            self.put_back_all(found.position, found.count);
+        }
+        if self.single {
+            self.clear_intent();
+        }
+        membership::leave(&self.entry, self.lease);
+    }
+
+    /// Writes who holds this handle.
+    pub fn set_facts(&self, facts: SeatFacts) {
+        self.entry.set_facts(self.lease, facts);
+    }
+
+    /// The ring.
+    #[must_use]
+    pub fn ring(&self) -> &Ring<'m> {
+        &self.ring
+    }
+
+    /// The lease this handle works under.
+    #[must_use]
+    pub fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    /// Its place in the participant table.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.entry.index
+    }
+}
+
+/// Whether `word` is that of the message of `p`, whatever the attempt.
+#[inline(always)]
+fn is_message(word: u64, p: Position) -> bool {
+    word & !(MAX_ATTEMPT << 3) == committed(p, 0)
+}
+
+/// One message, lent in place.
+#[derive(Debug)]
+#[must_use = "a record that is not released comes again"]
+pub struct Record<'a, 'm> {
+    consumer: &'a mut Consumer<'m>,
+    opened: Opened<'m>,
+}
+
+impl Record<'_, '_> {
+    /// Payload bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.opened.span.len()
+    }
+
+    /// Whether the payload has no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.opened.span.len() == 0
+    }
+
+    /// Length, tag, delivery id and history.
+    #[must_use]
+    pub fn received(&self) -> Received {
+        self.opened.received
+    }
+
+    /// The sender's tag.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.opened.received.tag
+    }
+
+    /// The delivery id.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.opened.received.position
+    }
+
+    /// See [`Received::redelivered`].
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.opened.received.redelivered
+    }
+
+    /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does meanwhile.
+    #[inline]
+    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
+        self.opened.span.copy_out(buf)
+    }
+
+    /// The payload in place.
+    ///
+    /// # Safety
+    /// Until the slice is gone no process may write these bytes: every process that has the region mapped writable
+    /// follows the protocol.
+    #[must_use]
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: the message is claimed by us and not released; the caller answers for the other processes.
+        unsafe { self.opened.span.as_slice() }
+    }
+
+    /// Gives the slot back.
+    #[inline]
+    pub fn release(self) {
+        self.consumer.release(self.opened.received.position);
+    }
+
+    /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.
+    pub fn keep(self) {}
+}
+
+impl Drop for Record<'_, '_> {
+    fn drop(&mut self) {
+        #[cfg(loom)]
+        if crate::model::crashing() {
+            return;
+        }
+        self.consumer.put_back_held();
+    }
+}

@@ -1,0 +1,394 @@
+//! Whatever stands in the shared words, at whatever time it got there: an answer, in bounded steps, without a panic and
+//! without a store outside of the ring. Lines of canaries lie around the region; guard pages are ring-shm's tests' part.
+#![cfg(not(loom))]
+#![allow(clippy::disallowed_types)]
+
+mod spsc_support;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring, SeatFacts};
+use ring_core::{AttachError, CONTROL_SIZE, Field, Line, Region, Role, SeatError, SpscControl, Verdict};
+use spsc_support::{bytes, count, lines};
+
+const CANARY: u64 = 0xCA4A_71E5_0DD5_EA15;
+/// Words of canaries on each side: two lines.
+const MARGIN: usize = 32;
+/// Words of the control block that have a meaning.
+const CONTROL_WORDS: usize = size_of::<SpscControl>() / 8;
+
+/// A ring between canaries.
+struct Arena {
+    memory: Vec<Line>,
+    words: usize,
+}
+
+impl Arena {
+    fn new(format: &Format) -> Self {
+        let bytes = format.footprint();
+        let arena = Self { memory: lines(bytes + 2 * 8 * MARGIN as u64), words: bytes as usize / 8 };
+        for i in arena.outside() {
+            arena.raw(i).store(CANARY, Relaxed);
+        }
+        Ring::format(arena.region(), format).unwrap();
+        arena
+    }
+
+    /// The words around the ring, those of the region's last line included where the ring does not fill it.
+    fn outside(&self) -> impl Iterator<Item = usize> {
+        (0..MARGIN).chain(MARGIN + self.words..self.memory.len() * 16)
+    }
+
+    fn raw(&self, i: usize) -> &AtomicU64 {
+        assert!(i < self.memory.len() * 16);
+        // SAFETY: a `Line` is 16 atomic words, and `i` was checked.
+        #[allow(unsafe_code)]
+        unsafe {
+            &*self.memory.as_ptr().cast::<AtomicU64>().add(i)
+        }
+    }
+
+    /// Word `i` of the region.
+    fn word(&self, i: usize) -> &AtomicU64 {
+        assert!(i < self.words);
+        self.raw(MARGIN + i)
+    }
+
+    fn region(&self) -> Region<'_> {
+        Region::new(&self.memory[MARGIN / 16..(MARGIN + self.words).div_ceil(16)])
+    }
+
+    fn snapshot(&self) -> Vec<u64> {
+        (0..self.words).map(|i| self.word(i).load(Relaxed)).collect()
+    }
+
+    fn restore(&self, snapshot: &[u64]) {
+        snapshot.iter().enumerate().for_each(|(i, value)| self.word(i).store(*value, Relaxed));
+    }
+
+    fn check(&self, what: &dyn Fn() -> String) {
+        for i in self.outside() {
+            assert_eq!(self.raw(i).load(Relaxed), CANARY, "word {i} outside of the ring was written: {}", what());
+        }
+        for i in CONTROL_WORDS..CONTROL_SIZE as usize / 8 {
+            assert_eq!(self.word(i).load(Relaxed), 0, "unused control word {i} was written: {}", what());
+        }
+    }
+}
+
+/// Every shape a ring is tested in.
+fn shapes() -> [Format; 4] {
+    [
+        Format::new(64),
+        Format::new(128).release_every(32),
+        Format::new(256).line_aligned(true),
+        Format::new(128).start_at(u64::MAX),
+    ]
+}
+
+/// Values that stand for all others in the place of `now`.
+fn awkward(now: u64, capacity: u64) -> Vec<u64> {
+    let mut values = vec![0, 1, 2, 3, 7, 8, 9, 16, 64, 127, capacity / 2 - 8, capacity / 2, u64::MAX, u64::MAX - 7];
+    for shift in [30, 31, 32, 62, 63] {
+        values.extend([(1 << shift) - 1, 1 << shift, (1 << shift) + 1, (1 << shift) + 8]);
+    }
+    for delta in [1, 2, 8, 16, 64, capacity - 8, capacity, capacity + 8, capacity * 2, 1 << 63] {
+        values.extend([now.wrapping_add(delta), now.wrapping_sub(delta), delta]);
+    }
+    values.extend((0..64).map(|bit| now ^ 1 << bit));
+    // Headers: records that just fit, just do not, and reach round; paddings and marks of all sorts.
+    for len in [0, 1, 8, 24, capacity / 2 - 9, capacity / 2 - 8, capacity / 2 - 7, capacity, (1 << 31) - 17] {
+        values.extend([len + 1, 5 << 32 | (len + 1), 1 << 31 | (len + 1), 7 << 32 | 1 << 31 | (len + 1)]);
+    }
+    values
+}
+
+/// Uses both handles, every operation, as long as they go on, within `steps` of each.
+fn use_both(tx: &mut Producer<'_>, rx: &mut Consumer<'_>, steps: u64) {
+    let mut buf = [0; 256];
+    let verdict = |_| Verdict::Dead;
+    for i in 0..steps {
+        let len = (i as usize * 13) % (tx.max_len() + 1);
+        match i % 4 {
+            0 => drop(tx.try_send(i as u32, &bytes(i, len)).map_err(refused)),
+            1 => match tx.try_claim_batch(3, len.min(8)) {
+                Ok(mut batch) => {
+                    while batch.remaining() > 0 {
+                        batch.push(1, &[1; 8][..len.min(8)]).unwrap();
+                    }
+                    batch.commit();
+                }
+                Err(e) => refused(e),
+            },
+            2 => match tx.try_claim(len) {
+                Ok(mut claim) => {
+                    claim.write(&[7; 5]);
+                    claim.truncate(len / 2);
+                    claim.commit();
+                }
+                Err(e) => refused(e),
+            },
+            _ => {
+                let _ = (tx.len_guess(), tx.consumer_end(verdict), tx.tail());
+            }
+        }
+        match i % 3 {
+            0 => drop(rx.try_recv_into(&mut buf[..(i as usize * 7) % 256]).map(|got| assert!(got.len <= 256))),
+            1 => match rx.try_read_batch(4) {
+                Ok(mut batch) => {
+                    while let Ok(Some(record)) = batch.next_record() {
+                        assert!(record.copy_to(&mut buf) <= record.len());
+                    }
+                    batch.release();
+                }
+                Err(e) => drop(e),
+            },
+            _ => match rx.try_read() {
+                Ok(record) => {
+                    assert!(record.len() as u64 <= 256);
+                    record.copy_to(&mut buf);
+                    record.release();
+                }
+                Err(ReadError::Corrupt(c)) => assert!(!c.to_string().is_empty()),
+                Err(_) => {
+                    let _ = (rx.producer_end(verdict), rx.len_guess(), rx.head());
+                }
+            },
+        }
+    }
+    rx.flush();
+}
+
+fn refused(e: ClaimError) {
+    assert!(!matches!(e, ClaimError::TooLong { .. }), "{e}");
+}
+
+/// Attaches and does everything that a newcomer can.
+fn attach_and_use(region: Region<'_>, steps: u64) {
+    let Ok(ring) = Ring::attach(region) else { return };
+    let lease = ring.next_lease().unwrap_or(1);
+    let _ = (ring.head_and_tail(), ring.facts(Role::Producer), ring.seat(Role::Consumer), ring.footprint());
+    let tx = ring.sit_producer(lease, |_| Verdict::Dead);
+    let rx = ring.sit_consumer(lease, |_| Verdict::Dead);
+    for refused in [tx.as_ref().err(), rx.as_ref().err()].into_iter().flatten() {
+        assert!(matches!(refused, SeatError::Corrupt(_)), "{refused}");
+    }
+    if let (Ok(mut tx), Ok(mut rx)) = (tx, rx) {
+        use_both(&mut tx, &mut rx, steps);
+        tx.close();
+        rx.close();
+    }
+}
+
+/// States worth corrupting: fresh, part full, wrapped, with a mark and seats that were taken, all in use.
+fn states(arena: &Arena) -> Vec<Vec<u64>> {
+    let mut states = vec![arena.snapshot()];
+    let ring = Ring::attach(arena.region()).unwrap();
+    let dead = |_| Verdict::Dead;
+    let mut tx = ring.sit_producer(ring.next_lease().unwrap(), dead).unwrap();
+    let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), dead).unwrap();
+    tx.try_send(1, &[1; 9]).unwrap();
+    drop(rx.try_read().unwrap());
+    states.push(arena.snapshot());
+    let mut buf = [0; 256];
+    for i in 0..9 {
+        rx.try_recv_into(&mut buf).unwrap();
+        tx.try_send(i, &[2; 11]).unwrap();
+    }
+    states.push(arena.snapshot());
+    let mut tx = ring.sit_producer(ring.next_lease().unwrap(), dead).unwrap();
+    while tx.try_send(7, &[3; 3]).is_ok() {}
+    states.push(arena.snapshot());
+    states
+}
+
+#[test]
+fn every_word() {
+    for format in shapes() {
+        let arena = Arena::new(&format);
+        let capacity = format.footprint() - CONTROL_SIZE;
+        for state in states(&arena) {
+            let data = CONTROL_SIZE as usize / 8..arena.words;
+            for i in (0..CONTROL_WORDS).chain(data) {
+                for value in awkward(state[i], capacity) {
+                    arena.restore(&state);
+                    arena.word(i).store(value, Relaxed);
+                    attach_and_use(arena.region(), if cfg!(miri) { 2 } else { 8 });
+                    arena.check(&|| format!("word {i} was {:#x}, made {value:#x}", state[i]));
+                    if cfg!(miri) && value > 3 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_word_under_a_handle() {
+    for format in shapes() {
+        let arena = Arena::new(&format);
+        let capacity = format.footprint() - CONTROL_SIZE;
+        let data = CONTROL_SIZE as usize / 8..arena.words;
+        for i in (0..CONTROL_WORDS).chain(data) {
+            let value_count = awkward(0, capacity).len();
+            for n in 0..if cfg!(miri) { 3 } else { value_count } {
+                arena.restore(&vec![0; arena.words]);
+                let ring = Ring::format(arena.region(), &format).unwrap();
+                let mut tx = ring.sit_producer(1, |_| Verdict::Alive).unwrap();
+                let mut rx = ring.sit_consumer(2, |_| Verdict::Alive).unwrap();
+                use_both(&mut tx, &mut rx, 7);
+                let now = arena.word(i).load(Relaxed);
+                let value = awkward(now, capacity)[n];
+                arena.word(i).store(value, Relaxed);
+                use_both(&mut tx, &mut rx, 8);
+                arena.check(&|| format!("word {i} was {now:#x}, made {value:#x}"));
+            }
+        }
+    }
+}
+
+/// FNV-1a as `docs/layout.md` has it: an attacker can compute it, too.
+fn checksum(words: &[u64]) -> u64 {
+    words
+        .iter()
+        .flat_map(|w| w.to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[test]
+fn identity() {
+    const FIELDS: [Field; 16] = [
+        Field::Magic,
+        Field::AbiVersion,
+        Field::Checksum, // compatible features: anything goes
+        Field::Checksum, // read-only-compatible features: the same
+        Field::IncompatibleFeatures,
+        Field::TotalLen,
+        Field::Capacity,
+        Field::SlotSize,
+        Field::DataOffset,
+        Field::Checksum, // the type hash is the caller's business
+        Field::Checksum, // and the generation
+        Field::ReleaseEvery,
+        Field::Participants,
+        Field::Redelivery,
+        Field::Reserved,
+        Field::Checksum,
+    ];
+    let format = Format::new(128).release_every(16);
+    let arena = Arena::new(&format);
+    let good = arena.snapshot();
+    assert_eq!(good[15], checksum(&good[..15]));
+    for (i, field) in FIELDS.into_iter().enumerate() {
+        for value in awkward(good[i], 128).into_iter().filter(|value| *value != good[i]) {
+            arena.restore(&good);
+            arena.word(i).store(value, Relaxed);
+            let error = Ring::attach(arena.region()).expect_err("a wrong checksum at the least");
+            assert!(!error.to_string().is_empty());
+            if i == 15 {
+                assert!(matches!(error, AttachError::Incompatible { field: Field::Checksum, .. }), "{error}");
+                continue;
+            }
+            // With the checksum that goes with it.
+            arena.word(15).store(checksum(&arena.snapshot()[..15]), Relaxed);
+            let harmless = match field {
+                Field::Checksum => true,
+                Field::ReleaseEvery => value <= 128 / 4,
+                _ => false,
+            };
+            match Ring::attach(arena.region()) {
+                Ok(_) => assert!(harmless, "{field} {value:#x} was accepted"),
+                Err(AttachError::Incompatible { field: named, found, expected }) => {
+                    assert!(!harmless && found != expected);
+                    // One wrong word may show in another: the length of the ring goes with its capacity and alignment.
+                    let pair = [Field::Capacity, Field::TotalLen, Field::IncompatibleFeatures];
+                    assert!(named == field || pair.contains(&named) && pair.contains(&field), "{field}: {named}");
+                }
+                Err(AttachError::Truncated { found, needed }) => assert!(field == Field::TotalLen && needed > found),
+                Err(e) => panic!("{field} {value:#x}: {e}"),
+            }
+            attach_and_use(arena.region(), 20);
+            arena.check(&|| format!("{field} {value:#x}"));
+        }
+    }
+}
+
+#[test]
+fn truncated_and_foreign() {
+    let format = Format::new(128);
+    let arena = Arena::new(&format);
+    let good = arena.snapshot();
+    for lines in 0..=arena.words / 16 {
+        let region = Region::new(&arena.memory[MARGIN / 16..MARGIN / 16 + lines]);
+        match Ring::attach(region) {
+            Ok(_) => assert_eq!(lines, arena.words / 16),
+            Err(AttachError::Truncated { found, needed }) => {
+                assert_eq!(found, lines as u64 * 128);
+                assert!(needed > found && lines < arena.words / 16);
+            }
+            Err(e) => panic!("{lines} lines: {e}"),
+        }
+    }
+    for fill in [0, u64::MAX, CANARY, 1 << 63, 0x464c_457f] {
+        (0..arena.words).for_each(|i| arena.word(i).store(fill, Relaxed));
+        let error = Ring::attach(arena.region()).unwrap_err();
+        assert!(matches!(error, AttachError::Incompatible { field: Field::Magic, .. }), "{error}");
+    }
+    // A ring of the other kind, and garbage behind a good identity.
+    arena.restore(&good);
+    arena.word(0).store(u64::from_le_bytes(*b"RINGMPMC"), Relaxed);
+    assert!(Ring::attach(arena.region()).is_err());
+    for fill in [u64::MAX, 1, 8, 0x8000_0001, 0xFFFF_FFFF] {
+        arena.restore(&good);
+        (16..CONTROL_WORDS).chain(512..arena.words).for_each(|i| arena.word(i).store(fill, Relaxed));
+        attach_and_use(arena.region(), 50);
+    }
+}
+
+#[test]
+fn scribbled_between_operations() {
+    let mut state = 0x1234_5678_9abc_def1u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..count(30_000) {
+        let format = shapes()[round as usize % 4];
+        let arena = Arena::new(&format);
+        let capacity = format.footprint() - CONTROL_SIZE;
+        let ring = Ring::attach(arena.region()).unwrap();
+        let dead = |_| Verdict::Dead;
+        let mut tx = ring.sit_producer(1, dead).unwrap();
+        let mut rx = ring.sit_consumer(2, dead).unwrap();
+        for _ in 0..24 {
+            use_both(&mut tx, &mut rx, random() % 5);
+            // Mostly where it hurts: the header being polled, the positions, the seats; sometimes anywhere.
+            let data = |position: u64| (CONTROL_SIZE + position % capacity) as usize / 8;
+            let i = match random() % 8 {
+                0 => data(rx.head().get()),
+                1 => data(tx.tail().get()),
+                2 => 16,                                // tail
+                3 => 32 + random() as usize % 2,        // head, seen
+                4 => 48 + 16 * (random() as usize % 2), // seats
+                5 => CONTROL_SIZE as usize / 8 + random() as usize % (capacity as usize / 8),
+                _ => random() as usize % CONTROL_WORDS,
+            };
+            let values = awkward(arena.word(i).load(Relaxed), capacity);
+            let value = if random() % 4 == 0 { random() } else { values[random() as usize % values.len()] };
+            arena.word(i).store(value, Relaxed);
+            if random() % 4 == 0 {
+                ring.set_facts(Role::Producer, 1, SeatFacts::default());
+                if let Ok(new) = ring.sit_producer(random() % 9 + 1, dead) {
+                    tx = new;
+                }
+                if let Ok(new) = ring.sit_consumer(random() % 9 + 1, dead) {
+                    rx = new;
+                }
+            }
+        }
+        arena.check(&|| format!("round {round}"));
+    }
+}

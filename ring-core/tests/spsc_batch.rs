@@ -1,0 +1,158 @@
+//! Batches of the SPSC ring: claimed together, seen together, read and released together.
+#![cfg(not(loom))]
+
+mod spsc_support;
+
+use ring_core::CONTROL_SIZE;
+use ring_core::spsc::{ClaimError, Format, ReadError};
+use spsc_support::{Bench, bytes, lines, recv, send};
+
+#[test]
+fn batch_is_all_or_nothing() {
+    let memory = lines(CONTROL_SIZE + 256);
+    let b = Bench::new(&memory, &Format::new(256));
+    let (mut tx, mut rx) = (b.producer(), b.consumer());
+    for lap in 0..50u64 {
+        let mut batch = tx.try_claim_batch_exact(3, 20).unwrap();
+        assert_eq!((batch.remaining(), batch.is_empty()), (3, true));
+        let mut positions = vec![];
+        for i in 0..3 {
+            positions.push(batch.push(i as u32, &bytes(i, 20 - i as usize * 7)).unwrap());
+            assert!(matches!(rx.try_read(), Err(ReadError::Empty)), "lap {lap}: seen before the commit");
+        }
+        assert_eq!((batch.remaining(), batch.len()), (0, 3));
+        assert_eq!(batch.push(9, &[]).unwrap_err(), ClaimError::Full);
+        assert_eq!(batch.commit(), 3);
+        for i in 0..3 {
+            assert_eq!(recv(&mut rx, i, 20 - i as usize * 7).position, positions[i as usize]);
+        }
+        assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+        send(&mut tx, lap, 1);
+        recv(&mut rx, lap, 1);
+    }
+}
+
+#[test]
+fn batch_takes_what_fits() {
+    let memory = lines(CONTROL_SIZE + 256);
+    let b = Bench::new(&memory, &Format::new(256));
+    let (mut tx, mut rx) = (b.producer(), b.consumer());
+    for i in 0..6 {
+        send(&mut tx, i, 24);
+    }
+    // 192 of 256 bytes are in use; 16 bytes a record and 8 for the next header.
+    assert_eq!(tx.try_claim_batch(100, 8).unwrap().remaining(), 3);
+    assert_eq!(tx.try_claim_batch(2, 8).unwrap().remaining(), 2);
+    assert!(matches!(tx.try_claim_batch_exact(4, 8), Err(ClaimError::Full)));
+    assert!(matches!(tx.try_claim_batch(0, 8), Err(ClaimError::Full)), "none is never enough");
+    let mut batch = tx.try_claim_batch(100, 8).unwrap();
+    assert_eq!(batch.push(0, &[0; 9]).unwrap_err(), ClaimError::TooLong { len: 9, max: 8 });
+    for i in 6..9 {
+        batch.push(i, &bytes(u64::from(i), 8)).unwrap();
+    }
+    batch.commit();
+    assert!(matches!(tx.try_claim_batch(1, 8), Err(ClaimError::Full)));
+    for i in 0..6 {
+        recv(&mut rx, i, 24);
+    }
+    for i in 6..9 {
+        recv(&mut rx, i, 8);
+    }
+}
+
+/// Whatever is claimed can be pushed, whatever the lengths: at each offset, with each length below the claimed one
+/// at each place, and the ring is sound afterwards.
+#[test]
+fn batch_claim_is_a_promise() {
+    const CAPACITY: u64 = 128;
+    let memory = lines(CONTROL_SIZE + CAPACITY);
+    for offset in (0..CAPACITY).step_by(8) {
+        for used in (0..CAPACITY / 2).step_by(24) {
+            for (len, pattern) in (0..=56usize).step_by(8).flat_map(|len| (0..16u64).map(move |p| (len, p))) {
+                let b = Bench::new(&memory, &Format::new(CAPACITY));
+                let (mut tx, mut rx) = (b.producer(), b.consumer());
+                for _ in 0..offset / 8 {
+                    send(&mut tx, 0, 0);
+                    recv(&mut rx, 0, 0);
+                }
+                for _ in 0..used / 24 {
+                    send(&mut tx, 1, 16);
+                }
+                let Ok(mut batch) = tx.try_claim_batch(usize::MAX, len) else { continue };
+                let claimed = batch.remaining();
+                let short = |i: usize| if pattern >> (i % 4) & 1 == 1 { len / 2 } else { len };
+                for i in 0..claimed {
+                    batch.push(i as u32, &bytes(i as u64, short(i))).unwrap();
+                }
+                assert_eq!(batch.commit(), claimed);
+                for _ in 0..used / 24 {
+                    recv(&mut rx, 1, 16);
+                }
+                for i in 0..claimed {
+                    recv(&mut rx, i as u64, short(i));
+                }
+                assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+            }
+        }
+    }
+}
+
+#[test]
+fn batch_that_can_never_fit() {
+    let memory = lines(CONTROL_SIZE + 64);
+    let b = Bench::new(&memory, &Format::new(64));
+    let (mut tx, mut rx) = (b.producer(), b.consumer());
+    assert_eq!(tx.try_claim_batch_exact(4, 8).unwrap_err(), ClaimError::TooLong { len: 32, max: 24 });
+    assert!(matches!(tx.try_claim_batch_exact(usize::MAX, 24), Err(ClaimError::TooLong { .. })));
+    // What is not refused so fits an empty ring, wherever it stands.
+    for (count, len) in [(3, 8), (1, 24), (7, 0), (1, 16)] {
+        for _ in 0..20 {
+            let mut batch = tx.try_claim_batch_exact(count, len).unwrap();
+            while batch.remaining() > 0 {
+                batch.push(1, &bytes(1, len)).unwrap();
+            }
+            batch.commit();
+            for _ in 0..count {
+                recv(&mut rx, 1, len);
+            }
+            assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+            send(&mut tx, 2, 0);
+            recv(&mut rx, 2, 0);
+        }
+    }
+}
+
+#[test]
+fn read_batch() {
+    let memory = lines(CONTROL_SIZE + 256);
+    let b = Bench::new(&memory, &Format::new(256));
+    let (mut tx, mut rx) = (b.producer(), b.consumer());
+    assert!(matches!(rx.try_read_batch(3), Err(ReadError::Empty)));
+    for lap in 0..30 {
+        for i in 0..5 {
+            send(&mut tx, lap + i, 9);
+        }
+        // Dropped, kept or released unread, everything comes again.
+        drop(rx.try_read_batch(3).unwrap());
+        let mut batch = rx.try_read_batch(2).unwrap();
+        assert!(batch.is_empty());
+        assert_eq!(batch.next_record().unwrap().unwrap().tag(), lap as u32);
+        batch.keep();
+        assert_eq!(rx.try_read_batch(3).unwrap().release(), 0);
+        let mut batch = rx.try_read_batch(3).unwrap();
+        for i in 0..3 {
+            let record = batch.next_record().unwrap().unwrap();
+            let mut buf = [0; 16];
+            assert_eq!((record.len(), record.copy_to(&mut buf), record.redelivered()), (9, 9, false));
+            assert_eq!(&buf[..9], bytes(lap + i, 9));
+        }
+        assert!(batch.next_record().unwrap().is_none(), "three were asked for");
+        assert_eq!((batch.len(), batch.release()), (3, 3));
+        assert_eq!(tx.len_guess(), 2 * 24);
+        let mut batch = rx.try_read_batch(9).unwrap();
+        assert_eq!(batch.next_record().unwrap().unwrap().tag(), lap as u32 + 3);
+        assert_eq!(batch.next_record().unwrap().unwrap().tag(), lap as u32 + 4);
+        assert!(batch.next_record().unwrap().is_none(), "two are there");
+        assert_eq!(batch.release(), 2);
+    }
+}
