@@ -8,20 +8,21 @@
 //! `RING_SEED` repeats the choices of a run (not the scheduler's).
 #![allow(unsafe_code)]
 
-mod support;
 #[path = "support/ring.rs"]
 mod ring;
+mod support;
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
-use ring::{Account, Item, Ledger, PATIENCE, Rng, number, one_at_a_time, record, seed, session_of, tag, until};
+use ring::{Account, Item, Ledger, PATIENCE, Rng, number, one_at_a_time, record, seed, session_of, until};
 use ring_shm::spsc::{Consumer, Options, Producer, Record, TryRecvError, TrySendError};
 use ring_shm::{Position, SetupError, SetupErrorKind, Trust};
 use support::{Child, TestName, child, unique};
 
 /// Kills of one test unless `RING_KILLS` says otherwise.
-const KILLS: u64 = 60;
+const KILLS: u64 = 200;
 
 /// Longest payload, whatever the ring would take.
 const LONGEST: usize = 2000;
@@ -43,8 +44,67 @@ fn child_entry() {
     });
 }
 
-fn start(role: &str, name: &TestName, ledger: &Ledger, number: u32, rng: &mut Rng) -> Child {
-    child(role, &[name.as_str(), &ledger.path(), &number.to_string(), &rng.next().to_string()])
+/// A worker process, and how it is going to end.
+struct Worker {
+    process: Child,
+    account: Account,
+    fate: Fate,
+}
+
+/// How a worker will end.
+#[derive(Debug, Clone, Copy)]
+struct Fate {
+    /// In order, not by a kill.
+    orderly: bool,
+    /// Count from its start, not from when it sits.
+    early: bool,
+    delay: Duration,
+}
+
+impl Fate {
+    fn of(rng: &mut Rng) -> Self {
+        let orderly = rng.once_in(6);
+        let early = !orderly && rng.once_in(5);
+        Self { orderly, early, delay: rng.delay(Duration::from_millis(if early { 12 } else { 3 })) }
+    }
+
+    /// It leaves when it is asked to.
+    const ORDERLY: Self = Self { orderly: true, early: false, delay: Duration::ZERO };
+}
+
+/// Starts number `number`.
+fn start(role: &str, name: &TestName, ledger: &Ledger, number: u32, rng: &mut Rng, fate: Fate) -> Worker {
+    let account = ledger.account(number);
+    account.put(Item::Calm, u64::from(fate.orderly));
+    let process = child(role, &[name.as_str(), &ledger.path(), &number.to_string(), &rng.next().to_string()]);
+    Worker { process, account, fate }
+}
+
+impl Worker {
+    fn sits(&self) -> bool {
+        self.account.get(Item::Seated) != 0
+    }
+
+    /// Waits until its time has come, and ends it.
+    fn end(&mut self) {
+        let Self { process, account, fate } = self;
+        if !fate.early {
+            let start = Instant::now();
+            while account.get(Item::Seated) == 0 {
+                assert!(start.elapsed() < PATIENCE, "hung: it never sat down");
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        }
+        std::thread::sleep(fate.delay);
+        // Said before it is done: an end that is reported earlier is a false one.
+        account.put(Item::Stop, if fate.orderly { STOP } else { KILL });
+        if !fate.orderly {
+            process.signal(libc::SIGKILL);
+        }
+        let status = process.finish();
+        let right = if fate.orderly { status.success() } else { status.signal() == Some(libc::SIGKILL) };
+        assert!(right, "a worker failed, {status}: its words are above");
+    }
 }
 
 fn options(rng: &mut Rng) -> Options {
@@ -66,9 +126,11 @@ fn sit<H>(open: impl Fn() -> Result<H, SetupError>) -> H {
     })
 }
 
-fn die() -> ! {
-    // SAFETY: plain numbers; the process is this one.
-    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+/// Dies here and now, having said so.
+fn die(account: Account) -> ! {
+    account.put(Item::Stop, KILL);
+    // SAFETY: plain numbers; to this very process.
+    unsafe { libc::raise(libc::SIGKILL) };
     unreachable!("killed")
 }
 
@@ -108,7 +170,7 @@ fn produce<T: Trust>(tx: &mut Producer<T>, account: Account, session: u32, mut r
     let mut payloads: Vec<(u32, Vec<u8>)> = vec![Default::default(); BATCH];
     let mut next = 0;
     // Some sessions end in the middle of something rather than wherever the signal finds them.
-    let mut suicide = if rng.once_in(4) { rng.below(300) } else { u64::MAX };
+    let mut suicide = if account.get(Item::Calm) == 0 && rng.once_in(4) { rng.early() } else { u64::MAX };
     while account.get(Item::Stop) != STOP {
         if next + BATCH as u64 >= 1 << 20 {
             std::thread::yield_now(); // the tags are used up
@@ -137,7 +199,7 @@ fn produce<T: Trust>(tx: &mut Producer<T>, account: Account, session: u32, mut r
             3 => tx.try_claim(rng.below(max as u64 + 1) as usize).map(|mut claim| {
                 claim.write(&[0xee; LONGEST]);
                 if suicide == 0 {
-                    die()
+                    die(account)
                 }
                 claim.abort();
                 0
@@ -154,12 +216,12 @@ fn produce<T: Trust>(tx: &mut Producer<T>, account: Account, session: u32, mut r
                         for (tag, payload) in &payloads[..most] {
                             last = Some(batch.push(*tag, payload).unwrap());
                             if suicide == 0 && rng.once_in(2) {
-                                die()
+                                die(account)
                             }
                         }
                         assert_eq!(batch.commit(), most);
                         if suicide == 0 {
-                            die()
+                            die(account)
                         }
                         Ok(committed(most as u64, last.unwrap()))
                     }
@@ -167,10 +229,7 @@ fn produce<T: Trust>(tx: &mut Producer<T>, account: Account, session: u32, mut r
             }
         };
         match sent {
-            Ok(count) => {
-                next += count;
-                account.put(Item::Ops, account.get(Item::Ops) + 1);
-            }
+            Ok(count) => next += count,
             Err(TrySendError::Full) => std::thread::yield_now(),
             // A consumer may have been killed; the supervisor knows.
             Err(TrySendError::PeerDied | TrySendError::Disconnected) => {}
@@ -182,46 +241,6 @@ fn produce<T: Trust>(tx: &mut Producer<T>, account: Account, session: u32, mut r
 /// What [`Item::Stop`] says: nothing, leave in order, about to be killed.
 const STOP: u64 = 1;
 const KILL: u64 = 2;
-
-/// How a worker will end.
-#[derive(Debug, Clone, Copy)]
-struct Fate {
-    /// In order, not by a kill.
-    orderly: bool,
-    /// Count from its start, not from when it sits.
-    early: bool,
-    delay: Duration,
-}
-
-fn fate(rng: &mut Rng) -> Fate {
-    let orderly = rng.once_in(6);
-    let early = !orderly && rng.once_in(5);
-    Fate { orderly, early, delay: rng.delay(Duration::from_millis(if early { 12 } else { 3 })) }
-}
-
-/// Sees to it that `worker` ends so.
-fn end(worker: &mut Child, account: Account, fate: Fate) {
-    if !fate.early {
-        let start = Instant::now();
-        while account.get(Item::Seated) == 0 {
-            assert!(start.elapsed() < PATIENCE, "hung: it never sat down");
-            std::thread::sleep(Duration::from_micros(50));
-        }
-    }
-    std::thread::sleep(fate.delay);
-    // Said before it is done: an end that is reported earlier is a false one.
-    account.put(Item::Stop, if fate.orderly { STOP } else { KILL });
-    if fate.orderly {
-        let status = worker.finish();
-        // A session that had resolved to kill itself may come first.
-        assert!(status.success() || status.code().is_none(), "a worker failed: {status}");
-        if !status.success() {
-            account.put(Item::Stop, KILL);
-        }
-    } else {
-        worker.kill();
-    }
-}
 
 /// What a campaign adds up to.
 #[derive(Debug, Default)]
@@ -295,13 +314,20 @@ impl Receiver<'_> {
         let ends = std::mem::take(&mut self.ends);
         if self.session != 0 {
             self.check(self.session, self.seq);
-            let closed = self.ledger.account(self.session).get(Item::Stop) == STOP;
-            let between = (next - self.session) as usize;
-            let died = ends.iter().filter(|e| **e == TryRecvError::PeerDied).count();
-            assert!((1..=between).contains(&ends.len()), "session {} to {next}: ends {ends:?}", self.session);
-            // The mark of a session is written by its successor; if that dies before it could, its own end counts.
-            let right = if closed { died < between || between > 1 } else { died == ends.len() };
-            assert!(right, "session {} (closed: {closed}) to {next}: ends {ends:?}", self.session);
+            let truth: Vec<_> = (self.session..next)
+                .map(|s| match self.ledger.account(s).get(Item::Stop) {
+                    STOP => TryRecvError::Disconnected,
+                    _ => TryRecvError::PeerDied,
+                })
+                .collect();
+            let count = |all: &[TryRecvError], end| all.iter().filter(|e| **e == end).count();
+            let (died, closed) = (TryRecvError::PeerDied, TryRecvError::Disconnected);
+            // The first end belongs to the session whose records came; those that never sat, or wrote nothing, may
+            // be silent. A session's mark is written by its successor: if that dies before it could, only its own
+            // death is told.
+            let first = ends.first() == truth.first() || ends.first() == Some(&died) && truth.contains(&died);
+            let few = [died, closed].into_iter().all(|end| count(&ends, end) <= count(&truth, end));
+            assert!(first && few, "session {} to {next}: told {ends:?}, the truth is {truth:?}", self.session);
         }
         for silent in self.session + 1..next {
             self.check(silent, 0);
@@ -325,9 +351,11 @@ impl Receiver<'_> {
             self.tally.open += 1;
             self.tally.open_committed += u64::from(got != committed);
         }
-        if let Some(back) = got.checked_sub(committed).filter(|_| committed > 0) {
-            let at = self.positions.iter().rev().nth(back as usize);
-            assert_eq!(at, Some(&account.get(Item::Position)), "the position that was told");
+        if committed > 0 {
+            // Of the last committed record, or of the last one of an operation that was still open.
+            let told = Some(account.get(Item::Position));
+            let at = |back: u64| self.positions.iter().rev().nth(back as usize).copied();
+            assert!(told == at(got - committed) || got != committed && told == at(0), "the position that was told");
         }
     }
 }
@@ -382,7 +410,7 @@ fn kill_producer() {
 
 fn kill_producers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
     let (name, ledger, options) = (unique("kp"), Ledger::new(), options(rng));
-    let mut rx = Consumer::create(&name, &options).unwrap();
+    let mut rx = Consumer::create(name.as_str(), &options).unwrap();
     tally.rings += 1;
     let max = rx.max_len().min(LONGEST);
     let (mut buf, context) = (vec![0; rx.max_len()], format!("{options:?}"));
@@ -397,17 +425,20 @@ fn kill_producers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
         tally,
     };
     let last = 1 + rng.below(25) as u32;
-    let mut ahead: Option<Child> = None;
+    let mut ahead: Option<Worker> = None;
     for session in 1..=last {
         let account = ledger.account(session);
-        let mut worker = ahead.take().unwrap_or_else(|| start("producer", &name, &ledger, session, rng));
-        let fate = fate(rng);
-        let goes_on = session < last && receiver.tally.kills < kills;
-        if goes_on && rng.once_in(3) {
-            ahead = Some(start("producer", &name, &ledger, session + 1, rng));
+        let fate = Fate::of(rng);
+        let mut worker = ahead.take().unwrap_or_else(|| start("producer", &name, &ledger, session, rng, fate));
+        let goes_on = session < last && receiver.tally.kills + 1 < kills;
+        if goes_on && !worker.fate.early && rng.once_in(3) {
+            // It must not come first.
+            until("a seat", || worker.sits().then_some(()));
+            let fate = Fate::of(rng);
+            ahead = Some(start("producer", &name, &ledger, session + 1, rng, fate));
         }
         std::thread::scope(|s| {
-            let ender = s.spawn(|| end(&mut worker, account, fate));
+            let ender = s.spawn(|| worker.end());
             // A slow consumer keeps the ring full, a quick one empty.
             let pause = if rng.once_in(3) { Duration::from_micros(rng.below(100)) } else { Duration::ZERO };
             while !ender.is_finished() {
@@ -418,7 +449,7 @@ fn kill_producers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
             }
             ender.join().unwrap_or_else(|e| panic!("{e:?} {context}"));
         });
-        let seated = account.get(Item::Seated) != 0;
+        let seated = worker.sits();
         if account.get(Item::Stop) == KILL {
             receiver.tally.kills += 1;
             receiver.tally.seated += u64::from(seated);
@@ -434,7 +465,6 @@ fn kill_producers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
             drain(&mut rx, rng, &mut receiver, &mut buf, &context);
         }
     }
-    drop(ahead);
     drain(&mut rx, rng, &mut receiver, &mut buf, &context);
     let (session, seq) = (receiver.session, receiver.seq);
     if session != 0 {
@@ -447,12 +477,14 @@ fn kill_producers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
 
 /// Everything, and the end of it, which is told once.
 fn drain(rx: &mut Consumer, rng: &mut Rng, receiver: &mut Receiver<'_>, buf: &mut [u8], context: &str) {
-    let mut quiet = Instant::now();
-    let start = Instant::now();
-    // The kernel is asked once a millisecond, and only when the ring is found empty.
-    while quiet.elapsed() < Duration::from_millis(4) {
+    let (start, mut quiet, mut polls) = (Instant::now(), Instant::now(), 0);
+    // The kernel is asked at most once a millisecond, at every 64th poll of an empty ring. So polls count only once
+    // that time has passed, or a pause of this thread could eat it all.
+    while polls < 256 {
         if receive(rx, rng, receiver, buf) {
-            quiet = Instant::now();
+            (quiet, polls) = (Instant::now(), 0);
+        } else if quiet.elapsed() > Duration::from_millis(2) {
+            polls += 1;
         }
         assert!(start.elapsed() < PATIENCE, "hung: draining, {context}");
     }
@@ -472,7 +504,8 @@ fn play_consumer(name: &str, ledger: &Ledger, account: Account, mut rng: Rng, mu
     let rx = sit(|| Consumer::open(name));
     account.put(Item::Seated, std::process::id().into());
     let style = rng.below(4);
-    let mut take_down = |tag: u32, payload: &[u8], flagged: bool| take_down(ledger, account, &mut judge, tag, payload, flagged);
+    let mut take_down =
+        |tag: u32, payload: &[u8], flagged: bool| take_down(ledger, account, &mut judge, tag, payload, flagged);
     if rng.once_in(2) {
         consume(rx, account, rng, style, &mut take_down, |record, buf| {
             let len = record.copy_to(buf);
@@ -498,7 +531,7 @@ fn consume<T: Trust>(
     copy: fn(&Record<'_, T>, &mut [u8]) -> usize,
 ) {
     let mut buf = vec![0; rx.max_len()];
-    let mut suicide = if rng.once_in(4) { rng.below(300) } else { u64::MAX };
+    let mut suicide = if account.get(Item::Calm) == 0 && rng.once_in(4) { rng.early() } else { u64::MAX };
     while account.get(Item::Stop) != STOP {
         suicide = suicide.saturating_sub(1);
         let way = if style == 3 { rng.below(3) } else { style };
@@ -514,7 +547,7 @@ fn consume<T: Trust>(
                 let len = copy(&record, &mut buf);
                 take_down(record.tag(), &buf[..len], record.redelivered());
                 if suicide == 0 {
-                    die()
+                    die(account)
                 }
                 record.release();
             }),
@@ -523,7 +556,7 @@ fn consume<T: Trust>(
                     let len = record.copy_to(&mut buf);
                     take_down(record.tag(), &buf[..len], record.redelivered());
                     if suicide == 0 {
-                        die()
+                        die(account)
                     }
                 }
                 batch.release();
@@ -541,7 +574,8 @@ fn consume<T: Trust>(
 /// `tag` is the number of the record; from a single producer it just counts.
 fn take_down(ledger: &Ledger, account: Account, judge: &mut Option<Judge>, tag: u32, payload: &[u8], flagged: bool) {
     let (first, next) = (account.get(Item::First), account.get(Item::Next));
-    let (session, seq) = if judge.is_some() { (session_of(tag), u64::from(tag & 0xf_ffff)) } else { (0, u64::from(tag)) };
+    let (session, seq) =
+        if judge.is_some() { (session_of(tag), u64::from(tag & 0xf_ffff)) } else { (0, u64::from(tag)) };
     if let Some(judge) = judge {
         if let Some(before) = judge.before.replace(tag) {
             let follows = tag == before + 1 || session > session_of(before) && seq == 0;
@@ -551,13 +585,12 @@ fn take_down(ledger: &Ledger, account: Account, judge: &mut Option<Judge>, tag: 
         assert_eq!(u64::from(tag), next, "lost, doubled or out of order");
     }
     let mut expected = Vec::new();
-    record(session, seq, usize::try_from(ledger.account(0).get(Item::Ops)).unwrap(), &mut expected);
+    record(session, seq, usize::try_from(ledger.account(0).get(Item::Longest)).unwrap(), &mut expected);
     assert_eq!(payload, expected, "corrupt record {tag:#x}");
     if flagged {
         let run = account.get(Item::FlaggedTo) == next || first == 0;
-        assert!(run || judge.is_some(), "{tag:#x} is flagged and the one before was not");
+        assert!(run, "{tag:#x} is flagged and the one before was not");
         account.put(Item::FlaggedTo, u64::from(tag) + 1);
-        account.put(Item::Ops, account.get(Item::Ops) + 1);
     }
     if first == 0 {
         account.put(Item::First, u64::from(tag) + 1);
@@ -595,7 +628,7 @@ impl Successions<'_> {
             if first < self.released {
                 let at = |seq: u64| self.positions[seq as usize];
                 let again = at(self.released - 1) - at(first);
-                assert!(again < self.every, "{again} bytes come again, at most {} may", self.every);
+                assert!(again < self.every, "{again} bytes and more come again, fewer than {} may", self.every);
             }
             let again = self.high.min(next);
             if first < again {
@@ -628,13 +661,14 @@ fn kill_consumer() {
 
 fn kill_consumers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
     let (name, ledger, options) = (unique("kc"), Ledger::new(), options(rng));
-    let mut tx = Producer::create(&name, &options).unwrap();
+    let mut tx = Producer::create(name.as_str(), &options).unwrap();
     let max = tx.max_len().min(LONGEST);
-    ledger.account(0).put(Item::Ops, max as u64); // what the consumers check against
-    let every = ring_shm::spsc::inspect(&name).unwrap().release_every;
+    ledger.account(0).put(Item::Longest, max as u64); // what the consumers check against
+    let every = ring_shm::spsc::inspect(name.as_str()).unwrap().release_every;
     tally.rings += 1;
-    let (mut positions, mut payload, mut ends, mut ended) = (Vec::new(), Vec::new(), 0, 0);
-    let mut send = |rng: &mut Rng, ended: u64| {
+    let (mut positions, mut payload, mut died, mut closed) = (Vec::new(), Vec::new(), 0, 0);
+    let over = |how| (1..ring::ACCOUNTS).filter(|s| ledger.account(*s).get(Item::Stop) == how).count();
+    let mut send = |rng: &mut Rng| {
         let seq = positions.len() as u64;
         record(0, seq, max, &mut payload);
         let sent = if rng.once_in(3) {
@@ -658,31 +692,38 @@ fn kill_consumers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
         match sent {
             Ok(()) => true,
             Err(TrySendError::Full) => false,
-            Err(TrySendError::PeerDied | TrySendError::Disconnected) => {
-                ends += 1;
-                assert!(ends <= ended, "the producer was told of {ends} ends, {ended} have been");
+            Err(TrySendError::PeerDied) => {
+                died += 1;
+                assert!(died <= over(KILL), "told of {died} deaths, {} have been", over(KILL));
+                false
+            }
+            Err(TrySendError::Disconnected) => {
+                closed += 1;
+                assert!(closed <= over(STOP), "told of {closed} orderly ends, {} have been", over(STOP));
                 false
             }
             Err(e) => panic!("{e:?}"),
         }
     };
     let last = 1 + rng.below(25) as u32;
-    let mut ahead: Option<Child> = None;
+    let mut ahead: Option<Worker> = None;
     let mut sessions = 0;
     for session in 1..=last {
         let account = ledger.account(session);
-        let mut worker = ahead.take().unwrap_or_else(|| start("consumer", &name, &ledger, session, rng));
-        let fate = fate(rng);
+        let fate = Fate::of(rng);
+        let mut worker = ahead.take().unwrap_or_else(|| start("consumer", &name, &ledger, session, rng, fate));
         let goes_on = session < last && tally.kills + 1 < kills;
-        if goes_on && rng.once_in(3) {
-            ahead = Some(start("consumer", &name, &ledger, session + 1, rng));
+        if goes_on && !worker.fate.early && rng.once_in(3) {
+            // It must not come first.
+            until("a seat", || worker.sits().then_some(()));
+            let fate = Fate::of(rng);
+            ahead = Some(start("consumer", &name, &ledger, session + 1, rng, fate));
         }
         std::thread::scope(|s| {
-            let ender = s.spawn(|| end(&mut worker, account, fate));
+            let ender = s.spawn(|| worker.end());
             let pause = if rng.once_in(3) { Duration::from_micros(rng.below(100)) } else { Duration::ZERO };
             while !ender.is_finished() {
-                let over = ended + u64::from(account.get(Item::Stop) != 0);
-                if !send(rng, over) {
+                if !send(rng) {
                     std::thread::yield_now();
                 }
                 if !pause.is_zero() {
@@ -691,10 +732,9 @@ fn kill_consumers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
             }
             ender.join().unwrap_or_else(|e| panic!("{e:?} {options:?}"));
         });
-        ended += 1;
         if account.get(Item::Stop) == KILL {
             tally.kills += 1;
-            tally.seated += u64::from(account.get(Item::Seated) != 0);
+            tally.seated += u64::from(worker.sits());
         } else {
             tally.orderly += 1;
         }
@@ -703,16 +743,12 @@ fn kill_consumers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
             break;
         }
     }
-    drop(ahead);
     // One last consumer gets all the rest.
     let sent = positions.len() as u64;
-    let account = ledger.account(sessions + 1);
-    let mut worker = start("consumer", &name, &ledger, sessions + 1, &mut Rng(calm(rng)));
-    until("the last consumer", || (account.get(Item::Seated) != 0).then_some(()));
-    let rest = |account: Account| account.get(Item::Next) >= sent || tx_is_empty(&name);
-    until("the rest of the records", || rest(account).then_some(()));
-    end(&mut worker, account, Fate { orderly: true, early: false, delay: Duration::ZERO });
-    let mut successions = Successions { high: 0, released: 0, gaps: 0, every: every.max(1), positions: &positions };
+    let mut worker = start("consumer", &name, &ledger, sessions + 1, rng, Fate::ORDERLY);
+    until("the rest of the records", || (worker.sits() && is_empty(&name)).then_some(()));
+    worker.end();
+    let mut successions = Successions { high: 0, released: 0, gaps: 0, every, positions: &positions };
     for session in 1..=sessions + 1 {
         successions.add(ledger.account(session), tally);
     }
@@ -721,20 +757,225 @@ fn kill_consumers_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
     tally.records += sent;
 }
 
-/// A number whose worker will not kill itself.
-fn calm(rng: &mut Rng) -> u64 {
-    loop {
-        let (seed, mut parent) = (rng.next(), Rng(0));
-        parent.0 = seed;
-        let mut worker = Rng(parent.next());
-        let (_style, _trust) = (worker.next(), worker.next());
-        if !worker.once_in(4) {
-            return seed;
+fn is_empty(name: &TestName) -> bool {
+    let seen = ring_shm::spsc::inspect(name.as_str()).unwrap();
+    seen.head == seen.tail
+}
+
+// ---- both ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn kill_either() {
+    let _turn = one_at_a_time();
+    let (kills, mut rng) = (number("RING_KILLS", KILLS), Rng(seed()));
+    let (start, mut tally) = (Instant::now(), Tally::default());
+    while tally.kills < kills {
+        kill_both_of_one_ring(&mut rng, kills, &mut tally);
+    }
+    println!("kill_either: {tally}, {:.1?}", start.elapsed());
+}
+
+/// Accounts of judges begin here, so that sessions of producers count from 1.
+const JUDGES: u32 = ring::ACCOUNTS / 2;
+
+fn kill_both_of_one_ring(rng: &mut Rng, kills: u64, tally: &mut Tally) {
+    let (name, ledger, options) = (unique("kb"), Ledger::new(), options(rng));
+    ring_shm::spsc::create(name.as_str(), &options).unwrap();
+    let max = (options.footprint() - 4096) as usize / 2 - 8;
+    ledger.account(0).put(Item::Longest, max.min(LONGEST) as u64);
+    tally.rings += 1;
+    let (mut session, mut judge) = (1, JUDGES);
+    let fates = [Fate::of(rng), Fate::of(rng)];
+    let mut tx = start("producer", &name, &ledger, session, rng, fates[0]);
+    let mut rx = start("judge", &name, &ledger, judge, rng, fates[1]);
+    for _ in 0..1 + rng.below(40) {
+        let (worker, role, number) =
+            if rng.once_in(2) { (&mut tx, "producer", &mut session) } else { (&mut rx, "judge", &mut judge) };
+        worker.end();
+        if worker.fate.orderly {
+            tally.orderly += 1;
+        } else {
+            tally.kills += 1;
+            tally.seated += u64::from(worker.sits());
+        }
+        *number += 1;
+        let fate = Fate::of(rng);
+        *worker = start(role, &name, &ledger, *number, rng, fate);
+        if tally.kills + 1 >= kills {
+            break;
+        }
+    }
+    // The last producer ends as it may, the last consumer gets all the rest.
+    tx.end();
+    rx.end();
+    tally.kills += [&tx, &rx].map(|worker| u64::from(!worker.fate.orderly)).iter().sum::<u64>();
+    let mut rx = start("judge", &name, &ledger, judge + 1, rng, Fate::ORDERLY);
+    until("the last judge", || rx.sits().then_some(()));
+    // A death may have left the stored tail behind: only a successor, or `recover`, finds the end.
+    ring_shm::spsc::recover(name.as_str(), None).unwrap();
+    until("the rest of the records", || is_empty(&name).then_some(()));
+    rx.end();
+
+    let (mut high, mut gaps, mut possible) = (0, 0, 0);
+    for judge in JUDGES..=judge + 1 {
+        let account = ledger.account(judge);
+        if let Some(first) = account.get(Item::First).checked_sub(1) {
+            let next = account.get(Item::Next);
+            let again = high.min(next);
+            let to = account.get(Item::FlaggedTo);
+            if session_of(first as u32) == session_of(again as u32) {
+                tally.redelivered += again.saturating_sub(first);
+            }
+            assert!(first >= again || to >= again, "{to:#x} of {first:#x}..{again:#x} comes again without the flag");
+            // In the same session, or at the beginning of one that nobody has seen.
+            let follows = first <= high + gaps || first & 0xf_ffff <= gaps;
+            assert!(follows, "{high:#x}: lost until {first:#x}");
+            (high, gaps) = (high.max(next), 0);
+        }
+        let in_call = account.get(Item::Stop) != STOP && account.get(Item::InCall) == 1;
+        gaps += u64::from(in_call);
+        possible += u64::from(in_call);
+    }
+    for session in 1..=session {
+        let account = ledger.account(session);
+        let (got, committed, announced) =
+            (account.get(Item::Next), account.get(Item::Committed), account.get(Item::Announced));
+        let mut outcomes = vec![committed];
+        if account.get(Item::Stop) != STOP {
+            outcomes.push(announced);
+        }
+        // A consumer that died in the middle of a receive may have taken the last one with it.
+        let missing = outcomes.iter().filter_map(|outcome| outcome.checked_sub(got)).min();
+        let missing = missing.unwrap_or_else(|| panic!("session {session}: {got} of {committed} or {announced}"));
+        assert!(missing <= possible, "session {session}: {got} of {committed} or {announced}");
+        possible -= missing;
+        tally.gaps += missing;
+        tally.records += got;
+        if announced > committed && outcomes.len() == 2 {
+            tally.open += 1;
+            tally.open_committed += u64::from(got == announced);
         }
     }
 }
 
-fn tx_is_empty(name: &TestName) -> bool {
-    let seen = ring_shm::spsc::inspect(name).unwrap();
-    seen.head == seen.tail
+// ---- stopping ------------------------------------------------------------------------------------------------------
+
+/// How long a stopped peer is watched: the kernel is asked about it once a millisecond.
+const WATCH: Duration = Duration::from_millis(12);
+
+#[test]
+fn stop_producer() {
+    let _turn = one_at_a_time();
+    let mut rng = Rng(seed());
+    let mut tally = Tally::default();
+    let (name, ledger) = (unique("sp"), Ledger::new());
+    let mut rx = Consumer::create(name.as_str(), &Options::new().capacity(512)).unwrap();
+    let mut buf = vec![0; rx.max_len()];
+    let mut receiver = Receiver {
+        ledger: &ledger,
+        max: rx.max_len(),
+        session: 0,
+        seq: 0,
+        positions: Vec::new(),
+        ends: Vec::new(),
+        expected: Vec::new(),
+        tally: &mut tally,
+    };
+    let mut worker = start("producer", &name, &ledger, 1, &mut rng, Fate::ORDERLY);
+    for round in 0..20 {
+        let run = Instant::now();
+        let time = rng.delay(Duration::from_millis(3));
+        while run.elapsed() < time || !worker.sits() {
+            receive(&mut rx, &mut rng, &mut receiver, &mut buf);
+        }
+        worker.process.signal(libc::SIGSTOP);
+        worker.process.wait_for_state('T');
+        // All it has committed comes, and then nothing, least of all an end: `Receiver::end` would fail.
+        let (watch, mut quiet) = (Instant::now(), 0);
+        while watch.elapsed() < WATCH || quiet < 256 {
+            quiet = if receive(&mut rx, &mut rng, &mut receiver, &mut buf) { 0 } else { quiet + 1 };
+        }
+        assert!(!rx.is_disconnected(), "round {round}");
+        refused(Producer::open(name.as_str()).map(drop), &worker);
+        worker.process.signal(libc::SIGCONT);
+    }
+    std::thread::scope(|s| {
+        let ender = s.spawn(|| worker.end());
+        while !ender.is_finished() {
+            receive(&mut rx, &mut rng, &mut receiver, &mut buf);
+        }
+    });
+    drain(&mut rx, &mut rng, &mut receiver, &mut buf, "");
+    assert_eq!(receiver.ends, [TryRecvError::Disconnected]);
+    receiver.check(1, receiver.seq);
+}
+
+/// A successor is refused, and told by whom.
+fn refused(opened: Result<(), SetupError>, worker: &Worker) {
+    let error = opened.unwrap_err();
+    assert_eq!(error.kind(), SetupErrorKind::InUse);
+    assert!(error.to_string().contains(&worker.process.pid().to_string()), "{error}");
+}
+
+#[test]
+fn stop_consumer() {
+    let _turn = one_at_a_time();
+    let mut rng = Rng(seed());
+    let (name, ledger) = (unique("sc"), Ledger::new());
+    let mut tx = Producer::create(name.as_str(), &Options::new().capacity(512)).unwrap();
+    let max = tx.max_len();
+    ledger.account(0).put(Item::Longest, max as u64);
+    let mut worker = start("consumer", &name, &ledger, 1, &mut rng, Fate::ORDERLY);
+    let (mut seq, mut payload) = (0, Vec::new());
+    let mut send = || {
+        record(0, seq, max, &mut payload);
+        match tx.try_send(seq as u32, &payload) {
+            Ok(_) => seq += 1,
+            Err(TrySendError::Full) => std::thread::yield_now(),
+            Err(e) => panic!("a stopped consumer is there: {e:?}"),
+        }
+    };
+    for _ in 0..20 {
+        let (run, time) = (Instant::now(), rng.delay(Duration::from_millis(3)));
+        while run.elapsed() < time || !worker.sits() {
+            send();
+        }
+        worker.process.signal(libc::SIGSTOP);
+        worker.process.wait_for_state('T');
+        let (watch, mut polls) = (Instant::now(), 0);
+        while watch.elapsed() < WATCH || polls < 1024 {
+            send();
+            polls += 1;
+        }
+        refused(Consumer::open(name.as_str()).map(drop), &worker);
+        worker.process.signal(libc::SIGCONT);
+    }
+    assert!(!tx.is_disconnected());
+    until("the rest of the records", || is_empty(&name).then_some(()));
+    worker.end();
+    assert_eq!((worker.account.get(Item::First), worker.account.get(Item::Next)), (1, seq));
+    assert_eq!(worker.account.get(Item::FlaggedTo), 0);
+}
+
+/// Stopped anywhere between its start and its first operations: whoever comes first has the seat, the other waits.
+#[test]
+fn stop_while_sitting_down() {
+    let _turn = one_at_a_time();
+    let mut rng = Rng(seed());
+    for round in 0..12 {
+        let (name, ledger) = (unique("ss"), Ledger::new());
+        ring_shm::spsc::create(name.as_str(), &Options::new().capacity(512)).unwrap();
+        let mut worker = start("producer", &name, &ledger, 1, &mut rng, Fate::ORDERLY);
+        std::thread::sleep(rng.delay(Duration::from_millis(15)));
+        worker.process.signal(libc::SIGSTOP);
+        worker.process.wait_for_state('T');
+        let sat = worker.sits();
+        match Producer::open(name.as_str()) {
+            Ok(_) => assert!(!sat, "round {round}: its seat was taken over"),
+            // Refused by somebody who has not signed yet, perhaps; never with another error.
+            Err(e) => assert_eq!(e.kind(), SetupErrorKind::InUse, "round {round}: {e}"),
+        }
+        worker.process.signal(libc::SIGCONT);
+        worker.end();
+    }
 }

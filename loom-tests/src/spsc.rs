@@ -1,0 +1,302 @@
+//! Models of one living producer and one living consumer: what is published is whole, in order, and never
+//! overwritten before it is released.
+
+use loom::thread;
+use ring_core::spsc::{Claim, ClaimError, Consumer, Producer, ReadError};
+
+use crate::world::{check, msg, payload, recv, recv_wait, send, try_send};
+use crate::{Body, Bound, Model, World};
+
+/// The models of this file.
+pub const MODELS: &[Model] = &[
+    Model::new("empty_and_zero_length", Bound::EXHAUSTIVE, Body::Plain(empty_and_zero_length)),
+    Model::new("short_commit", Bound::EXHAUSTIVE, Body::Plain(short_commit)),
+    Model::new("abort", Bound::EXHAUSTIVE, Body::Plain(abort)),
+    Model::new("full", Bound::EXHAUSTIVE, Body::Plain(full)),
+    Model::new("padding", Bound::EXHAUSTIVE, Body::Plain(padding)),
+    Model::new("wrap", Bound::or_all(3), Body::Plain(wrap)),
+    Model::new("wrap_at_2_64", Bound::or_all(2), Body::Plain(wrap)).start_at(u64::MAX),
+    Model::new("stream", Bound::preemptions(2, 4), Body::Plain(stream)),
+    Model::new("in_place", Bound::EXHAUSTIVE, Body::Plain(in_place)),
+    Model::new("batch_is_all_or_nothing", Bound::EXHAUSTIVE, Body::Plain(batch_is_all_or_nothing)),
+    Model::new("batch_with_padding", Bound::EXHAUSTIVE, Body::Plain(batch_with_padding)),
+    Model::new("batch_read", Bound::or_all(3), Body::Plain(batch_read)),
+    Model::new("release_every", Bound::or_all(3), Body::Plain(release_every)).release_every(16),
+];
+
+/// Leaves forged headers of former records all over the data area, and the ring empty.
+pub(crate) fn dirty(tx: &mut Producer<'_>, rx: &mut Consumer<'_>, tags: &[u32]) {
+    for &tag in tags {
+        send(tx, tag);
+        recv(rx, tag);
+    }
+}
+
+/// Sees the consumer a record before it is there, or a payload where a length of zero was sent?
+fn empty_and_zero_length(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let sender = move || {
+        assert!(try_send(&mut tx, msg(1, 0)).is_some());
+        assert!(try_send(&mut tx, 0).is_some());
+        assert!(try_send(&mut tx, msg(2, 8)).is_some());
+    };
+    let receiver = move || {
+        recv_wait(&mut rx, msg(1, 0));
+        recv_wait(&mut rx, 0);
+        recv_wait(&mut rx, msg(2, 8));
+        assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+    };
+    w.both(sender, receiver);
+}
+
+/// Does a commit shorter than its claim end on payload that forges a header?
+fn short_commit(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    // Forged headers of a former lap lie where the records will end.
+    dirty(&mut tx, &mut rx, &[msg(1, 24), msg(2, 24)]);
+    let sender = move || {
+        let mut claim = tx.try_claim(24).unwrap();
+        claim.set_tag(msg(3, 8));
+        assert_eq!(claim.write(&payload(msg(3, 24))), 24);
+        claim.truncate(8);
+        claim.commit();
+        let mut claim = tx.try_claim(20).unwrap();
+        claim.set_tag(msg(4, 4));
+        // Two writes, the second one merging with the first.
+        let bytes = payload(msg(4, 4));
+        assert_eq!((claim.write(&bytes[..3]), claim.write(&bytes[3..])), (3, 1));
+        claim.truncate(4);
+        claim.commit();
+    };
+    let receiver = move || {
+        let mut buf = [0; 8];
+        let first = loop {
+            match rx.try_recv_into(&mut buf) {
+                Ok(got) => break got,
+                Err(ReadError::Empty) => thread::yield_now(),
+                Err(e) => panic!("{e}"),
+            }
+        };
+        assert_eq!((first.tag, first.len, &buf[..]), (msg(3, 8), 8, &payload(msg(3, 24))[..8]));
+        recv_wait(&mut rx, msg(4, 4));
+        assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+    };
+    w.both(sender, receiver);
+}
+
+/// Does an aborted, dropped or forgotten claim leave a trace?
+fn abort(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let sender = move || {
+        let write = |mut claim: Claim<'_, '_>| {
+            claim.write(&payload(msg(9, 24)));
+            claim.abort();
+        };
+        write(tx.try_claim(24).unwrap());
+        let mut batch = tx.try_claim_batch_exact(2, 8).unwrap();
+        batch.push(msg(8, 8), &payload(msg(8, 8))).unwrap();
+        batch.push(msg(7, 8), &payload(msg(7, 8))).unwrap();
+        drop(batch);
+        assert!(tx.try_claim_batch(2, 8).unwrap().commit() == 0);
+        assert!(try_send(&mut tx, msg(1, 8)).is_some());
+    };
+    let receiver = move || {
+        recv_wait(&mut rx, msg(1, 8));
+        assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+    };
+    w.both(sender, receiver);
+}
+
+/// Is space given out before it is released, or refused for ever after?
+fn full(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    assert!(try_send(&mut tx, msg(1, 24)).is_some());
+    assert!(try_send(&mut tx, msg(2, 16)).is_some());
+    assert!(try_send(&mut tx, msg(3, 8)).is_none());
+    let sender = move || {
+        send(&mut tx, msg(3, 8));
+        assert!(matches!(tx.try_claim(25), Err(ClaimError::TooLong { len: 25, max: 24 })));
+    };
+    let receiver = move || {
+        recv(&mut rx, msg(1, 24));
+        recv(&mut rx, msg(2, 16));
+        recv_wait(&mut rx, msg(3, 8));
+    };
+    w.both(sender, receiver);
+}
+
+/// Are padding and its record one commit?
+fn padding(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    dirty(&mut tx, &mut rx, &[msg(1, 24), msg(2, 8)]);
+    let sender = move || {
+        // At 48 of 64: 24 bytes do not fit.
+        assert!(try_send(&mut tx, msg(3, 16)).is_some());
+    };
+    let receiver = move || {
+        recv_wait(&mut rx, msg(3, 16));
+        assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+    };
+    w.both(sender, receiver);
+}
+
+/// Does a stream that ends exactly at the wrap, and passes it, come whole?
+fn wrap(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let tags = [msg(1, 16), msg(2, 8), msg(3, 16), msg(4, 24)];
+    let sender = move || {
+        for tag in tags {
+            send(&mut tx, tag);
+        }
+    };
+    let receiver = move || {
+        for tag in tags {
+            recv_wait(&mut rx, tag);
+        }
+    };
+    w.both(sender, receiver);
+}
+
+/// Does a stream of more than two laps of mixed lengths, with padding, come whole?
+fn stream(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let tags = [msg(1, 16), msg(2, 24), msg(3, 8), msg(4, 0), msg(5, 24), msg(6, 16)];
+    let sender = move || {
+        for tag in tags {
+            send(&mut tx, tag);
+        }
+    };
+    let receiver = move || {
+        for tag in tags {
+            recv_wait(&mut rx, tag);
+        }
+    };
+    w.both(sender, receiver);
+}
+
+/// Is a record that is being read in place safe until its release, and the same again when it was kept?
+fn in_place(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    assert!(try_send(&mut tx, msg(1, 16)).is_some());
+    assert!(try_send(&mut tx, msg(2, 16)).is_some());
+    let sender = move || {
+        send(&mut tx, msg(3, 16));
+    };
+    let receiver = move || {
+        for tag in [msg(1, 16), msg(2, 16)] {
+            let mut buf = [0; 16];
+            let record = rx.try_read().unwrap();
+            let position = record.position();
+            record.keep();
+            let record = rx.try_read().unwrap();
+            assert_eq!((record.position(), record.tag(), record.redelivered()), (position, tag, false));
+            assert_eq!(record.copy_to(&mut buf), 16);
+            check(tag, &buf);
+            record.release();
+        }
+        recv_wait(&mut rx, msg(3, 16));
+    };
+    w.both(sender, receiver);
+}
+
+/// Does whoever sees the first record of a batch see them all?
+fn batch_is_all_or_nothing(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    dirty(&mut tx, &mut rx, &[msg(8, 24), msg(9, 24)]);
+    let tags = [msg(1, 8), msg(2, 0), msg(3, 8)];
+    let sender = move || {
+        let mut batch = tx.try_claim_batch_exact(3, 8).unwrap();
+        for tag in tags {
+            batch.push(tag, &payload(tag)).unwrap();
+        }
+        assert_eq!(batch.commit(), 3);
+    };
+    let receiver = move || {
+        recv_wait(&mut rx, tags[0]);
+        recv(&mut rx, tags[1]);
+        recv(&mut rx, tags[2]);
+        assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+    };
+    w.both(sender, receiver);
+}
+
+/// The same with padding between two records of the batch, and a claim that has to wait.
+fn batch_with_padding(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    dirty(&mut tx, &mut rx, &[msg(8, 24), msg(7, 24), msg(6, 8)]);
+    assert!(try_send(&mut tx, msg(9, 16)).is_some());
+    let tags = [msg(1, 8), msg(2, 8)];
+    let sender = move || {
+        let mut batch = loop {
+            // From 40: 16 bytes, 8 of padding, 16 bytes, the next header: those before 40 are in the way.
+            match tx.try_claim_batch_exact(2, 8) {
+                Ok(batch) => break batch,
+                Err(ClaimError::Full) => thread::yield_now(),
+                Err(e) => panic!("{e}"),
+            }
+        };
+        for tag in tags {
+            batch.push(tag, &payload(tag)).unwrap();
+        }
+        assert_eq!(batch.commit(), 2);
+    };
+    let receiver = move || {
+        recv(&mut rx, msg(9, 16));
+        recv_wait(&mut rx, tags[0]);
+        recv(&mut rx, tags[1]);
+        assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
+    };
+    w.both(sender, receiver);
+}
+
+/// Are the records of a batch read safe until they are released together?
+fn batch_read(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let tags = [msg(1, 8), msg(2, 8), msg(3, 16), msg(4, 24)];
+    assert!(try_send(&mut tx, tags[0]).is_some());
+    let sender = move || {
+        for tag in &tags[1..] {
+            send(&mut tx, *tag);
+        }
+    };
+    let receiver = move || {
+        let mut tags = tags.into_iter();
+        loop {
+            match rx.try_read_batch(3) {
+                Ok(mut batch) => {
+                    while let Some(record) = batch.next_record().unwrap() {
+                        let mut buf = [0; 32];
+                        let len = record.copy_to(&mut buf);
+                        assert_eq!((Some(record.tag()), record.redelivered()), (tags.next(), false));
+                        check(record.tag(), &buf[..len]);
+                    }
+                    assert!(batch.len() <= 3);
+                    batch.release();
+                    if tags.len() == 0 {
+                        break;
+                    }
+                }
+                Err(ReadError::Empty) => thread::yield_now(),
+                Err(e) => panic!("{e}"),
+            }
+        }
+    };
+    w.both(sender, receiver);
+}
+
+/// Is a head that is held back published before the producer would wait for it for ever?
+fn release_every(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let tags = [msg(1, 0), msg(2, 8), msg(3, 0), msg(4, 16), msg(5, 24)];
+    let sender = move || {
+        for tag in tags {
+            send(&mut tx, tag);
+        }
+    };
+    let receiver = move || {
+        for tag in tags {
+            recv_wait(&mut rx, tag);
+        }
+    };
+    w.both(sender, receiver);
+}

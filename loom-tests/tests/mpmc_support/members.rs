@@ -1,0 +1,220 @@
+//! Models of joining, leaving, and of entries that change hands.
+
+use ring_core::Position;
+use ring_core::mpmc::{Blocked, Recovery};
+
+use super::{Body, Model, World, model};
+
+pub const MODELS: &[Model] = &[
+    model("entry_reuse", 4, (1, 2), Body::Plain(entry_reuse)),
+    model("entry_reuse_by_a_loser", 4, (2, 3), Body::Plain(entry_reuse_by_a_loser)),
+    model("left_entry_is_reused", 4, (1, 2), Body::Plain(left_entry_is_reused)),
+    model("leave_and_repair", 6, (2, 3), Body::Plain(leave_and_repair)),
+    model("leaving_reader_and_repair", 6, (2, 3), Body::Plain(leaving_reader_and_repair)),
+    model("two_joiners_for_one_entry", 3, (2, 3), Body::Plain(two_joiners_for_one_entry)),
+    model("joiner_dies", 3, (2, 3), Body::Crash(joiner_dies)),
+    model("leaver_dies", 3, (2, 3), Body::Crash(leaver_dies)),
+    model("attach_while_working", 4, (1, 2), Body::Plain(attach_while_working)),
+    model("recovery_dies", 4, (2, 3), Body::Crash(recovery_dies)),
+];
+
+fn at(p: u64) -> Position {
+    Position::new(p)
+}
+
+/// A dead writer's entry is taken over by a joiner who sends, while a repairer works on the same claim.
+fn entry_reuse(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.dead_writer();
+    let filler = w.producer();
+    let lease = w.lease();
+    w.three(
+        |w| {
+            if let Ok(mut p) = w.ring.join_producer(lease, w.verdict()) {
+                let _ = w.send(&mut p, 1);
+                let _ = w.send(&mut p, 2);
+            }
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+        },
+        |w| w.recv_or_repair(&mut rx),
+    );
+    drop(filler);
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The dead one had only announced; whoever takes its entry claims that very position.
+fn entry_reuse_by_a_loser(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.dead_loser();
+    let filler = w.producer();
+    let lease = w.lease();
+    w.two(
+        |w| {
+            if let Ok(mut p) = w.ring.join_producer(lease, w.verdict()) {
+                let _ = w.send(&mut p, 1);
+            }
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+            w.repair_by_tool(Blocked::Write(at(0)));
+        },
+    );
+    drop(filler);
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A producer sends and leaves, another one takes its entry and sends, a repairer looks on.
+fn left_entry_is_reused(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.dead_loser();
+    let lease = w.lease();
+    w.three(
+        |w| {
+            let _ = w.send(&mut p, 1);
+            p.leave();
+        },
+        |w| {
+            if let Ok(mut p) = w.ring.join_producer(lease, w.verdict()) {
+                let _ = w.send(&mut p, 2);
+            }
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Who left has nothing open, whatever the dead announced.
+fn leave_and_repair(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.dead_loser();
+    w.two(
+        |w| {
+            w.send(&mut p, 1).unwrap();
+            p.leave();
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+fn leaving_reader_and_repair(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut c = w.consumer();
+    w.send(&mut tx, 1).unwrap();
+    w.dead_reading_loser();
+    w.two(
+        |w| {
+            w.recv(&mut c).unwrap();
+            c.leave();
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Read(at(0)));
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Two joiners and a tool at one dead entry.
+fn two_joiners_for_one_entry(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.dead_writer();
+    let (a, b) = (w.lease(), w.lease());
+    let joined = std::cell::Cell::new(0);
+    w.two(
+        |w| joined.set(joined.get() + i32::from(w.ring.join_producer(a, w.verdict()).is_ok())),
+        |w| joined.set(joined.get() + i32::from(w.ring.join_consumer(b, w.verdict()).is_ok())),
+    );
+    assert_eq!(joined.get(), 1);
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Somebody dies while it takes over a dead writer's entry and sends.
+fn joiner_dies(w: &World, step: u32) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.dead_writer();
+    let lease = w.lease();
+    w.two(
+        |w| {
+            w.kill(0, step, lease, || {
+                if let Ok(mut p) = w.ring.join_producer(lease, w.verdict()) {
+                    let _ = w.send(&mut p, 1);
+                }
+            });
+        },
+        |w| {
+            w.recv_or_repair(&mut rx);
+            let _ = w.send(&mut tx, 11);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+fn leaver_dies(w: &World, step: u32) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.two(
+        |w| {
+            let lease = p.lease();
+            w.kill(0, step, lease, || {
+                std::mem::forget(p.try_claim(8));
+                p.leave();
+            });
+        },
+        |w| {
+            w.recv_or_repair(&mut rx);
+            let _ = w.send(&mut tx, 11);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A tool dies while it releases a dead reader's entry.
+fn recovery_dies(w: &World, step: u32) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    w.dead_reader();
+    let tool = w.lease();
+    w.two(
+        |w| {
+            w.kill(0, step, tool, || {
+                let outcome = w.ring.recover(2, w.verdict()).unwrap();
+                // Unsettled while the one who got the dead one's message has it in hand.
+                assert!(!matches!(outcome, Recovery::Owned { .. }));
+            });
+        },
+        |w| {
+            w.recv_or_repair(&mut rx);
+            let _ = w.send(&mut tx, 11);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Somebody attaches while the others work: whatever he sees fits together.
+fn attach_while_working(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut other = w.consumer();
+    w.send(&mut tx, 1).unwrap();
+    w.three(
+        |w| {
+            let _ = w.send(&mut tx, 2);
+            let _ = w.send(&mut tx, 3);
+        },
+        |w| {
+            let _ = w.recv(&mut other);
+            other.leave();
+        },
+        |w| {
+            w.ring.stat().expect("a good ring");
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}

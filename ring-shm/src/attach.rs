@@ -1,0 +1,67 @@
+//! From a name to a segment to a lease, whatever ring is in it. Cold; called by the `setup` of each kind of ring, which
+//! knows how to format and to validate.
+
+use ring_core::{FormatError, Region};
+
+use crate::lease::LeasedMapping;
+use crate::life;
+use crate::name::SegmentName;
+use crate::segment::{Access, Segment};
+use crate::setup_error::{SetupError, SetupErrorKind};
+
+/// How often a removal by others is answered by starting again.
+const TRIES: u32 = 64;
+
+/// Creates a segment of `len` bytes with an empty ring in it, complete before its name appears.
+pub(crate) fn create(
+    name: &SegmentName,
+    len: u64,
+    access: &Access,
+    format: impl FnOnce(Region<'_>) -> Result<(), FormatError>,
+) -> Result<Segment, SetupError> {
+    let mut formatted: Result<(), SetupError> = Ok(());
+    let segment = Segment::create(name, len, access, |mapping| {
+        formatted = life::with_region(mapping, format)
+            .map_err(SetupError::from)
+            .and_then(|result: Result<(), FormatError>| result.map_err(SetupError::from));
+    })?;
+    formatted.map(|()| segment)
+}
+
+/// Opens the segment of `name` and sits, or creates it and sits; whoever loses the race opens what the winner made.
+pub(crate) fn open_or_create<H>(
+    name: &SegmentName,
+    create: impl Fn() -> Result<Segment, SetupError>,
+    mut sit: impl FnMut(&Segment) -> Result<H, SetupError>,
+) -> Result<H, SetupError> {
+    for _ in 0..TRIES {
+        let segment = match Segment::open(name).map_err(SetupError::from) {
+            Err(e) if e.kind() == SetupErrorKind::NotFound => create(),
+            other => other,
+        };
+        match segment.and_then(|segment| sit(&segment)) {
+            Err(e) if matches!(e.kind(), SetupErrorKind::Exists | SetupErrorKind::NotFound) => {}
+            other => return other,
+        }
+    }
+    Err(SetupError::Contended)
+}
+
+/// A mapping of the whole segment under a lease. `next` takes the next number from the ring in it, which is looked at
+/// without a lease for that.
+pub(crate) fn lease(
+    segment: &Segment,
+    mut next: impl FnMut(Region<'_>) -> Result<u64, SetupError>,
+) -> Result<LeasedMapping, SetupError> {
+    let control = segment.map_whole()?;
+    life::with_region(&control, |region| {
+        let mut refused = None;
+        let mapping = LeasedMapping::acquire(segment, || {
+            next(region).unwrap_or_else(|error| {
+                refused = Some(error);
+                0 // no lease number: the attempt ends here
+            })
+        });
+        refused.map_or_else(|| Ok(mapping?), Err)
+    })?
+}

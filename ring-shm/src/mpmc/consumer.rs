@@ -1,0 +1,174 @@
+//! The consumer's handle: ring-core's consumer under its lease.
+
+use core::marker::PhantomData;
+
+use ring_core::Role;
+use ring_core::mpmc as core_mpmc;
+use ring_core::mpmc::Received;
+
+use super::error::TryRecvError;
+use super::guards::{ReadBatch, Record};
+use super::joined::Joined;
+use super::setup::{self, Place};
+use super::{Options, Stats};
+use crate::name::SegmentName;
+use crate::segment::Segment;
+use crate::setup_error::SetupError;
+use crate::trust::{Trust, Trusted, Untrusted};
+
+/// A reading handle of an MPMC ring: each message goes to exactly one of them.
+///
+/// `Send`, not `Sync`. Dropping it leaves the ring in order, except while the thread is panicking: then it counts as
+/// dead. Either way what it had not released goes to another consumer, flagged. In a child made by `fork` it does
+/// nothing and says [`Forked`](TryRecvError::Forked).
+///
+/// A message whose readers have died as often as the ring allows is a *dead letter*: it comes with
+/// [`dead_letter`](Received::dead_letter) set, to whichever consumer asks next. Put it aside without working on it
+/// (a file, another ring, a log), and release it.
+///
+/// ```
+/// let ring = ring_shm::mpmc::heap(16, 48)?;
+/// let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+/// tx.try_send(0, b"in place")?;
+/// let record = rx.try_read()?;
+/// if record.dead_letter() {
+///     eprintln!("put aside: {record:?}");
+/// } else {
+///     assert_eq!(&*record, b"in place");
+/// }
+/// record.release();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Consumer<T: Trust = Untrusted> {
+    joined: Joined<core_mpmc::Consumer<'static>>,
+    trust: PhantomData<T>,
+}
+
+impl Consumer<Untrusted> {
+    /// Creates the ring `name` and joins it as a consumer.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `Exists` when the name is taken.
+    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::join(&segment))
+    }
+
+    /// Opens the ring `name` and joins it as a consumer, be it open or closed.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `NotFound` without such a segment, and `InUse` when every place is taken, by the
+    /// living or by those who cannot be shown to be dead.
+    pub fn open(name: &str) -> Result<Self, SetupError> {
+        Self::join(&Segment::open(&SegmentName::new(name)?)?)
+    }
+
+    /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
+    /// it was created with.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&SegmentName::new(name)?, options, Self::join)
+    }
+
+    fn join(segment: &Segment) -> Result<Self, SetupError> {
+        Self::from_place(Place::in_segment(segment)?)
+    }
+}
+
+impl<T: Trust> Consumer<T> {
+    pub(super) fn from_place(mut place: Place) -> Result<Self, SetupError> {
+        let (ring, lease) = (place.ring, place.lease);
+        let core = ring
+            .join_consumer(lease, |lease| place.verdict(lease))
+            .map_err(|error| SetupError::join(error, Role::Consumer))?;
+        Ok(Self { joined: Joined::new(core, place), trust: PhantomData })
+    }
+
+    /// A handle whose records deref to slices of the ring's memory.
+    ///
+    /// # Safety
+    /// For the life of the handle every process that can write to this segment must follow the protocol: it writes
+    /// payload only into its own claims, and nothing else but what this library writes. A peer that writes into a
+    /// record while this process has a slice of it is undefined behaviour here.
+    #[must_use]
+    #[allow(unsafe_code, reason = "hands the duty to the caller; nothing unsafe happens here")]
+    pub unsafe fn trust_peers(self) -> Consumer<Trusted> {
+        Consumer { joined: self.joined, trust: PhantomData }
+    }
+
+    /// Copies the next message into `buf` and releases it: a message of this call never comes again, so a process
+    /// that must not lose one while it works on it uses [`try_read`](Self::try_read).
+    ///
+    /// Bounded; no system call, except that somebody who has been in the way for a millisecond is asked after, and if
+    /// dead put out of it, and that a consumer which finds nothing asks now and then about those who hold messages.
+    /// A stopped or slow participant keeps what it has.
+    ///
+    /// # Errors
+    /// [`TryRecvError`]; on `BufferTooSmall` this handle keeps the message for its next call.
+    #[inline]
+    pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
+        self.joined.run(|core| core.try_recv_into(buf))
+    }
+
+    /// Lends the next message. Dropping it releases its slot, except while the thread is panicking: then it goes back
+    /// to the ring, for another delivery. If this process dies with it, it goes to another consumer, flagged (or is
+    /// dropped, in a ring that delivers at most once).
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    #[inline]
+    pub fn try_read(&mut self) -> Result<Record<'_, T>, TryRecvError> {
+        self.joined.run(|core| core.try_read()).map(Record::new)
+    }
+
+    /// Lends up to `max` messages that follow each other (4095 at a time), claimed at once and released together.
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    #[inline]
+    pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, T>, TryRecvError> {
+        self.joined.run(|core| core.try_read_batch(max)).map(ReadBatch::new)
+    }
+
+    /// Ends the ring for everybody: from now on nothing can be sent, and consumers are told when the last message
+    /// has been released. In a ring of one producer it takes effect with that one's next operation, or with its end.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Corrupt`] and [`TryRecvError::Forked`].
+    pub fn close(&mut self) -> Result<(), TryRecvError> {
+        self.joined.close()
+    }
+
+    /// Whether the ring was closed; messages may still be there. False is a guess.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.joined.is_closed()
+    }
+
+    /// Slots of the ring; all of them can hold a message.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.joined.ring().capacity()
+    }
+
+    /// The longest message, in bytes.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.joined.ring().max_len()
+    }
+
+    /// Messages sent, or being written, and not taken by a consumer: a guess. 0 in a process that inherited the
+    /// handle.
+    #[must_use]
+    pub fn len_guess(&self) -> u64 {
+        self.joined.len_guess()
+    }
+
+    /// The handle's numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.joined.stats()
+    }
+}

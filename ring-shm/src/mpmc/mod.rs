@@ -1,0 +1,87 @@
+//! Many producers, many consumers, each message to exactly one, in strict FIFO order, in a named segment or on the
+//! heap; and none of them can wedge it by dying, at whatever moment.
+//!
+//! | | |
+//! |---|---|
+//! | order | each consumer gets messages in the order in which their slots were claimed |
+//! | a producer dies | what it committed arrives; the slot it was in the middle of is skipped |
+//! | a consumer dies | what it had not released goes to another one, flagged [`redelivered`](Received::redelivered); after as many deliveries as the ring allows as a [dead letter](Received::dead_letter) |
+//! | a stopped or slow participant | keeps what it has; whoever needs the same slot is told [`Busy`](TryRecvError::Busy), and by whom |
+//! | handles come and go | at any time, up to the limits chosen at creation; a death leaves no place occupied for long |
+//! | the end | [`close`](Producer::close), and nothing else: senders are told at once, receivers after the last message |
+//! | a lying peer | a handle that trusts nobody returns [`Corrupt`](ring_core::Corrupt), and never reads outside the ring |
+//!
+//! Whoever is in the way for a millisecond is asked after by the kernel's word; on the proof of its death, and on
+//! nothing else, the first one who is blocked settles what it has left, and goes on.
+
+mod consumer;
+mod cure;
+mod error;
+mod guards;
+mod heap;
+mod inspect;
+mod joined;
+mod options;
+mod producer;
+mod setup;
+mod watch;
+
+pub use consumer::Consumer;
+pub use cure::Settled;
+pub use error::{Holder, TryRecvError, TrySendError};
+pub use guards::{BatchRecord, Claim, ClaimBatch, ReadBatch, Record};
+pub use heap::{HeapRing, heap};
+pub use inspect::{Member, Snapshot, Work, inspect, recover};
+pub use options::Options;
+pub use producer::Producer;
+pub use ring_core::mpmc::{Received, Redelivery};
+
+use crate::name::SegmentName;
+use crate::segment::Segment;
+use crate::setup_error::SetupError;
+
+/// A handle's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Messages sent, or being written, and not taken: a guess.
+    pub len_guess: u64,
+    /// The lease this handle works under, as `ringctl stat` shows it.
+    pub lease: u64,
+    /// Its place in the participant table.
+    pub index: u32,
+    /// What it has settled in place of the dead.
+    pub settled: Settled,
+}
+
+/// Creates the ring `name` without joining it.
+///
+/// # Errors
+/// [`SetupError`]; its kind is `Exists` when the name is taken.
+///
+/// ```
+/// # let name = format!("doc-mpmc-create-{}", std::process::id());
+/// use ring_shm::mpmc;
+/// mpmc::create(&name, &mpmc::Options::new().slots(64).slot_size(48))?;
+/// let (mut tx, mut rx) = (mpmc::Producer::open(&name)?, mpmc::Consumer::open(&name)?);
+/// tx.try_send(1, b"to one of many")?;
+/// assert_eq!(rx.try_recv_into(&mut [0; 48])?.len, 14);
+/// # ring_shm::unlink(&name, true)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn create(name: &str, options: &Options) -> Result<(), SetupError> {
+    setup::create(&SegmentName::new(name)?, options).map(drop)
+}
+
+/// Ends the ring `name` for everybody, without joining it: senders are told at once, receivers when the last message
+/// has been released. In a ring of one producer it takes effect with that one's next operation, or with its end.
+///
+/// # Errors
+/// [`SetupError`], as for opening a handle; the table may be full.
+pub fn close(name: &str) -> Result<(), SetupError> {
+    let segment = Segment::open(&SegmentName::new(name)?)?;
+    let mut place = setup::Place::in_segment(&segment)?;
+    let (ring, lease) = (place.ring, place.lease);
+    ring.close(lease, |lease| place.verdict(lease))?;
+    Ok(())
+}

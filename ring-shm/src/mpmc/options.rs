@@ -1,0 +1,141 @@
+//! What a new MPMC ring is to be. Read at creation only; an existing ring keeps what it was created with.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
+use ring_core::mpmc::{Format, MAX_PARTICIPANTS, Redelivery};
+
+use crate::segment::Access;
+
+/// Options of a new MPMC ring: a builder with sensible defaults.
+///
+/// ```
+/// use ring_shm::mpmc::Options;
+/// let options = Options::new().slots(1 << 14).slot_size(240).at_least_once(5);
+/// assert_eq!(options.footprint(), (256 << 14) + 4096 + 64 * 128);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    slots: u64,
+    slot_size: u64,
+    max_participants: u32,
+    max_producers: Option<u32>,
+    max_consumers: Option<u32>,
+    redelivery: Redelivery,
+    access: Access,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Options {
+    /// 1024 slots of 240 bytes for 64 participants of whatever role, three deliveries before a message is a dead
+    /// letter, mode 0600.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            slots: 1024,
+            slot_size: 240,
+            max_participants: u32::try_from(MAX_PARTICIPANTS).unwrap_or(u32::MAX),
+            max_producers: None,
+            max_consumers: None,
+            redelivery: Redelivery::AtLeastOnce { attempts: 3 },
+            access: Access::default(),
+        }
+    }
+
+    /// Slots: a power of two; each holds one message.
+    #[must_use]
+    pub fn slots(mut self, slots: u64) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// Bytes of the longest message. With the 16 of its header a slot takes whole cache lines, so 48, 112, 240, …
+    /// waste nothing.
+    #[must_use]
+    pub fn slot_size(mut self, bytes: u64) -> Self {
+        self.slot_size = bytes;
+        self
+    }
+
+    /// The most handles at a time, 2 to 64.
+    #[must_use]
+    pub fn max_participants(mut self, handles: u32) -> Self {
+        self.max_participants = handles;
+        self
+    }
+
+    /// The most producers at a time; default: as many as participants. 1 removes the compare-and-swap on that side.
+    #[must_use]
+    pub fn max_producers(mut self, handles: u32) -> Self {
+        self.max_producers = Some(handles);
+        self
+    }
+
+    /// The most consumers at a time; default: as many as participants. 1 removes the compare-and-swap on that side.
+    #[must_use]
+    pub fn max_consumers(mut self, handles: u32) -> Self {
+        self.max_consumers = Some(handles);
+        self
+    }
+
+    /// A message whose consumer died is delivered again, flagged; after `attempts` deliveries (1 to 31) without a
+    /// release as a dead letter.
+    #[must_use]
+    pub fn at_least_once(mut self, attempts: u32) -> Self {
+        self.redelivery = Redelivery::AtLeastOnce { attempts };
+        self
+    }
+
+    /// A message whose consumer died is dropped.
+    #[must_use]
+    pub fn at_most_once(mut self) -> Self {
+        self.redelivery = Redelivery::AtMostOnce;
+        self
+    }
+
+    /// Permission bits of the segment, exactly, whatever the umask; default 0600.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.access.mode = mode;
+        self
+    }
+
+    /// Gives the segment to a group, before anybody can open it. Combine with [`mode`](Self::mode) 0660.
+    #[must_use]
+    pub fn group(mut self, group: u32) -> Self {
+        self.access.group = Some(group);
+        self
+    }
+
+    /// Bytes the segment will take.
+    #[must_use]
+    pub fn footprint(&self) -> u64 {
+        self.format().footprint()
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        let mut format =
+            Format::new(self.slots, self.slot_size).participants(self.max_participants).redelivery(self.redelivery);
+        if let Some(max) = self.max_producers {
+            format = format.producers(max);
+        }
+        if let Some(max) = self.max_consumers {
+            format = format.consumers(max);
+        }
+        format
+    }
+
+    /// The format with a generation id of its own.
+    pub(crate) fn fresh_format(&self) -> Format {
+        // RandomState is seeded by the system for each process and differs from call to call.
+        self.format().generation(RandomState::new().build_hasher().finish())
+    }
+}

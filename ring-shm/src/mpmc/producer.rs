@@ -1,0 +1,177 @@
+//! The producer's handle: ring-core's producer under its lease.
+
+use core::marker::PhantomData;
+
+use ring_core::mpmc as core_mpmc;
+use ring_core::{Position, Role};
+
+use super::error::TrySendError;
+use super::guards::{Claim, ClaimBatch};
+use super::joined::Joined;
+use super::setup::{self, Place};
+use super::{Options, Stats};
+use crate::name::SegmentName;
+use crate::segment::Segment;
+use crate::setup_error::SetupError;
+use crate::trust::{Trust, Trusted, Untrusted};
+
+/// A writing handle of an MPMC ring.
+///
+/// `Send`, not `Sync`. Dropping it leaves the ring in order, except while the thread is panicking: then it counts as
+/// dead. In a child made by `fork` it does nothing and says [`Forked`](TrySendError::Forked); after `exec` it is
+/// gone, and its place free.
+///
+/// ```
+/// let ring = ring_shm::mpmc::heap(16, 48)?;
+/// let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+/// let position = tx.try_send(7, b"hello")?;
+/// let mut buf = [0; 48];
+/// let got = rx.try_recv_into(&mut buf)?;
+/// assert_eq!((&buf[..got.len], got.tag, got.position), (&b"hello"[..], 7, position));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Producer<T: Trust = Untrusted> {
+    joined: Joined<core_mpmc::Producer<'static>>,
+    trust: PhantomData<T>,
+}
+
+impl Producer<Untrusted> {
+    /// Creates the ring `name` and joins it as a producer.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `Exists` when the name is taken.
+    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::join(&segment))
+    }
+
+    /// Opens the ring `name` and joins it as a producer.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `NotFound` without such a segment, `InUse` when every place is taken, by the
+    /// living or by those who cannot be shown to be dead, and `Closed` when nothing can be sent any more.
+    pub fn open(name: &str) -> Result<Self, SetupError> {
+        Self::join(&Segment::open(&SegmentName::new(name)?)?)
+    }
+
+    /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
+    /// it was created with.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&SegmentName::new(name)?, options, Self::join)
+    }
+
+    fn join(segment: &Segment) -> Result<Self, SetupError> {
+        Self::from_place(Place::in_segment(segment)?)
+    }
+}
+
+impl<T: Trust> Producer<T> {
+    pub(super) fn from_place(mut place: Place) -> Result<Self, SetupError> {
+        let (ring, lease) = (place.ring, place.lease);
+        let core = ring
+            .join_producer(lease, |lease| place.verdict(lease))
+            .map_err(|error| SetupError::join(error, Role::Producer))?;
+        Ok(Self { joined: Joined::new(core, place), trust: PhantomData })
+    }
+
+    /// A handle whose claims give slices of the ring's memory.
+    ///
+    /// # Safety
+    /// For the life of the handle every process that can write to this segment must follow the protocol: it writes
+    /// payload only into its own claims, and nothing else but what this library writes. A peer that writes into a
+    /// claim while this process has a slice of it is undefined behaviour here.
+    #[must_use]
+    #[allow(unsafe_code, reason = "hands the duty to the caller; nothing unsafe happens here")]
+    pub unsafe fn trust_peers(self) -> Producer<Trusted> {
+        Producer { joined: self.joined, trust: PhantomData }
+    }
+
+    /// Sends a copy of `payload` with a tag of the caller's. `Ok` means committed: one consumer will get it, whatever
+    /// happens to this process. The position is the message's delivery id.
+    ///
+    /// Bounded; no system call, except that somebody who has been in the way for a millisecond is asked after, and if
+    /// dead put out of it. A stopped or slow participant never is.
+    ///
+    /// # Errors
+    /// [`TrySendError`]; nothing was sent.
+    #[inline]
+    pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
+        self.joined.run(|core| core.try_send(tag, payload))
+    }
+
+    /// Claims the next slot for a message of up to `len` bytes, to be written before it is committed. Dropping the
+    /// claim aborts it: nothing was sent, and consumers skip the slot. Everything sent after it waits until then.
+    ///
+    /// # Errors
+    /// [`TrySendError`].
+    #[inline]
+    pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, T>, TrySendError> {
+        self.joined.run(|core| core.try_claim(len)).map(Claim::new)
+    }
+
+    /// Claims as many slots as are free, at least one and at most `max` (4095 at a time), for messages of up to `len`
+    /// bytes. Committing sends them one after the other: a consumer can get the first before the last is sent, and
+    /// of a batch whose sender dies in the middle of it a beginning may arrive.
+    ///
+    /// # Errors
+    /// [`TrySendError`].
+    #[inline]
+    pub fn try_claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
+        self.joined.run(|core| core.try_claim_batch(max, len)).map(ClaimBatch::new)
+    }
+
+    /// Like [`try_claim_batch`](Self::try_claim_batch), for exactly `count` slots or none.
+    ///
+    /// # Errors
+    /// [`TrySendError`]; `TooLong` also when the ring never has so many.
+    #[inline]
+    pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
+        self.joined.run(|core| core.try_claim_batch_exact(count, len)).map(ClaimBatch::new)
+    }
+
+    /// Ends the ring for everybody: from now on nothing can be sent, and consumers are told when the last message
+    /// has been released. Claims made before stay valid. Handles that are merely dropped leave the ring open.
+    ///
+    /// # Errors
+    /// [`TrySendError::Corrupt`] and [`TrySendError::Forked`].
+    pub fn close(&mut self) -> Result<(), TrySendError> {
+        self.joined.run(|core| {
+            core.close();
+            Ok(())
+        })
+    }
+
+    /// Whether the ring was closed. False is a guess.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.joined.is_closed()
+    }
+
+    /// Slots of the ring; all of them can hold a message.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.joined.ring().capacity()
+    }
+
+    /// The longest message, in bytes.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.joined.ring().max_len()
+    }
+
+    /// Messages sent, or being written, and not taken by a consumer: a guess. 0 in a process that inherited the
+    /// handle.
+    #[must_use]
+    pub fn len_guess(&self) -> u64 {
+        self.joined.len_guess()
+    }
+
+    /// The handle's numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.joined.stats()
+    }
+}

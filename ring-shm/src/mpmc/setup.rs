@@ -1,0 +1,99 @@
+//! From a name to a place in a ring: create, open, open or create, and the heap twin. Cold.
+
+use std::sync::Arc;
+
+use ring_core::Verdict;
+use ring_core::mpmc::{Ring, SeatFacts};
+
+use super::Options;
+use crate::attach;
+use crate::facts::Facts;
+use crate::heap::{Heap, HeapLease};
+use crate::life::{self, Life};
+use crate::name::SegmentName;
+use crate::segment::Segment;
+use crate::setup_error::SetupError;
+
+/// Creates the segment with an empty ring in it, complete before its name appears.
+pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, SetupError> {
+    let format = options.fresh_format();
+    format.check()?;
+    attach::create(name, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))
+}
+
+/// Opens the segment of `name`, or creates it, and joins; whoever loses the race opens what the winner made.
+pub(super) fn open_or_create<H>(
+    name: &SegmentName,
+    options: &Options,
+    join: impl FnMut(&Segment) -> Result<H, SetupError>,
+) -> Result<H, SetupError> {
+    options.format().check()?;
+    attach::open_or_create(name, || create(name, options), join)
+}
+
+/// A place in a ring: memory under a lease, and the validated ring in it. What every handle stands on.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) ring: Ring<'static>,
+    pub(super) life: Life,
+    pub(super) lease: u64,
+    /// The lease last found dead, which it stays; 0: none.
+    dead: u64,
+}
+
+impl Place {
+    /// A place in a segment.
+    pub(super) fn in_segment(segment: &Segment) -> Result<Self, SetupError> {
+        // A counter that is used up yields 0, which is no lease number.
+        let mapping = attach::lease(segment, |region| Ok(Ring::attach(region)?.next_lease().unwrap_or(0)))?;
+        let ring = Ring::attach(life::leased_region(&mapping)?)?;
+        let lease = mapping.lease();
+        Ok(Self { ring, life: Life::mapped(mapping), lease, dead: 0 })
+    }
+
+    /// A place in a heap ring.
+    pub(super) fn in_heap(heap: &Arc<Heap>) -> Result<Self, SetupError> {
+        let ring = Ring::attach(life::heap_region(heap))?;
+        let lease = ring.next_lease()?;
+        Ok(Self { ring, life: Life::heap(HeapLease::take(heap.clone(), lease)), lease, dead: 0 })
+    }
+
+    /// The kernel's answer about a participant's lease.
+    pub(super) fn verdict(&mut self, lease: u64) -> Verdict {
+        if lease != 0 && lease == self.dead {
+            return Verdict::Dead;
+        }
+        // Facts would matter only where the file system does not keep locks with mappings. They are not used: an
+        // entry does not say whose facts it has, and those of a predecessor must not prove the death of its owner.
+        let verdict = self.life.verdict(lease, None);
+        if verdict == Verdict::Dead {
+            self.dead = lease;
+        }
+        verdict
+    }
+}
+
+/// Who this process is, as a ring stores it.
+pub(super) fn own_facts() -> SeatFacts {
+    let me = Facts::of_self();
+    SeatFacts { pid: me.pid, start_time: me.start_time, boot: me.boot_hash, pid_namespace: me.pid_namespace }
+}
+
+/// The same the other way round.
+pub(super) fn facts(stored: SeatFacts) -> Facts {
+    Facts {
+        pid: stored.pid,
+        start_time: stored.start_time,
+        boot_hash: stored.boot,
+        pid_namespace: stored.pid_namespace,
+    }
+}
+
+/// A fresh heap ring.
+pub(super) fn heap(options: &Options) -> Result<Arc<Heap>, SetupError> {
+    let format = options.fresh_format();
+    format.check()?;
+    let heap = Heap::new(format.footprint()).ok_or(SetupError::NoMemory { asked: format.footprint() })?;
+    Ring::format(life::heap_region(&heap), &format)?;
+    Ok(heap)
+}
