@@ -161,7 +161,8 @@ fn two_die(w: &World, steps: (u32, u32), before: &[u32], op: (&'static [u32], Op
         let second = a.kill(1, steps.1, leases.0, || next.1(&mut a.succeed_producer(leases.0), next.0));
         (first, second, Last::new(leases.1, LAST).go(&a))
     };
-    let receiver = move || (b.glance(&mut rx, 3), rx);
+    let looks = if crate::long() { 3 } else { 2 };
+    let receiver = move || (b.glance(&mut rx, looks), rx);
     let ((first, second, last), (log, mut rx)) = w.both(producers, receiver);
     let log = last.finish(w, &mut rx, log);
     three_sessions(&log, (op.0, first), (next.0, second), (DIED, DIED));

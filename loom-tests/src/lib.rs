@@ -12,11 +12,12 @@ pub mod spsc;
 pub mod world;
 
 use std::io::Write as _;
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use ring_core::CONTROL_SIZE;
+use ring_core::{CONTROL_SIZE, Identity, SpscControl};
 use ring_core::model::Model as Memory;
 use ring_core::spsc::{Format, Ring};
 
@@ -205,7 +206,8 @@ impl Model {
 /// The control words that a model needs: the first two of each line up to the lease counter. The identity line is
 /// written once and read by nobody here; each word left out saves a few accesses in every execution.
 fn used(offset: usize) -> bool {
-    Memory::spsc_words(offset) && (128..768).contains(&offset) && offset % 128 < 16
+    let lines = size_of::<Identity>()..offset_of!(SpscControl, last_lease) + size_of::<u64>();
+    Memory::spsc_words(offset) && lines.contains(&offset) && offset % 128 < 16
 }
 
 /// All models of the crate, cheap ones first within each topic.

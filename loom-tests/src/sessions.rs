@@ -15,6 +15,7 @@ pub const MODELS: &[Model] = &[
     Model::new("death", Bound::or_all(4), Body::Plain(death)),
     Model::new("consumer_close", Bound::or_all(4), Body::Plain(consumer_close)),
     Model::new("consumer_death", Bound::or_all(4), Body::Plain(consumer_death)),
+    Model::new("positions_in_motion", Bound::or_all(4), Body::Plain(positions_in_motion)),
     Model::new("taken", Bound::or_all(4), Body::Plain(taken)),
     Model::new("one_of_two_sits", Bound::or_all(4), Body::Plain(one_of_two_sits)),
     Model::new("successor_after_close", Bound::preemptions(2, 3), Body::Plain(successor_after_close)),
@@ -25,6 +26,7 @@ pub const MODELS: &[Model] = &[
     Model::new("told_before_the_mark", Bound::or_all(4), Body::Plain(told_before_the_mark)),
     Model::new("new_consumer_after_death", Bound::or_all(4), Body::Plain(new_consumer_after_death)),
     Model::new("new_consumer_after_close", Bound::or_all(4), Body::Plain(new_consumer_after_close)),
+    Model::new("recovered_between", Bound::preemptions(2, 4), Body::Plain(recovered_between)),
     Model::new("both_sides_pass_on", Bound::preemptions(2, 3), Body::Plain(both_sides_pass_on)),
 ];
 
@@ -99,6 +101,19 @@ fn consumer_ends(w: &World, end: fn(&World, &mut Consumer<'_>), reported: Sessio
         assert_eq!(tx.consumer_end(sending.verdict()).unwrap(), None, "the end is reported once");
     };
     w.both(receiver, sender);
+}
+
+/// Does somebody who looks at the positions from outside, as attach and the tools do, find a ring at work corrupt?
+fn positions_in_motion(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let ring = w.ring;
+    // More than a lap may pass between one load and the next.
+    let traffic = move || dirty(&mut tx, &mut rx, &[msg(1, 24), msg(2, 24), msg(3, 24)]);
+    let onlooker = move || {
+        let (head, tail) = ring.head_and_tail().expect("the ring is sound");
+        assert!(head.get() <= 96 && tail.get() <= 96);
+    };
+    w.both(traffic, onlooker);
 }
 
 /// Is a second live producer or consumer refused, and a seat given back in order not?
@@ -283,6 +298,26 @@ fn new_consumer_after(w: &World, end: fn(&World, &mut Producer<'_>), reported: E
         assert_eq!(second.poll(&mut rx), None);
     };
     w.both(sender, receiver);
+}
+
+/// Does a successor go on rightly while an operator settles the dead producer's seat, the tail stored by the later one?
+fn recovered_between(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    assert!(try_send(&mut tx, msg(1, 8)).is_some());
+    w.bury(tx.lease());
+    let (first, second, lease) = (w.clone(), w.clone(), w.lease());
+    let last = Last::new(w.lease(), msg(2, 8));
+    let operator = move || {
+        let recovered = first.ring.recover(Role::Producer, lease, true, first.verdict());
+        assert!(matches!(recovered, Ok(_) | Err(SeatError::Taken { .. } | SeatError::Contended)));
+        first.bury(lease);
+    };
+    let successor = move || last.go(&second);
+    let ((), last) = w.both(operator, successor);
+    let log = last.finish(w, &mut rx, vec![]);
+    assert_eq!(log, [got(msg(1, 8)), DIED, got(msg(2, 8)), CLOSED]);
+    let (head, tail) = w.ring.head_and_tail().unwrap();
+    assert_eq!(head, tail, "everything was read, and the tail is the successor's");
 }
 
 /// Can both seats change hands at the same time?

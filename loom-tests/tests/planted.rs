@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use loom_tests::{Model, consumer_crash, crash, sessions, spsc};
 use ring_core::model::plant;
@@ -18,10 +19,30 @@ use ring_core::model::plant;
 const SOURCES: &[&str] = &["spsc", "seat.rs"];
 
 /// Rows that no model can make fail, and why.
-const EXCEPTED: &[(&str, &str)] = &[];
+const EXCEPTED: &[(&str, &str)] = &[
+    (
+        "T2.acquire",
+        "T1 has read the very value that the swap compares with, and with Acquire; after a death T5 does it",
+    ),
+    (
+        "T2.release",
+        "the taker has stored nothing yet that others read by the seat; T3's release sequence goes on anyway",
+    ),
+    ("R5", "every header is loaded again by C1 before its payload is read; it decides about `told` alone"),
+];
 
 /// Models that take long: asked last.
-const SLOW: &[&str] = &["two_producers_die", "two_batches_die", "both_sides_pass_on", "one_of_each_dies", "stream"];
+const SLOW: &[&str] = &[
+    "wrap",
+    "batch_read",
+    "release_every",
+    "stream",
+    "both_sides_pass_on",
+    "one_of_each_dies",
+    "two_unread_producers_die",
+    "two_producers_die",
+    "two_batches_die",
+];
 
 /// Every weakenable half of the rows in `sources`: `"S3"`, `"T2.acquire"`, `"T2.release"`; fences included.
 fn rows(sources: &[&str]) -> Vec<String> {
@@ -67,7 +88,10 @@ fn fails(model: &Model, row: Option<&str>) -> bool {
 /// The models in the order of asking.
 fn suite() -> Vec<Model> {
     let mut models = [spsc::MODELS, sessions::MODELS, crash::MODELS, consumer_crash::MODELS].concat();
-    models.sort_by_key(|m| SLOW.contains(&m.name));
+    if let Ok(only) = std::env::var("RING_LOOM_MODEL") {
+        models.retain(|m| m.name == only);
+    }
+    models.sort_by_key(|m| SLOW.iter().position(|slow| *slow == m.name).map_or(0, |i| i + 1));
     models
 }
 
@@ -104,8 +128,10 @@ fn each_ordering_is_necessary() {
         for _ in 0..2 {
             s.spawn(|| {
                 while let Some(row) = { queue.lock().unwrap().pop() } {
+                    let start = Instant::now();
                     let by = catcher(&models, row, &sound);
-                    let line = format!("planted {row}: {}\n", by.unwrap_or("NOT CAUGHT"));
+                    let by_whom = by.unwrap_or("NOT CAUGHT");
+                    let line = format!("planted {row}: {by_whom}, {:.1} s\n", start.elapsed().as_secs_f64());
                     let _ = std::io::stderr().write_all(line.as_bytes());
                     caught.lock().unwrap().insert(row.clone(), by);
                 }
@@ -115,12 +141,18 @@ fn each_ordering_is_necessary() {
     std::panic::set_hook(hook);
     let caught = caught.into_inner().unwrap();
     for (row, why) in EXCEPTED {
-        eprintln!("excepted {row}: {why}");
+        let _ = std::io::stderr().write_all(format!("excepted {row}: {why}\n").as_bytes());
         assert!(caught.get(*row).copied().flatten().is_none(), "{row} is caught: no exception");
     }
     let missed: Vec<_> = caught.iter().filter(|(row, by)| by.is_none() && !excepted(row)).map(|(row, _)| row).collect();
     assert!(missed.is_empty(), "no model sees these orderings weakened: {missed:?}");
-    println!("orderings: {}/{} caught", caught.values().flatten().count(), rows.len());
+    let line = format!(
+        "planted: {} of {} rows caught, {} excepted\n",
+        caught.values().flatten().count(),
+        rows.len(),
+        EXCEPTED.len()
+    );
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// The scan finds what it has to find.
@@ -129,5 +161,8 @@ fn rows_are_found() {
     let rows = rows(SOURCES);
     for row in ["S1", "S3", "B3", "C1", "C4", "M2", "T1", "T3", "T5", "R1"] {
         assert!(rows.iter().any(|r| r == row), "{row} is missing of {rows:?}");
+    }
+    for (row, _) in EXCEPTED {
+        assert!(rows.iter().any(|r| r == row), "{row} is excepted and no row any more");
     }
 }

@@ -6,6 +6,7 @@ loom_tests::model_tests!(loom_tests::sessions::MODELS =>
     death,
     consumer_close,
     consumer_death,
+    positions_in_motion,
     taken,
     one_of_two_sits,
     successor_after_close,
@@ -16,5 +17,6 @@ loom_tests::model_tests!(loom_tests::sessions::MODELS =>
     told_before_the_mark,
     new_consumer_after_death,
     new_consumer_after_close,
+    recovered_between,
     both_sides_pass_on,
 );

@@ -10,6 +10,7 @@
 //! 2. `next .. end` lies inside the mapping and has been handed to nobody.
 //! 3. [`Shared`] is implemented only for types made of atomics, for which zeroed bytes are a valid value.
 
+use crate::mailbox::Mailbox;
 use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
@@ -27,6 +28,8 @@ unsafe impl Shared for AtomicU32 {}
 unsafe impl Shared for AtomicU64 {}
 // SAFETY: atomics and nothing else.
 unsafe impl Shared for Line {}
+// SAFETY: atomics and structs of atomics.
+unsafe impl Shared for Mailbox {}
 
 /// Two adjacent cache lines, so that the neighbour prefetcher of one record never touches another.
 #[derive(Debug)]

@@ -4,7 +4,6 @@
 //! writing its outcome and then `done` (Release). A peer that is not told to stay hot sleeps in the kernel between
 //! orders, so that it never takes part of a CPU on which somebody else is being measured.
 
-use crate::arena::Shared;
 use crate::seam::{Fault, Outcome, Work};
 use crate::sys;
 use core::hint::spin_loop;
@@ -83,10 +82,6 @@ struct Reply {
     lost: AtomicU64,
     text: [AtomicU64; 32],
 }
-
-// SAFETY: atomics and structs of atomics.
-#[allow(unsafe_code)]
-unsafe impl Shared for Mailbox {}
 
 impl Mailbox {
     /// Driver: posts an order and wakes the peer.

@@ -181,7 +181,11 @@ macro_rules! ends {
                 message.bytes.resize(record.len(), 0);
                 record.copy_to(&mut message.bytes);
                 (message.tag, message.redelivered) = (record.tag(), record.redelivered());
-                if see(message).is_break() { record.keep() } else { record.release() }
+                if see(message).is_break() {
+                    record.keep()
+                } else {
+                    record.release()
+                }
                 Ok(())
             }
 

@@ -57,7 +57,9 @@ struct Worker {
 impl Worker {
     fn signal(&self, signal: Signal) {
         // Not reaped yet, so the number is its own.
-        let _ = kill(Pid::from_raw(self.process.id().cast_signed()), signal);
+        if let Ok(pid) = i32::try_from(self.process.id()) {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
     }
 }
 

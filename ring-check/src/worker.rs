@@ -173,7 +173,7 @@ pub(crate) fn receive(mut task: Task) -> Result<(), Failure> {
     let mut last = vec![None; crate::ledger::WORKERS as usize];
     let (mut message, mut expected, mut wrong) = (Message::default(), Message::default(), None);
     let mut longest = 0;
-    let (mut received, mut quiet): (u64, Option<u64>) = (0, None);
+    let (mut received, mut quiet): (u64, Option<(u64, u32)>) = (0, None);
     loop {
         let many = task.rng.once_in(3).then(|| 1 + task.rng.below(BATCH as u64) as usize);
         let mut see = |message: &Message| {
@@ -208,12 +208,16 @@ pub(crate) fn receive(mut task: Task) -> Result<(), Failure> {
             Ok(()) => quiet = None,
             Err(Refused::Wrong(what)) => return Err(format!("receiving: {what}").into()),
             Err(Refused::End) if task.kind == Kind::Mpmc => return Ok(()),
-            // Sessions end and others begin: the last one has ended when nothing comes for a while.
-            Err(_) if task.kind == Kind::Spsc && stop => {
-                if now() - *quiet.get_or_insert_with(now) > 30_000_000 {
+            // Sessions end and others begin: the last one has ended when nothing comes for a while. Polls are counted,
+            // too, since this process may not have been running.
+            Err(Refused::Wait) if task.kind == Kind::Spsc && stop => {
+                let (since, polls) = quiet.get_or_insert_with(|| (now(), 0));
+                *polls += 1;
+                if *polls > 2000 && now() - *since > 30_000_000 {
                     return Ok(());
                 }
             }
+            Err(Refused::End) => quiet = None,
             Err(_) => std::thread::yield_now(),
         }
     }
@@ -227,7 +231,8 @@ fn look(
     task: &Task,
     account: Account<'_>,
 ) -> Result<(), String> {
-    let number = message.bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).ok_or("a message without bytes")?;
+    let number =
+        message.bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).ok_or("a message without bytes")?;
     let (sender, seq) = ((number >> 32) as u32, number as u32);
     let place = last.get_mut(sender as usize).ok_or(format!("a message of nobody, {sender}"))?;
     expected.bytes.clear();

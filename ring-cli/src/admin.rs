@@ -5,9 +5,10 @@ use ring_shm::spsc::{self, Options};
 use ring_shm::{AttachError, Field, SeatState, Segment, SetupError, StaleReport, UnlinkError, Verdict};
 use serde_json::json;
 
-use crate::args::{CreateArgs, Kind, RecoverArgs, RmArgs};
+use crate::args::{CreateArgs, Kind, RecoverArgs, RmArgs, SpscArgs};
 use crate::exit::{Code, Failure, note};
 use crate::inspect::{living, ring_json, seat_json, seat_long, seat_state};
+use crate::mpmc;
 use crate::output;
 
 /// Runs `create`.
@@ -18,14 +19,19 @@ pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
     let name = args.place.name()?;
     match args.kind {
         Kind::Spsc => create_spsc(name, args),
+        Kind::Mpmc => mpmc::create(name, args),
     }
 }
 
 fn create_spsc(name: &str, args: &CreateArgs) -> Result<(), Failure> {
+    if args.mpmc.any() {
+        return Err(Failure::new(Code::Arguments, "these options are those of an mpmc ring: add --kind mpmc"));
+    }
+    let SpscArgs { capacity, release_every, line_aligned } = args.spsc;
     let mut options = Options::new()
-        .capacity(args.capacity)
-        .release_every(args.release_every)
-        .line_aligned(args.line_aligned)
+        .capacity(capacity.unwrap_or(1 << 20))
+        .release_every(release_every.unwrap_or(0))
+        .line_aligned(line_aligned)
         .mode(args.mode);
     if let Some(group) = &args.group {
         options = options.group(group_id(group)?);
@@ -38,7 +44,7 @@ fn create_spsc(name: &str, args: &CreateArgs) -> Result<(), Failure> {
 }
 
 /// A group by name or number.
-fn group_id(group: &str) -> Result<u32, Failure> {
+pub(crate) fn group_id(group: &str) -> Result<u32, Failure> {
     if let Ok(number) = group.parse() {
         return Ok(number);
     }
@@ -100,7 +106,7 @@ fn rm_stale(args: &RmArgs) -> Result<(), Failure> {
 /// Whether the segment holds a ring, be it damaged: other programs may use such names too, and theirs stay.
 fn is_ring(name: &str) -> bool {
     !matches!(
-        spsc::inspect(name),
+        ring_shm::kind_of(name),
         Err(SetupError::Attach(AttachError::Incompatible { field: Field::Magic, .. } | AttachError::Truncated { .. }))
     )
 }
@@ -111,6 +117,9 @@ fn is_ring(name: &str) -> bool {
 /// [`Failure`]: there is no such ring, or a seat's owner can neither be shown to be dead nor was assumed so.
 pub(crate) fn recover(args: &RecoverArgs) -> Result<(), Failure> {
     let name = args.place.name()?;
+    if ring_shm::kind_of(name)? == ring_shm::Kind::Mpmc {
+        return mpmc::recover(args, name);
+    }
     let (found, recovered) = spsc::recover(name, args.assume_dead)?;
     if args.json {
         let roles: Vec<_> = recovered.iter().map(ToString::to_string).collect();

@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Stat(StatArgs),
     Rm(RmArgs),
     Recover(RecoverArgs),
+    Close(CloseArgs),
     Demo(DemoArgs),
     #[command(name = "demo-peer", hide = true)]
     DemoPeer(DemoPeerArgs),
@@ -97,12 +98,16 @@ impl Place {
 pub(crate) enum Kind {
     /// One producer, one consumer, records of any length.
     Spsc,
+    /// Many producers, many consumers, each message to one of them, in slots of a fixed size.
+    Mpmc,
 }
 
 /// Create a ring. Nobody sits in it yet.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example: ringctl create ticks --kind spsc --capacity 1MiB --mode 0660 --group market
+Examples:
+  ringctl create ticks --kind spsc --capacity 1MiB --mode 0660 --group market
+  ringctl create jobs --kind mpmc --slots 1024 --slot-size 256
 
 An existing name is refused with exit code 6.")]
 pub(crate) struct CreateArgs {
@@ -111,15 +116,10 @@ pub(crate) struct CreateArgs {
     /// What kind of ring.
     #[arg(long, value_enum, default_value_t = Kind::Spsc)]
     pub(crate) kind: Kind,
-    /// Bytes of the data area, a power of two: 4096, 64KiB, 1MiB. The longest record is half of it less 8 bytes.
-    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size::parse)]
-    pub(crate) capacity: u64,
-    /// Tell the producer of released space only every so many bytes (at most a quarter of the capacity).
-    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = size::parse)]
-    pub(crate) release_every: u64,
-    /// Start every record on a 64-byte line.
-    #[arg(long)]
-    pub(crate) line_aligned: bool,
+    #[command(flatten)]
+    pub(crate) spsc: SpscArgs,
+    #[command(flatten)]
+    pub(crate) mpmc: MpmcArgs,
     /// Permission bits in octal, exactly, whatever the umask.
     #[arg(long, value_name = "OCTAL", default_value = "0600", value_parser = size::parse_mode)]
     pub(crate) mode: u32,
@@ -129,6 +129,57 @@ pub(crate) struct CreateArgs {
     /// Print what was made as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What only an SPSC ring has.
+#[derive(Debug, Args)]
+#[group(id = "spsc", multiple = true)]
+pub(crate) struct SpscArgs {
+    /// spsc: bytes of the data area, a power of two: 4096, 64KiB, 1MiB [default: 1MiB]. The longest record is half of
+    /// it less 8 bytes.
+    #[arg(long, value_name = "BYTES", value_parser = size::parse)]
+    pub(crate) capacity: Option<u64>,
+    /// spsc: tell the producer of released space only every so many bytes (at most a quarter of the capacity).
+    #[arg(long, value_name = "BYTES", value_parser = size::parse)]
+    pub(crate) release_every: Option<u64>,
+    /// spsc: start every record on a 64-byte line.
+    #[arg(long)]
+    pub(crate) line_aligned: bool,
+}
+
+/// What only an MPMC ring has.
+#[derive(Debug, Args)]
+#[group(id = "mpmc", multiple = true, conflicts_with = "spsc")]
+pub(crate) struct MpmcArgs {
+    /// mpmc: slots, a power of two [default: 1024].
+    #[arg(long, value_name = "N", value_parser = size::parse_nonzero)]
+    pub(crate) slots: Option<u64>,
+    /// mpmc: bytes of the longest message [default: 240].
+    #[arg(long, value_name = "BYTES", value_parser = size::parse_nonzero)]
+    pub(crate) slot_size: Option<u64>,
+    /// mpmc: the most users at a time, 2 to 64 [default: 64].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_participants: Option<u32>,
+    /// mpmc: the most producers at a time; 1 is quicker.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_producers: Option<u32>,
+    /// mpmc: the most consumers at a time; 1 is quicker.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_consumers: Option<u32>,
+    /// mpmc: deliveries of a message whose consumers die, before it is a dead letter, 1 to 31 [default: 3].
+    #[arg(long, value_name = "N", conflicts_with = "at_most_once")]
+    pub(crate) attempts: Option<u32>,
+    /// mpmc: drop a message whose consumer dies.
+    #[arg(long)]
+    pub(crate) at_most_once: bool,
+}
+
+/// Close an MPMC ring: nothing more can be sent, and each `recv` ends when everything has been received.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ringctl close jobs")]
+pub(crate) struct CloseArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 /// Send a file, or standard input, through a ring. Done when all of it is committed.
@@ -165,6 +216,7 @@ pub(crate) struct SendArgs {
 Examples:
   ringctl recv ticks                        until the producer closes (exit code 0) or dies (3)
   ringctl recv ticks log --follow           one producer after the other
+  ringctl recv jobs mine                    (mpmc) its share, until `ringctl close jobs`, whoever dies on the way
 
 A record leaves the ring when it has been written; what a killed `recv` had not written, its successor gets.")]
 pub(crate) struct RecvArgs {
@@ -175,6 +227,9 @@ pub(crate) struct RecvArgs {
     /// Go on with the next producer when one closes or dies.
     #[arg(long)]
     pub(crate) follow: bool,
+    /// mpmc: where to write messages whose consumers have died too often, instead of with the others.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dead_letters: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
     /// Print what was received as a JSON object: to standard output with FILE, else to standard error.

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use ring_shm::spsc::{TryRecvError, TrySendError};
-use ring_shm::{OsError, SetupError, SetupErrorKind, UnlinkError};
+use ring_shm::{OsError, SetupError, SetupErrorKind, UnlinkError, mpmc};
 
 /// The exit codes; 0 is success. Scripts rely on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +159,20 @@ impl From<TryRecvError> for Failure {
             TryRecvError::Corrupt(_) => Code::Corrupt,
             _ => Code::Other,
         };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<mpmc::TrySendError> for Failure {
+    fn from(error: mpmc::TrySendError) -> Self {
+        let code = if matches!(error, mpmc::TrySendError::Corrupt(_)) { Code::Corrupt } else { Code::Other };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<mpmc::TryRecvError> for Failure {
+    fn from(error: mpmc::TryRecvError) -> Self {
+        let code = if matches!(error, mpmc::TryRecvError::Corrupt(_)) { Code::Corrupt } else { Code::Other };
         Self::new(code, error.to_string())
     }
 }

@@ -4,14 +4,27 @@
 use std::fmt::Write as _;
 
 use ring_shm::spsc::{self, Seat, Snapshot};
-use ring_shm::{SeatState, Verdict};
-use ring_shm::{Segment, SegmentInfo, SetupError, SetupErrorKind};
+use ring_shm::{Kind, SeatState, Segment, SegmentInfo, SetupError, SetupErrorKind, Verdict};
 use serde_json::{Value, json};
 
 use crate::args::{LsArgs, StatArgs};
 use crate::exit::Failure;
+use crate::mpmc;
 use crate::output;
 use crate::size;
+
+/// A ring of either kind.
+enum Seen {
+    Spsc(Snapshot),
+    Mpmc(ring_shm::mpmc::Snapshot),
+}
+
+fn look(name: &str) -> Result<Seen, SetupError> {
+    Ok(match ring_shm::kind_of(name)? {
+        Kind::Mpmc => Seen::Mpmc(ring_shm::mpmc::inspect(name)?),
+        _ => Seen::Spsc(spsc::inspect(name)?),
+    })
+}
 
 /// Runs `ls`.
 ///
@@ -20,7 +33,7 @@ use crate::size;
 pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     let mut found = Vec::new();
     for info in Segment::list()? {
-        match spsc::inspect(info.name.as_str()) {
+        match look(info.name.as_str()) {
             Err(error) if error.kind() == SetupErrorKind::NotFound => {} // removed meanwhile
             seen => found.push((info, seen)),
         }
@@ -31,13 +44,14 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     output::print(&ls_table(&found))
 }
 
-fn ls_json(info: &SegmentInfo, seen: &Result<Snapshot, SetupError>) -> Value {
+fn ls_json(info: &SegmentInfo, seen: &Result<Seen, SetupError>) -> Value {
+    let with_owner = |mut value: Value| {
+        value["owner"] = json!(info.owner);
+        value
+    };
     match seen {
-        Ok(ring) => {
-            let mut value = ring_json(info.name.as_str(), ring);
-            value["owner"] = json!(info.owner);
-            value
-        }
+        Ok(Seen::Spsc(ring)) => with_owner(ring_json(info.name.as_str(), ring)),
+        Ok(Seen::Mpmc(ring)) => with_owner(mpmc::ring_json(info.name.as_str(), ring)),
         Err(error) => json!({
             "name": info.name.as_str(), "kind": null, "backing": "posix", "size": info.len, "owner": info.owner,
             "mode": octal(info.mode), "held": info.held, "error": error.to_string(),
@@ -45,12 +59,13 @@ fn ls_json(info: &SegmentInfo, seen: &Result<Snapshot, SetupError>) -> Value {
     }
 }
 
-fn ls_table(found: &[(SegmentInfo, Result<Snapshot, SetupError>)]) -> String {
+fn ls_table(found: &[(SegmentInfo, Result<Seen, SetupError>)]) -> String {
     let mut rows = vec![["NAME", "KIND", "CAPACITY", "UNREAD", "PRODUCER", "CONSUMER"].map(str::to_owned)];
     for (info, seen) in found {
         let name = info.name.to_string();
         rows.push(match seen {
-            Ok(ring) => [
+            Ok(Seen::Mpmc(ring)) => mpmc::ls_row(name, ring),
+            Ok(Seen::Spsc(ring)) => [
                 name,
                 "spsc".to_owned(),
                 size::exact(ring.capacity),
@@ -92,8 +107,12 @@ fn ls_table(found: &[(SegmentInfo, Result<Snapshot, SetupError>)]) -> String {
 /// [`Failure`] when there is no such ring, or it cannot be looked at.
 pub(crate) fn stat(args: &StatArgs) -> Result<(), Failure> {
     let name = args.place.name()?;
-    let ring = spsc::inspect(name)?;
-    if args.json { output::print_json(&ring_json(name, &ring)) } else { output::print(&stat_text(name, &ring)) }
+    match look(name)? {
+        Seen::Spsc(ring) if args.json => output::print_json(&ring_json(name, &ring)),
+        Seen::Spsc(ring) => output::print(&stat_text(name, &ring)),
+        Seen::Mpmc(ring) if args.json => output::print_json(&mpmc::ring_json(name, &ring)),
+        Seen::Mpmc(ring) => output::print(&mpmc::stat_text(name, &ring)),
+    }
 }
 
 fn stat_text(name: &str, ring: &Snapshot) -> String {
@@ -189,7 +208,11 @@ pub(crate) fn seat_long(seat: &Seat) -> String {
 
 /// Who lives in the ring, for messages: ` (its producer is process 1)`; empty when nobody does.
 pub(crate) fn living(name: &str) -> String {
-    let Ok(ring) = spsc::inspect(name) else { return String::new() };
+    let ring = match look(name) {
+        Ok(Seen::Spsc(ring)) => ring,
+        Ok(Seen::Mpmc(ring)) => return mpmc::living(&ring),
+        Err(_) => return String::new(),
+    };
     let mut who = Vec::new();
     for seat in [ring.producer, ring.consumer] {
         if matches!(seat_state(&seat), "alive" | "unknown") {
@@ -205,6 +228,6 @@ fn unread(ring: &Snapshot) -> u64 {
     tail.saturating_sub(head).min(ring.capacity)
 }
 
-fn octal(mode: u32) -> String {
+pub(crate) fn octal(mode: u32) -> String {
     format!("{mode:04o}")
 }

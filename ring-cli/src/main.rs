@@ -1,6 +1,7 @@
 //! `ringctl`: create, feed, drain, inspect, recover and remove shared-memory rings.
 //!
-//! Each command is one file: `send`, `recv`, `inspect` (ls, stat), `admin` (create, rm, recover), `demo`. `args` says
+//! Each command is one file: `send`, `recv`, `inspect` (ls, stat), `admin` (create, rm, recover), `demo`;
+//! what they do to an MPMC ring stands in `mpmc`. `args` says
 //! what may be typed, `exit` what the process ends with; the rest are their tools. Nothing here touches shared memory
 //! but through `ring_shm`, and nothing is unsafe.
 
@@ -12,6 +13,7 @@ mod demo;
 mod exit;
 mod input;
 mod inspect;
+mod mpmc;
 mod output;
 mod progress;
 mod recv;
@@ -50,6 +52,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Stat(args) => inspect::stat(&args),
         Command::Rm(args) => admin::rm(&args),
         Command::Recover(args) => admin::recover(&args),
+        Command::Close(args) => mpmc::close(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPeer(args) => demo::peer(&args),
     }

@@ -3,12 +3,14 @@
 
 use std::time::Instant;
 
+use ring_shm::Kind;
 use ring_shm::spsc::{Consumer, TryRecvError};
 use serde_json::json;
 
 use crate::args::RecvArgs;
 use crate::attach;
 use crate::exit::{Code, Failure, note};
+use crate::mpmc;
 use crate::output::{self, Output, Unwritten};
 use crate::progress::Progress;
 use crate::signals::Signals;
@@ -24,6 +26,12 @@ const PIECE: usize = 256 << 10;
 pub(crate) fn run(args: &RecvArgs) -> Result<(), Failure> {
     let name = args.place.name()?;
     let signals = Signals::watch()?;
+    if attach::when_there(name, &args.waiting, &signals, ring_shm::kind_of)? == Kind::Mpmc {
+        return mpmc::recv(args, name, &signals);
+    }
+    if args.dead_letters.is_some() {
+        return Err(Failure::new(Code::Arguments, format!("--dead-letters: ring {name} is spsc and has none")));
+    }
     let consumer = attach::when_there(name, &args.waiting, &signals, Consumer::open)?;
     let output = Output::open(args.file.as_deref(), &signals)?;
     // While a piece is being written its space is not the producer's.
@@ -77,7 +85,7 @@ impl Got {
 }
 
 /// Where standard output carries the records.
-fn eprintln_json(facts: &serde_json::Value) {
+pub(crate) fn eprintln_json(facts: &serde_json::Value) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{facts}");
 }

@@ -4,6 +4,7 @@
 use std::mem;
 use std::time::Instant;
 
+use ring_shm::Kind;
 use ring_shm::spsc::{self, Producer, TrySendError};
 use serde_json::json;
 
@@ -12,13 +13,14 @@ use crate::attach;
 use crate::cut::{Cut, Cutter};
 use crate::exit::{Code, Failure, note};
 use crate::input::Input;
+use crate::mpmc;
 use crate::output;
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::wait::Waiter;
 
 /// The longest record of an input that is sent as it comes.
-const PIECE: usize = 64 << 10;
+pub(crate) const PIECE: usize = 64 << 10;
 
 /// Runs the command.
 ///
@@ -28,6 +30,9 @@ pub(crate) fn run(args: &SendArgs) -> Result<(), Failure> {
     let name = args.place.name()?;
     let signals = Signals::watch()?;
     let input = Input::open(args.file.as_deref())?;
+    if attach::when_there(name, &args.waiting, &signals, ring_shm::kind_of)? == Kind::Mpmc {
+        return mpmc::send(args, name, input, &signals);
+    }
     let record = args.record.map(|bytes| check_record(name, bytes, args, &signals)).transpose()?;
     let producer = attach::when_there(name, &args.waiting, &signals, Producer::open)?;
     let max = producer.max_len();

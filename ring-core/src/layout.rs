@@ -140,6 +140,8 @@ pub struct SpscControl {
     pub producer: SeatLine,
     /// The consumer's seat.
     pub consumer: SeatLine,
+    /// Seat word of the oldest session whose mark is not in the stream yet; 0: none. Written by the producer.
+    pub unmarked: WordLine,
     /// The lease number given out last. `fetch_add` by whoever attaches.
     pub last_lease: WordLine,
     /// Bitmap of sleepers.
@@ -250,10 +252,11 @@ const _: () = {
     assert!(offset_of!(SpscControl, head) == 256);
     assert!(offset_of!(SpscControl, producer) == 384);
     assert!(offset_of!(SpscControl, consumer) == 512);
-    assert!(offset_of!(SpscControl, last_lease) == 640);
-    assert!(offset_of!(SpscControl, waiters) == 768);
-    assert!(offset_of!(SpscControl, producer_event) == 896);
-    assert!(offset_of!(SpscControl, consumer_event) == 1024);
+    assert!(offset_of!(SpscControl, unmarked) == 640);
+    assert!(offset_of!(SpscControl, last_lease) == 768);
+    assert!(offset_of!(SpscControl, waiters) == 896);
+    assert!(offset_of!(SpscControl, producer_event) == 1024);
+    assert!(offset_of!(SpscControl, consumer_event) == 1152);
     assert!(size_of::<SpscControl>() as u64 <= CONTROL_SIZE);
 };
 

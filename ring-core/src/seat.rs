@@ -198,6 +198,35 @@ impl<'m> Seat<'m> {
         Err(SeatError::Contended)
     }
 
+    /// Makes the seat say again what it said before `lease` took it. Release: who takes it next sees the tail stored.
+    pub(crate) fn put_back(&self, lease: u64, before: SeatState) {
+        let held = SeatState::Held(lease).word();
+        // It fails only where an operator declared us dead and a successor sits here already.
+        let _ = self.word.compare_exchange(held, before.word(), ord!(T11, Release), ord!(T12, Relaxed));
+    }
+
+    /// How the session of this seat has ended, unless it is the one under `told`, or goes on, or was followed by
+    /// another meanwhile (whose producer marks it in the stream).
+    pub(crate) fn end(
+        &self,
+        told: u64,
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<Option<(u64, SessionEnd)>, Corrupt> {
+        match self.load()? {
+            SeatState::Closed(lease) if lease != told => Ok(Some((lease, SessionEnd::Closed))),
+            SeatState::Held(lease) if lease != told && verdict(lease) == Verdict::Dead => {
+                fence!(T13, Acquire);
+                // It may have closed between the look and the verdict: a closer's mapping is gone soon after.
+                Ok(match self.load()? {
+                    SeatState::Held(owner) if owner == lease => Some((lease, SessionEnd::Died)),
+                    SeatState::Closed(owner) if owner == lease => Some((lease, SessionEnd::Closed)),
+                    _ => None,
+                })
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Gives the seat back in order. Release: the successor, and a peer that sees `Closed`, see all our stores.
     pub(crate) fn close(&self, lease: u64) {
         // It fails only where an operator declared us dead and a successor sits here already.

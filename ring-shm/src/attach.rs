@@ -1,7 +1,7 @@
 //! From a name to a segment to a lease, whatever ring is in it. Cold; called by the `setup` of each kind of ring, which
 //! knows how to format and to validate.
 
-use ring_core::{FormatError, Region};
+use ring_core::{FormatError, Kind, Region};
 
 use crate::lease::LeasedMapping;
 use crate::life;
@@ -11,6 +11,15 @@ use crate::setup_error::{SetupError, SetupErrorKind};
 
 /// How often a removal by others is answered by starting again.
 const TRIES: u32 = 64;
+
+/// What kind of ring `name` is: for tools that have no more than the name. Takes no lease.
+///
+/// # Errors
+/// [`SetupError`]; its kind is `NotFound` without such a segment, and `Corrupt` when it is no ring.
+pub fn kind_of(name: &str) -> Result<Kind, SetupError> {
+    let mapping = Segment::open(&SegmentName::new(name)?)?.map_whole()?;
+    Ok(life::with_region(&mapping, |region| Kind::of(&region))??)
+}
 
 /// Creates a segment of `len` bytes with an empty ring in it, complete before its name appears.
 pub(crate) fn create(

@@ -24,6 +24,7 @@ pub mod spsc;
 mod sys;
 mod trust;
 
+pub use attach::kind_of;
 pub use error::{CreateError, FileKind, LeaseError, MapError, OpenError, OsError, UnlinkError};
 pub use facts::Facts;
 pub use inventory::{SegmentInfo, StaleReport};
@@ -34,7 +35,7 @@ pub use segment::{Access, OpenRules, Segment};
 pub use setup_error::{SetupError, SetupErrorKind};
 pub use trust::{Trust, Trusted, Untrusted};
 
-pub use ring_core::{AttachError, Corrupt, Field, FormatError, Position, Role, SeatState, Verdict};
+pub use ring_core::{AttachError, Corrupt, Field, FormatError, Kind, Position, Role, SeatState, Verdict};
 
 /// Removes the name of a segment. The living go on with what they have mapped; nobody new can open it.
 ///

@@ -223,7 +223,7 @@ fn play_visitor(name: &str, number: u32, visits: u32) {
         if (visit + number) % 2 == 0 {
             let mut tx = until("a place", || allowed(Producer::open(name)));
             for _ in 0..visit % 5 {
-                if let Ok(_) = tx.try_send(number, &[number as u8; 9]) {
+                if tx.try_send(number, &[number as u8; 9]).is_ok() {
                     sent += 1;
                 }
                 seq += 1;
@@ -292,7 +292,8 @@ fn smoke_of_many_creators_one_wins_and_all_meet() {
         let mut tags: Vec<u32> = (0..4).map(|_| facts(next(&mut rx)).0).collect();
         assert_eq!(recv(&mut rx), Err(TryRecvError::Empty));
         let mut pids: Vec<u32> = racers.iter().map(|racer| racer.pid() as u32).collect();
-        (tags.sort_unstable(), pids.sort_unstable());
+        tags.sort_unstable();
+        pids.sort_unstable();
         assert_eq!(tags, pids);
     }
 }

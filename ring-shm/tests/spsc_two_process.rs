@@ -314,6 +314,7 @@ fn everything(rx: &mut Consumer) -> Vec<Told> {
             Err(e) => told.push(End(e)),
         }
         (quiet, polls) = (Instant::now(), 0);
+        assert!(told.len() < 1000, "it never ends: {:?} …", &told[..20]);
     }
     told
 }
@@ -435,7 +436,38 @@ fn recover_what_the_first_of_two_dead_consumers_has_seen_is_flagged() {
     second.kill();
     let mut third = reader(name.as_str());
     for tag in 0..9 {
-        assert_eq!(third.ask("recv", "got"), format!("Ok(({tag}, {}))", tag < 8));
+        let got = third.ask("recv", "got");
+        // The mark of a batch runs some bytes ahead.
+        let right = got == format!("Ok(({tag}, true))") || tag == 8 && got == "Ok((8, false))";
+        assert!(right, "record {tag}: {got}");
+    }
+}
+
+/// The mark of what has been seen runs ahead of a batch, and the stored head lags behind: whoever comes after a death
+/// must not find that impossible.
+#[test]
+fn recover_after_a_batch_of_a_whole_ring() {
+    for lines in [false, true] {
+        let name = unique("whole");
+        let options = Options::new().capacity(4096).release_every(1024).line_aligned(lines);
+        let mut tx = Producer::create(name.as_str(), &options).unwrap();
+        let mut sent = 0;
+        while tx.try_send(sent, &[7; 56]).is_ok() || tx.try_send(sent, &[7; 8]).is_ok() {
+            sent += 1;
+        }
+        let mut dies = reader(name.as_str());
+        for tag in 0..5 {
+            assert_eq!(dies.ask("recv", "got"), format!("Ok(({tag}, false))"));
+        }
+        // Exactly to the end: one look further would publish the head.
+        let rest = sent as usize - 5;
+        assert_eq!(dies.ask(&format!("hold {rest}"), "holds").split(' ').count(), rest);
+        dies.kill();
+        let mut rx = Consumer::open(name.as_str()).unwrap_or_else(|e| panic!("a successor is refused: {e}"));
+        for tag in 0..sent {
+            let got = rx.try_recv_into(&mut [0; 56]).unwrap();
+            assert_eq!((got.tag, got.redelivered), (tag, true));
+        }
     }
 }
 
@@ -511,6 +543,8 @@ fn play_visits(name: &str, visits: u64) {
         while start.elapsed() < pause {}
         let _ = rx.try_recv_into(&mut [0; 8]);
         rx.close();
+        let start = Instant::now();
+        while start.elapsed() < pause / 4 {}
     }
 }
 
@@ -535,7 +569,7 @@ fn sessions_an_orderly_end_of_a_consumer_is_never_a_death() {
             }
         }
     });
-    assert!((1..=visits).contains(&ends), "{ends}");
+    assert!(ends <= visits, "{ends}"); // how many it is told of is the scheduler's affair
 }
 
 /// The same, made certain: it closes, or closes and somebody follows, between the look at the seat and the question.

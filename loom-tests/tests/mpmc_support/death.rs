@@ -26,6 +26,7 @@ pub const MODELS: &[Model] = &[
     model("adopter_dies", 6, (2, 3), Body::Crash(adopter_dies)),
     model("adoption_race", 6, (1, 2), Body::Plain(adoption_race)),
     model("adoption_and_repair", 6, (1, 2), Body::Plain(adoption_and_repair)),
+    model("adopting_twice", 5, (2, 3), Body::Plain(adopting_twice)),
     model("write_repairer_dies", 6, (2, 3), Body::Crash(write_repairer_dies)),
     model("read_repairer_dies", 6, (2, 3), Body::Crash(read_repairer_dies)),
     model("two_write_repairers", 6, (1, 2), Body::Plain(two_write_repairers)),
@@ -300,6 +301,30 @@ fn adoption_and_repair(w: &World) {
         },
     );
     drop(other);
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A dead reader held two messages. One adopter takes both, while a repairer wonders about the first: were the second
+/// announcement seen without how the first message was settled, a living reader's message would be taken from it.
+fn adopting_twice(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    w.send(&mut tx, 2).unwrap();
+    let mut victim = w.consumer();
+    std::mem::forget(victim.try_read_batch(2).unwrap());
+    w.bury(victim.lease());
+    for p in 0..2 {
+        w.repair_by_tool(Blocked::Read(at(p)));
+    }
+    w.two(
+        |w| {
+            w.recv(&mut rx).unwrap();
+            w.recv(&mut rx).unwrap();
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Read(at(0)));
+        },
+    );
     w.settle(&mut tx, &mut rx);
 }
 

@@ -15,6 +15,7 @@ pub const MODELS: &[Model] = &[
     model("full", 3, (3, 5), Body::Plain(full)),
     model("empty", 3, (3, 5), Body::Plain(empty)),
     model("abort", 4, (1, 2), Body::Plain(abort)),
+    model("abort_one_slot", 4, (2, 3), Body::Plain(abort_one_slot)).slots(1),
     model("batch", 4, (1, 2), Body::Plain(batch)),
     model("batch_in_the_way", 4, (1, 2), Body::Plain(batch_in_the_way)),
     model("keep", 4, (1, 2), Body::Plain(keep)),
@@ -223,6 +224,27 @@ fn abort(w: &World) {
         },
     );
     assert!(!w.seen().contains(&77));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// What an aborted claim has written comes before what the next lap writes there.
+fn abort_one_slot(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.three(
+        |_| {
+            if let Ok(mut claim) = p.try_claim(8) {
+                claim.write(&77u64.to_le_bytes());
+                claim.abort();
+            }
+        },
+        |w| {
+            let _ = w.recv(&mut rx);
+        },
+        |w| {
+            let _ = w.send(&mut tx, 1);
+        },
+    );
     w.settle(&mut tx, &mut rx);
 }
 

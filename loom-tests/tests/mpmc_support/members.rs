@@ -1,7 +1,7 @@
 //! Models of joining, leaving, and of entries that change hands.
 
 use ring_core::Position;
-use ring_core::mpmc::{Blocked, Recovery};
+use ring_core::mpmc::{Blocked, Recovery, Ring};
 
 use super::{Body, Model, World, model};
 
@@ -9,12 +9,14 @@ pub const MODELS: &[Model] = &[
     model("entry_reuse", 4, (1, 2), Body::Plain(entry_reuse)),
     model("entry_reuse_by_a_loser", 4, (2, 3), Body::Plain(entry_reuse_by_a_loser)),
     model("left_entry_is_reused", 4, (1, 2), Body::Plain(left_entry_is_reused)),
+    model("entry_taken_over", 4, (2, 3), Body::Plain(entry_taken_over)),
+    model("left_reader_entry_is_reused", 4, (1, 2), Body::Plain(left_reader_entry_is_reused)),
     model("leave_and_repair", 6, (2, 3), Body::Plain(leave_and_repair)),
     model("leaving_reader_and_repair", 6, (2, 3), Body::Plain(leaving_reader_and_repair)),
     model("two_joiners_for_one_entry", 3, (2, 3), Body::Plain(two_joiners_for_one_entry)),
     model("joiner_dies", 3, (2, 3), Body::Crash(joiner_dies)),
     model("leaver_dies", 3, (2, 3), Body::Crash(leaver_dies)),
-    model("attach_while_working", 4, (1, 2), Body::Plain(attach_while_working)),
+    model("attach_while_working", 4, (1, 2), Body::Plain(attach_while_working)).attached(),
     model("recovery_dies", 4, (2, 3), Body::Crash(recovery_dies)),
 ];
 
@@ -83,6 +85,55 @@ fn left_entry_is_reused(w: &World) {
         },
         |w| {
             w.repair_by_tool(Blocked::Write(at(0)));
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A writer dies with a claim open, a joiner takes its entry, a repairer looks at the same claim; another dead one had
+/// announced the position, too.
+fn entry_taken_over(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut victim = w.producer();
+    w.dead_loser();
+    let lease = w.lease();
+    w.three(
+        |w| {
+            std::mem::forget(victim.try_claim(8));
+            w.bury(victim.lease());
+        },
+        |w| {
+            if let Ok(mut p) = w.ring.join_producer(lease, w.verdict()) {
+                let _ = w.send(&mut p, 1);
+            }
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A consumer reads and leaves, another one takes its entry, a repairer looks on.
+fn left_reader_entry_is_reused(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut c = w.consumer();
+    w.send(&mut tx, 1).unwrap();
+    w.send(&mut tx, 2).unwrap();
+    w.dead_reading_loser();
+    let lease = w.lease();
+    w.three(
+        |w| {
+            let _ = w.recv(&mut c);
+            c.leave();
+        },
+        |w| {
+            if let Ok(mut c) = w.ring.join_consumer(lease, w.verdict()) {
+                let _ = w.recv(&mut c);
+            }
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Read(at(0)));
         },
     );
     w.settle(&mut tx, &mut rx);
@@ -213,7 +264,7 @@ fn attach_while_working(w: &World) {
             other.leave();
         },
         |w| {
-            w.ring.stat().expect("a good ring");
+            Ring::attach(w.region).expect("a good ring");
         },
     );
     w.settle(&mut tx, &mut rx);

@@ -39,6 +39,8 @@ pub struct Model {
     pub format: Format,
     /// Entries of the participant table.
     pub entries: u32,
+    /// Whether somebody attaches.
+    pub attaches: bool,
     /// Most preemptions of an execution in the short and in the long form.
     pub bound: (usize, usize),
     pub body: Body,
@@ -53,7 +55,7 @@ pub struct Count {
 
 /// A model of a ring of two slots of one word.
 pub const fn model(name: &'static str, entries: u32, bound: (usize, usize), body: Body) -> Model {
-    Model { name, format: Format::new(2, 8).participants(entries), entries, bound, body }
+    Model { name, format: Format::new(2, 8).participants(entries), entries, attaches: false, bound, body }
 }
 
 impl Model {
@@ -64,6 +66,11 @@ impl Model {
 
     pub const fn consumers(mut self, max: u32) -> Self {
         self.format = self.format.consumers(max);
+        self
+    }
+
+    pub const fn attached(mut self) -> Self {
+        self.attaches = true;
         self
     }
 
@@ -132,16 +139,17 @@ impl Model {
             let long = std::env::var_os("RING_LOOM_LONG").is_some_and(|v| v != "0");
             builder.preemption_bound = Some(if long { self.bound.1 } else { self.bound.0 });
         }
-        let (format, entries, seen) = (self.format, self.entries, (Arc::clone(&executions), Arc::clone(&died)));
+        let (format, entries, attaches) = (self.format, self.entries, self.attaches);
+        let seen = (Arc::clone(&executions), Arc::clone(&died));
         builder.check(move || {
             seen.0.fetch_add(1, Ordering::Relaxed);
             let data = ring_core::mpmc_data_offset(u64::from(entries));
-            // Nobody attaches, so nobody reads the identity line.
+            // Where nobody attaches, nobody reads the identity line.
             let words = Memory::mpmc_words(entries as usize);
-            let used = |offset| offset >= 128 && words(offset);
+            let used = |offset| (attaches || offset >= 128) && words(offset);
             Memory::run(data, format.footprint() - data, used, |region| {
                 let ring = Ring::format(region, &format).expect("format");
-                body(&World::new(ring, Arc::clone(&seen.1), reversed));
+                body(&World::new(ring, region, Arc::clone(&seen.1), reversed));
             });
         });
         count.executions += executions.load(Ordering::Relaxed);

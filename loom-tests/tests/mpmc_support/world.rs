@@ -11,7 +11,7 @@ use loom::thread;
 use ring_core::mpmc::{
     Blocked, ClaimError, Consumer, Producer, ReadError, Received, Recovery, Redelivery, Repair, Ring,
 };
-use ring_core::{Verdict, model};
+use ring_core::{Region, Verdict, model};
 
 /// Leases a model can use.
 const LEASES: usize = 10;
@@ -31,6 +31,7 @@ struct Ledger {
 #[derive(Clone)]
 pub struct World {
     pub ring: Ring<'static>,
+    pub region: Region<'static>,
     /// The locks of the leases: true once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
     /// ring-core's to supply, by a fence after the verdict.
     dead: Arc<[AtomicBool; LEASES]>,
@@ -41,9 +42,9 @@ pub struct World {
 }
 
 impl World {
-    pub(super) fn new(ring: Ring<'static>, died: Arc<[Flag; 2]>, reversed: bool) -> Self {
+    pub(super) fn new(ring: Ring<'static>, region: Region<'static>, died: Arc<[Flag; 2]>, reversed: bool) -> Self {
         let dead = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));
-        Self { ring, dead, died, ledger: Rc::default(), reversed }
+        Self { ring, region, dead, died, ledger: Rc::default(), reversed }
     }
 
     /// Runs the roles in threads of their own, started in this order or reversed: loom sees other races from the other

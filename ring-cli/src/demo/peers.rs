@@ -24,7 +24,7 @@ use crate::signals::Signals;
 use crate::wait::Waiter;
 
 /// How long the other process may take to say what happened to it when one has failed.
-const GRACE: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What a process says.
 #[derive(Debug)]

@@ -50,6 +50,8 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
             }
         }
         if left == 0 || left < min || max == 0 {
+            // There may be room for one record, and not for these: wait for more before the next look.
+            producer.patience.refused();
             return Err(ClaimError::Full);
         }
         Ok(left.min(max))
@@ -183,8 +185,6 @@ pub struct ReadBatch<'a, 'm> {
     first: Option<Found>,
     /// The position after the last record handed out.
     end: Position,
-    /// The `seen` mark as this batch has stored it.
-    seen: Position,
     left: usize,
     read: usize,
 }
@@ -192,7 +192,7 @@ pub struct ReadBatch<'a, 'm> {
 impl<'a, 'm> ReadBatch<'a, 'm> {
     pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found, max: usize) -> Self {
         let end = consumer.head();
-        Self { consumer, first: Some(first), end, seen: end, left: max, read: 0 }
+        Self { consumer, first: Some(first), end, left: max, read: 0 }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
@@ -211,9 +211,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
             },
         };
         let Some(span) = self.consumer.span(&found) else { return Ok(None) };
-        if self.seen.precedes(found.end) {
-            self.seen = self.consumer.mark_seen_ahead(found.end);
-        }
+        self.consumer.mark_seen_ahead(found.end);
         self.end = found.end;
         self.left = left;
         self.read = self.read.saturating_add(1);

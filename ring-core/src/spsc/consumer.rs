@@ -15,8 +15,8 @@ use crate::layout::SpscControl;
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, Header, record_len, tag};
 use crate::region::{Area, Span};
-use crate::seat::{Role, Seat, SeatState, SessionEnd, Verdict};
-use crate::sync::{Word, fence, ord};
+use crate::seat::{Role, Seat, SessionEnd, Verdict};
+use crate::sync::{Word, ord};
 
 /// How far ahead of the head a stream is prefetched: the way from record to record depends on what was just read, so
 /// without it each line is a miss of its own.
@@ -33,14 +33,19 @@ pub struct Consumer<'m> {
     published: Position,
     /// Records before this position may have been seen by a dead predecessor.
     redelivered_before: Position,
+    /// The `seen` mark as this handle has stored it. It never goes back: a batch that was kept has been seen, whatever
+    /// is read singly afterwards.
+    seen: Position,
     head_word: &'m Word,
     seen_word: &'m Word,
     region: Region<'m>,
     /// Unpublished bytes that are tolerated before the head is stored.
-    release_every: u64,
+    release_every: u32,
     lease: u32,
     /// Lease of the producer session whose end has been reported.
     told: u32,
+    /// Whether that was at the present head: a mark that comes to stand there has been reported.
+    told_here: bool,
     slip: Slip,
     not_sync: PhantomData<Cell<()>>,
 }
@@ -77,12 +82,14 @@ impl<'m> Consumer<'m> {
             head,
             published: head,
             redelivered_before: seen,
+            seen: seen.max(head),
             head_word: ring.head,
             seen_word: ring.seen,
             region: ring.region,
-            release_every: ring.release_every,
+            release_every: u32::try_from(ring.release_every).unwrap_or(u32::MAX),
             lease: u32::try_from(lease).unwrap_or(0),
             told,
+            told_here: told != 0,
             slip: Slip::new(),
             not_sync: PhantomData,
         }
@@ -238,13 +245,13 @@ impl<'m> Consumer<'m> {
             Header::Mark { .. } if at != self.head => Err(ReadError::Empty), // a batch ends with its session
             Header::Mark { seat } => {
                 self.head = at.plus(self.geometry.align());
-                let (lease, closed) = (seat >> 1, seat & 1 == 1);
-                if lease != self.told {
+                let (lease, end) = (seat >> 1, if seat & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died });
+                let told_here = core::mem::take(&mut self.told_here) && self.slip.is_dry();
+                if lease != self.told && !told_here {
                     self.told = lease;
-                    return Err(ReadError::Ended(if closed { SessionEnd::Closed } else { SessionEnd::Died }));
+                    return Err(ReadError::Ended(end));
                 }
-                // Reported already, when the ring had run empty. What follows is the successor's.
-                self.told = 0;
+                // Reported already, when the ring had run empty here. What follows is the successor's.
                 let after = self.area.load_header(self.head, ord!(C3, Acquire));
                 if after == word {
                     return Err(Corrupt::new(Field::RecordHeader, after, self.head.get()).into());
@@ -257,7 +264,9 @@ impl<'m> Consumer<'m> {
     /// Nothing there. A head that was held back is published now: the producer may be waiting for it.
     #[inline(always)]
     fn on_empty(&mut self) -> ReadError {
-        self.slip.ran_dry();
+        if self.slip.ran_dry() {
+            self.told_here = false;
+        }
         if self.published != self.head {
             self.publish_head();
         }
@@ -273,21 +282,23 @@ impl<'m> Consumer<'m> {
     /// Stores that records before `end` may have been seen. Only a successor reads it, after our proven death, so no
     /// order is needed.
     #[inline(always)]
-    pub(super) fn mark_seen(&self, end: Position) {
-        self.seen_word.store(end.get(), ord!(C5, Relaxed));
+    pub(super) fn mark_seen(&mut self, end: Position) {
+        if self.seen.precedes(end) {
+            self.seen = end;
+            self.seen_word.store(end.get(), ord!(C5, Relaxed));
+        }
     }
 
     /// [`mark_seen`](Self::mark_seen) for a batch: some records ahead of `end` (a thirty-second of the capacity, 4 KiB
     /// at most), so that the line is not stored to for each record while the producer polls the head beside it. After
     /// a death these come flagged without having been seen, which a flag may.
-    #[inline]
-    pub(super) fn mark_seen_ahead(&self, end: Position) -> Position {
-        let ahead = (self.geometry.capacity / 32).min(4096) & !self.geometry.align().wrapping_sub(1);
-        let limit = self.head.plus(self.geometry.capacity);
-        let seen = end.plus(ahead);
-        let seen = if limit.precedes(seen) { limit } else { seen };
-        self.mark_seen(seen);
-        seen
+    #[inline(always)]
+    pub(super) fn mark_seen_ahead(&mut self, end: Position) {
+        if self.seen.precedes(end) {
+            let ahead = (self.geometry.capacity / 32).min(4096) & !self.geometry.align().wrapping_sub(1);
+            let (seen, limit) = (end.plus(ahead), self.head.plus(self.geometry.capacity));
+            self.mark_seen(if limit.precedes(seen) { limit } else { seen });
+        }
     }
 
     #[inline(always)]
@@ -299,7 +310,7 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub(super) fn release(&mut self, end: Position) -> bool {
         self.head = end;
-        let publish = end.since(self.published) >= self.release_every;
+        let publish = end.since(self.published) >= u64::from(self.release_every);
         if publish {
             self.publish_head();
         }
@@ -327,21 +338,21 @@ impl<'m> Consumer<'m> {
     #[inline]
     pub fn producer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
         let Some(seat) = Seat::of(&self.region, Role::Producer) else { return Ok(None) };
-        let state = seat.load()?;
-        let end = match state {
-            SeatState::Closed(lease) if lease != u64::from(self.told) => SessionEnd::Closed,
-            SeatState::Held(lease) if lease != u64::from(self.told) && verdict(lease) == Verdict::Dead => {
-                fence!(C6, Acquire);
-                SessionEnd::Died
-            }
-            _ => return Ok(None),
-        };
+        let Some((lease, end)) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
         // Only a second zero is the end: the last records may have come between our look at the header and the
         // close, or the death. Relaxed: the seat's Acquire, or the fence, has put them before this load.
         if self.area.load_header(self.head, ord!(C7, Relaxed)) != 0 {
             return Ok(None);
         }
-        self.told = state.lease().and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
+        // A session before this one may still want to be told: its successors found no room for its mark.
+        let unmarked = self.region.word(offset_of!(SpscControl, unmarked)).map_or(0, |w| w.load(ord!(C9, Relaxed)));
+        let first = u32::try_from(unmarked).unwrap_or(0);
+        self.told_here = true;
+        if first >> 1 != 0 && first >> 1 != self.told && u64::from(first >> 1) != lease {
+            self.told = first >> 1;
+            return Ok(Some(if first & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died }));
+        }
+        self.told = u32::try_from(lease).unwrap_or(0);
         Ok(Some(end))
     }
 

@@ -12,7 +12,7 @@ use crate::sync::pause;
 #[derive(Debug)]
 pub(super) struct Slip {
     /// Records found since the ring was last empty.
-    burst: u32,
+    burst: u8,
     /// Pauses before the next look after an empty one.
     pauses: u8,
     /// Whether the last look found the ring empty after it had found records.
@@ -24,7 +24,7 @@ const SHORTEST: u8 = 2;
 /// Pauses in a stream: some 400 ns.
 const LONGEST: u8 = 16;
 /// From so many records in a row on, the next lines are worth asking for ahead.
-const STREAM: u32 = 8;
+const STREAM: u8 = 8;
 
 impl Slip {
     pub(super) const fn new() -> Self {
@@ -47,16 +47,22 @@ impl Slip {
         self.burst > STREAM
     }
 
-    /// Nothing was there.
+    /// Whether no record was found since the ring was last empty.
+    pub(super) fn is_dry(&self) -> bool {
+        self.burst == 0
+    }
+
+    /// Nothing was there; whether records had been found since that was last so.
     #[inline(always)]
-    pub(super) fn ran_dry(&mut self) {
+    pub(super) fn ran_dry(&mut self) -> bool {
         if self.burst == 0 {
-            return;
+            return false;
         }
         let pauses = if self.burst > 1 { self.pauses.saturating_mul(2) } else { self.pauses / 2 };
         self.pauses = pauses.clamp(SHORTEST, LONGEST);
         self.burst = 0;
         self.dry = true;
+        true
     }
 }
 

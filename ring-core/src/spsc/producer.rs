@@ -3,6 +3,7 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
+use core::mem::offset_of;
 
 use super::batch::ClaimBatch;
 use super::error::ClaimError;
@@ -10,11 +11,12 @@ use super::pace::Patience;
 use super::ring::Ring;
 use crate::Region;
 use crate::error::{Corrupt, Field};
+use crate::layout::SpscControl;
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, mark_word, padding_word, record_word};
 use crate::region::{Area, Span};
-use crate::seat::{Role, Seat, SeatState, SessionEnd, Verdict};
-use crate::sync::{Word, fence, ord};
+use crate::seat::{Role, Seat, SessionEnd, Verdict};
+use crate::sync::{Word, ord};
 
 /// How far past the new tail the next lines are asked for. Nearer would take the line the consumer is polling.
 const WRITE_AHEAD: u64 = 128;
@@ -39,7 +41,7 @@ pub struct Producer<'m> {
     told: u32,
     /// Seat word of the session before this one, while its mark is not written yet.
     pending_mark: u32,
-    patience: Patience,
+    pub(super) patience: Patience,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -239,6 +241,10 @@ impl<'m> Producer<'m> {
             self.area.store_header(self.tail, mark_word(self.pending_mark), ord!(M2, Release));
             self.moved(end);
             self.pending_mark = 0;
+            // Relaxed: a successor that still finds the word marks the same session twice, which is told once.
+            if let Some(unmarked) = self.region.word(offset_of!(SpscControl, unmarked)) {
+                unmarked.store(0, ord!(M3, Relaxed));
+            }
         }
         self.window = if self.pending_mark == 0 { self.geometry.capacity } else { 0 };
     }
@@ -273,11 +279,12 @@ impl<'m> Producer<'m> {
         self.area.store_header(self.tail, padding, ord!(S5, Release));
     }
 
-    /// The tail has moved. Stored for successors and statistics; Relaxed, since neither relies on its order.
+    /// The tail has moved. Stored for successors and onlookers. Release, partner of R2: who sees this tail also sees a
+    /// head that it fits.
     #[inline(always)]
     pub(super) fn moved(&mut self, end: Position) {
         self.tail = end;
-        self.tail_word.store(end.get(), ord!(S6, Relaxed));
+        self.tail_word.store(end.get(), ord!(S6, Release));
     }
 
     /// Whether the consumer that was or came to be seated has left, reported once per consumer.
@@ -286,16 +293,8 @@ impl<'m> Producer<'m> {
     /// [`Corrupt`] for an impossible seat word.
     pub fn consumer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
         let Some(seat) = Seat::of(&self.region, Role::Consumer) else { return Ok(None) };
-        let state = seat.load()?;
-        let end = match state {
-            SeatState::Closed(lease) if lease != u64::from(self.told) => SessionEnd::Closed,
-            SeatState::Held(lease) if lease != u64::from(self.told) && verdict(lease) == Verdict::Dead => {
-                fence!(S7, Acquire);
-                SessionEnd::Died
-            }
-            _ => return Ok(None),
-        };
-        self.told = state.lease().and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
+        let Some((lease, end)) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
+        self.told = u32::try_from(lease).unwrap_or(0);
         Ok(Some(end))
     }
 

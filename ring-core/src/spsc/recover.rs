@@ -21,7 +21,16 @@ pub(super) fn sit_producer<'m>(
     let (head, end) = end_of_chain(ring)?;
     ring.tail.store(end.get(), ord!(R4, Relaxed));
     let told = ended(ring.seat(Role::Consumer)?, &mut verdict);
-    Ok(Producer::new(ring, lease, head, end, session_seat(before), told))
+    // The oldest session without a mark is the one whose records come next; sessions after it, which found no room even
+    // for a mark, are told with it. A death between the take and this store leaves the former session unmarked and
+    // told as the dead one's.
+    let mut unmarked = ring.unmarked.load(ord!(R9, Relaxed));
+    if unmarked == 0 {
+        unmarked = before.word();
+        ring.unmarked.store(unmarked, ord!(R10, Relaxed));
+    }
+    let Ok(mark) = u32::try_from(unmarked) else { return Err(Corrupt::new(Field::Seat, unmarked, end.get()).into()) };
+    Ok(Producer::new(ring, lease, head, end, mark, told))
 }
 
 /// Takes the consumer's seat and goes on at the stored head.
@@ -41,21 +50,27 @@ pub(super) fn sit_consumer<'m>(
         Header::Mark { seat } => seat >> 1,
         Header::Record { .. } | Header::Padding => 0,
     };
-    Ok(Consumer::new(ring, lease, at.head, at.seen, told))
+    Ok(Consumer::new(ring, lease, at.head, ring.seen(at.head)?, told))
 }
 
-/// Takes a dead owner's seat for an operator who will leave it again without a word: the tail is put where the
-/// committed records end, and the peer, or whoever comes next, finds a dead owner still.
+/// Takes a dead owner's seat for an operator: the tail is put where the committed records end, and the peer, or whoever
+/// comes next, finds a dead owner still.
 pub(super) fn recover(
     ring: &Ring<'_>,
     role: Role,
     lease: u64,
+    put_back: bool,
     mut verdict: impl FnMut(u64) -> Verdict,
 ) -> Result<SeatState, SeatError> {
     let before = take(ring, role, lease, &mut verdict)?;
     if role == Role::Producer {
         let (_, end) = end_of_chain(ring)?;
         ring.tail.store(end.get(), ord!(R7, Relaxed));
+    }
+    if put_back {
+        if let Some(seat) = Seat::of(&ring.region, role) {
+            seat.put_back(lease, before);
+        }
     }
     Ok(before)
 }
@@ -69,11 +84,6 @@ fn take(
 ) -> Result<SeatState, SeatError> {
     let seat = Seat::of(&ring.region, role).ok_or(Corrupt::new(Field::TotalLen, 0, 0))?;
     seat.take(lease, verdict)
-}
-
-/// The seat word that a session mark stores, 0 when nobody sat there before. Leases fit in 31 bits.
-fn session_seat(state: SeatState) -> u32 {
-    u32::try_from(state.word()).unwrap_or(0)
 }
 
 /// The lease of a session that is already over, else 0.

@@ -107,6 +107,7 @@ pub struct Ring<'m> {
     pub(super) tail: &'m Word,
     pub(super) head: &'m Word,
     pub(super) seen: &'m Word,
+    pub(super) unmarked: &'m Word,
     last_lease: &'m Word,
     type_hash: u64,
     generation: u64,
@@ -196,30 +197,41 @@ impl<'m> Ring<'m> {
             tail: region.word(offset_of!(SpscControl, tail))?,
             head: region.word(head.checked_add(offset_of!(HeadLine, head))?)?,
             seen: region.word(head.checked_add(offset_of!(HeadLine, seen))?)?,
+            unmarked: region.word(offset_of!(SpscControl, unmarked))?,
             last_lease: region.word(offset_of!(SpscControl, last_lease))?,
             type_hash: identity.type_hash,
             generation: identity.generation,
         })
     }
 
-    /// Loads and checks head, tail and seen mark. Head may be ahead of the stored tail after a death.
+    /// Loads and checks head and tail, which may be in motion: between two loads both sides may pass many laps. The
+    /// head may also be ahead of the stored tail after a death.
     pub(super) fn positions(&self) -> Result<Positions, Corrupt> {
         // Acquire: a producer that takes over may overwrite what this head has released (row C4).
         let head = Position::new(self.head.load(ord!(R1, Acquire)));
-        let tail = Position::new(self.tail.load(ord!(R2, Relaxed)));
-        let seen = Position::new(self.seen.load(ord!(R3, Relaxed)));
+        // Acquire, partner of S6: a head no older than the one this tail was stored by can be loaded after it.
+        let tail = Position::new(self.tail.load(ord!(R2, Acquire)));
+        let later = Position::new(self.head.load(ord!(R8, Relaxed)));
         let (capacity, unaligned) = (self.geometry.capacity, self.geometry.align().wrapping_sub(1));
-        let near = |p: Position| head.since(p) <= capacity || p.since(head) <= capacity;
-        if head.get() & unaligned != 0 {
+        if head.get() & unaligned != 0 || later.precedes(head) {
             return Err(Corrupt::new(Field::Head, head.get(), tail.get()));
         }
-        if tail.get() & unaligned != 0 || !near(tail) {
+        let behind = tail.precedes(head) && head.since(tail) > capacity;
+        let ahead = later.precedes(tail) && tail.since(later) > capacity;
+        if tail.get() & unaligned != 0 || behind || ahead {
             return Err(Corrupt::new(Field::Tail, tail.get(), head.get()));
         }
-        if seen.get() & unaligned != 0 || head.precedes(seen) && seen.since(head) > capacity {
+        Ok(Positions { head, tail })
+    }
+
+    /// Loads and checks the seen mark: for the one who has taken the consumer's seat, for whom it stands still.
+    pub(super) fn seen(&self, head: Position) -> Result<Position, Corrupt> {
+        let seen = Position::new(self.seen.load(ord!(R3, Relaxed)));
+        let ahead = head.precedes(seen) && seen.since(head) > self.geometry.capacity;
+        if seen.get() & self.geometry.align().wrapping_sub(1) != 0 || ahead {
             return Err(Corrupt::new(Field::Seen, seen.get(), head.get()));
         }
-        Ok(Positions { head, tail, seen })
+        Ok(seen)
     }
 
     /// A lease number nobody has had before.
@@ -278,13 +290,20 @@ impl<'m> Ring<'m> {
     }
 
     /// Takes the dead owner's seat of `role` for an operator: puts the tail where the committed records end, and
-    /// writes nothing into the ring. The caller lets go of `lease` afterwards without closing, so that the peer still
-    /// learns of one death, once. Returns what the seat said before.
+    /// writes nothing into the ring. With `put_back` the seat then says again what it said before, so that the peer
+    /// learns of one death, once; without it (for an owner whose death is the operator's word) it is the caller's, who
+    /// lets go of `lease` without closing. Returns what the seat said before.
     ///
     /// # Errors
     /// [`SeatError`].
-    pub fn recover(&self, role: Role, lease: u64, verdict: impl FnMut(u64) -> Verdict) -> Result<SeatState, SeatError> {
-        recover::recover(self, role, lease, verdict)
+    pub fn recover(
+        &self,
+        role: Role,
+        lease: u64,
+        put_back: bool,
+        verdict: impl FnMut(u64) -> Verdict,
+    ) -> Result<SeatState, SeatError> {
+        recover::recover(self, role, lease, put_back, verdict)
     }
 
     /// Capacity of the data area in bytes; all but 8 of them hold records.
@@ -343,5 +362,4 @@ impl<'m> Ring<'m> {
 pub(super) struct Positions {
     pub(super) head: Position,
     pub(super) tail: Position,
-    pub(super) seen: Position,
 }

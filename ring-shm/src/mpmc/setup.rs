@@ -63,9 +63,12 @@ impl Place {
         if lease != 0 && lease == self.dead {
             return Verdict::Dead;
         }
-        // Facts would matter only where the file system does not keep locks with mappings. They are not used: an
-        // entry does not say whose facts it has, and those of a predecessor must not prove the death of its owner.
-        let verdict = self.life.verdict(lease, None);
+        // Facts matter only where the file system does not keep locks with mappings, and looking them up takes a walk
+        // through the table. They are those of this lease, or none.
+        let verdict = match self.life.verdict(lease, None) {
+            Verdict::Unknown => self.life.verdict(lease, self.ring.facts_of(lease).map(facts)),
+            verdict => verdict,
+        };
         if verdict == Verdict::Dead {
             self.dead = lease;
         }

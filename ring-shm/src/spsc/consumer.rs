@@ -33,6 +33,7 @@ use crate::trust::{Trust, Trusted, Untrusted};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
+#[repr(align(128))] // two handles side by side on one stack would share lines
 pub struct Consumer<T: Trust = Untrusted> {
     seated: Seated,
     trust: PhantomData<T>,
@@ -138,7 +139,7 @@ impl<T: Trust> Consumer<T> {
     ///
     /// # Errors
     /// [`TryRecvError`].
-    #[inline]
+    #[inline(always)]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, T>, TryRecvError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;

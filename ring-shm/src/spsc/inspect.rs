@@ -118,7 +118,8 @@ pub fn recover(name: &str, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<Ro
             Verdict::Unknown if assume_dead == Some(lease) => Verdict::Dead,
             verdict => verdict,
         };
-        match place.ring.recover(seat.role, place.lease, oracle) {
+        let put_back = seat.state.lease() != assume_dead;
+        match place.ring.recover(seat.role, place.lease, put_back, oracle) {
             Ok(_) => recovered.push(seat.role),
             Err(SeatError::Corrupt(corrupt)) => return Err(corrupt.into()),
             Err(_) => {} // alive, or taken by a successor meanwhile

@@ -33,6 +33,7 @@ use crate::trust::{Trust, Trusted, Untrusted};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
+#[repr(align(128))] // two handles side by side on one stack would share lines
 pub struct Producer<T: Trust = Untrusted> {
     seated: Seated,
     trust: PhantomData<T>,

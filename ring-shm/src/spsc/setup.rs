@@ -3,31 +3,22 @@
 use std::sync::Arc;
 
 use ring_core::spsc::{Ring, SeatFacts};
-use ring_core::{FormatError, Role, SeatError, SeatState, Verdict};
+use ring_core::{Role, SeatError, SeatState, Verdict};
 
 use super::Options;
+use crate::attach;
 use crate::facts::Facts;
 use crate::heap::{Heap, HeapLease};
-use crate::lease::LeasedMapping;
 use crate::life::{self, Life};
 use crate::name::SegmentName;
 use crate::segment::Segment;
-use crate::setup_error::{SetupError, SetupErrorKind};
-
-/// How often a removal by others is answered by starting again.
-const TRIES: u32 = 64;
+use crate::setup_error::SetupError;
 
 /// Creates the segment with an empty ring in it, complete before its name appears.
 pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, SetupError> {
     let format = options.fresh_format();
     format.check()?;
-    let mut formatted: Result<(), SetupError> = Ok(());
-    let segment = Segment::create(name, format.footprint(), options.access(), |mapping| {
-        formatted = life::with_region(mapping, |region| Ring::format(region, &format).map(drop))
-            .map_err(SetupError::from)
-            .and_then(|result: Result<(), FormatError>| result.map_err(SetupError::from));
-    })?;
-    formatted.map(|()| segment)
+    attach::create(name, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))
 }
 
 /// Opens the segment of `name`.
@@ -39,20 +30,10 @@ pub(super) fn open(name: &SegmentName) -> Result<Segment, SetupError> {
 pub(super) fn open_or_create<H>(
     name: &SegmentName,
     options: &Options,
-    mut sit: impl FnMut(&Segment) -> Result<H, SetupError>,
+    sit: impl FnMut(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
     options.format().check()?;
-    for _ in 0..TRIES {
-        let segment = match open(name) {
-            Err(e) if e.kind() == SetupErrorKind::NotFound => create(name, options),
-            other => other,
-        };
-        match segment.and_then(|segment| sit(&segment)) {
-            Err(e) if matches!(e.kind(), SetupErrorKind::Exists | SetupErrorKind::NotFound) => {}
-            other => return other,
-        }
-    }
-    Err(SetupError::Contended)
+    attach::open_or_create(name, || create(name, options), sit)
 }
 
 /// Opens the segment of `name` and sits; a removal in between is `NotFound`.
@@ -74,12 +55,8 @@ pub(super) struct Place {
 impl Place {
     /// A place in a segment: the ring is validated without a lease first, since that is where the next number is.
     pub(super) fn in_segment(segment: &Segment) -> Result<Self, SetupError> {
-        let control = segment.map_whole()?;
-        let mapping = life::with_region(&control, |region| -> Result<LeasedMapping, SetupError> {
-            let ring = Ring::attach(region)?;
-            // A counter that is used up yields 0, which is no lease number.
-            Ok(LeasedMapping::acquire(segment, || ring.next_lease().unwrap_or(0))?)
-        })??;
+        // A counter that is used up yields 0, which is no lease number.
+        let mapping = attach::lease(segment, |region| Ok(Ring::attach(region)?.next_lease().unwrap_or(0)))?;
         let ring = Ring::attach(life::leased_region(&mapping)?)?;
         let lease = mapping.lease();
         Ok(Self { ring, life: Life::mapped(mapping), lease })
