@@ -56,7 +56,7 @@ while left && [ "$failed" = 0 ]; do
     fi
     out=$("$storm" "${much[@]}" --seed $((seed + part)) "${rest[@]}") || failed=1
     echo "$out" | sed '$d'
-    read -ra numbers < <(echo "$out" | tail -n 1 | tr -cd '0-9 ')
+    read -ra numbers < <(echo "$out" | tail -n 1 | tr -cd '0-9 \n')
     stalls=$(echo "$out" | sed -n 's/^blocked by a dead claim: //p')
     echo "| $(date -u +%FT%TZ) | $machine | $(uname -r) | $rustc | \`$command\` | $((seed + part)) |" \
         "${numbers[0]} | ${numbers[1]} | ${numbers[2]} | ${numbers[3]} | ${numbers[4]} | $stalls |" >> "$results"

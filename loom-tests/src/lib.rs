@@ -1,6 +1,6 @@
 //! Loom models over the ring-core code that ships: the harness, and the models by topic.
 //!
-//! A [`Model`] is a name, a geometry and a body; [`Model::run`] explores every interleaving and every value a weak
+//! A `Model` is a name, a geometry and a body; `Model::run` explores every interleaving and every value a weak
 //! memory may return, within a preemption bound, and says how many executions that took. The bodies live in the
 //! library so that `tests/planted.rs` can run the same models with one ordering weakened. Empty without `cfg(loom)`.
 #![cfg(loom)]
@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use ring_core::{CONTROL_SIZE, Identity, SpscControl};
 use ring_core::model::Model as Memory;
 use ring_core::spsc::{Format, Ring};
+use ring_core::{CONTROL_SIZE, Identity, SpscControl};
 
 pub use world::World;
 

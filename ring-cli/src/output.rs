@@ -105,7 +105,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// Writes one JSON value as a line to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(&format!("{value}\n"))
 }

@@ -21,6 +21,8 @@ mod layout;
 #[allow(
     missing_docs,
     clippy::all,
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation

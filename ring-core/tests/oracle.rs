@@ -308,7 +308,7 @@ impl<'m> Twin<'m> {
         let mut tx = self.tx.take().unwrap();
         if let Some(Ok(mut claim)) = open.map(|len| tx.try_claim(len)) {
             claim.write(&(0xBADu64 << 32 | 1).to_le_bytes().repeat(40));
-            std::mem::forget(claim);
+            let _ = std::mem::ManuallyDrop::new(claim);
         }
         let position = tx.tail().get();
         let end = if close { SessionEnd::Closed } else { SessionEnd::Died };
@@ -329,7 +329,7 @@ impl<'m> Twin<'m> {
         if holding {
             if let Ok(record) = rx.try_read() {
                 self.handed = self.handed.max(record.position().get() + self.size(record.len()));
-                std::mem::forget(record);
+                let _ = std::mem::ManuallyDrop::new(record);
             }
         }
         if close {

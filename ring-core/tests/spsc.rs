@@ -137,7 +137,7 @@ fn drop_aborts() {
         let mut claim = tx.try_claim(40).unwrap();
         claim.write(&[0x55; 40]);
         claim.abort();
-        std::mem::forget(tx.try_claim(40).unwrap());
+        let _ = std::mem::ManuallyDrop::new(tx.try_claim(40).unwrap());
         let mut batch = tx.try_claim_batch(3, 8).unwrap();
         batch.push(1, &[0x33; 8]).unwrap();
         batch.push(1, &[0x33; 8]).unwrap();

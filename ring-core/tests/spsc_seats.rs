@@ -1,5 +1,6 @@
 //! Seats of the SPSC ring: who may sit, what a successor finds, how sessions end, what is flagged as redelivered.
 #![cfg(not(loom))]
+#![allow(clippy::disallowed_types)]
 
 mod spsc_support;
 
@@ -172,13 +173,13 @@ fn recover() {
         send(&mut tx, 1, 30);
         let mut claim = tx.try_claim(50).unwrap();
         claim.write(&(0xBADu64 << 32 | 1).to_le_bytes().repeat(6));
-        std::mem::forget(claim);
+        let _ = std::mem::ManuallyDrop::new(claim);
         if i % 2 == 0 {
             let mut batch = tx.try_claim_batch_exact(3, 8).unwrap();
             for n in 0..3 {
                 batch.push(n, &[0x55; 8]).unwrap();
             }
-            std::mem::forget(batch);
+            let _ = std::mem::ManuallyDrop::new(batch);
         }
         let mut tx = b.replace_producer(tx);
         send(&mut tx, 2, 70);

@@ -223,12 +223,12 @@ fn handles_move_between_threads() {
     assert!(size_of_val(&tx) <= 512 && size_of_val(&rx) <= 512);
 }
 
-/// A table slot is found by a poller that sleeps between its polls, within a few of them.
+/// A dead reader's message is found by a poller that sleeps between its polls, within a few of them.
 #[test]
 fn recover_noticed_by_a_lazy_poller() {
     let name = make("lazy", &small());
     let mut rx = Consumer::open(name.as_str()).unwrap();
-    for _ in 0..100 {
+    for _ in 0..5000 {
         assert_eq!(recv(&mut rx), Err(TryRecvError::Empty)); // it used to spin
     }
     let mut prober = child("prober", &[name.as_str()]);

@@ -40,6 +40,29 @@ fn recover_a_writer_killed_between_claim_and_commit() {
     assert_soon(took);
 }
 
+/// The call that finds out about a death does not come back empty-handed, whichever it is.
+#[test]
+fn recover_and_go_on_in_one_call() {
+    for way in 0..4 {
+        let name = make("one-call", &small());
+        let (mut tx, mut rx) = (Producer::open(name.as_str()).unwrap(), Consumer::open(name.as_str()).unwrap());
+        let (mut victim, _) = worker("producer", &name);
+        victim.ask("claim 666", "claimed");
+        send(&mut tx, 1).unwrap();
+        assert!(matches!(recv(&mut rx), Err(TryRecvError::Busy { .. })));
+        victim.kill();
+        std::thread::sleep(Duration::from_millis(5));
+        let tag = match way {
+            0 => rx.try_recv_into(&mut [0; 48]).map(|got| got.tag),
+            1 => rx.try_read().map(|record| record.tag()),
+            2 => rx.try_read_batch(1).map(|mut batch| batch.next_record().unwrap().tag()),
+            _ => rx.try_read_batch(9).map(|mut batch| batch.next_record().unwrap().tag()),
+        };
+        assert_eq!(tag, Ok(1), "way {way}");
+        assert_eq!(recv(&mut rx), Err(TryRecvError::Empty));
+    }
+}
+
 #[test]
 fn recover_a_batch_writer_with_every_slot_of_the_ring() {
     let name = make("batch", &Options::new().slots(1024).slot_size(8));

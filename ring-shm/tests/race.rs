@@ -102,8 +102,11 @@ fn plant() {
     static mut VICTIM: u64 = 0;
     thread::scope(|scope| {
         for i in 0..2 {
-            // SAFETY: 1.
-            scope.spawn(move || unsafe { (&raw mut VICTIM).write_volatile(i) });
+            scope.spawn(move || {
+                let victim = &raw mut VICTIM;
+                // SAFETY: 1.
+                unsafe { victim.write_volatile(i) };
+            });
         }
     });
 }

@@ -12,6 +12,7 @@ pub const MODELS: &[Model] = &[
     model("two_to_two", 5, (1, 2), Body::Plain(two_to_two)),
     model("wrap", 3, (2, 3), Body::Plain(wrap)),
     model("wrap_one_slot", 4, (1, 2), Body::Plain(wrap_one_slot)).slots(1),
+    model("one_slot_two_consumers", 4, (1, 2), Body::Plain(one_slot_two_consumers)).slots(1),
     model("full", 3, (3, 5), Body::Plain(full)),
     model("empty", 3, (3, 5), Body::Plain(empty)),
     model("abort", 4, (1, 2), Body::Plain(abort)),
@@ -22,7 +23,8 @@ pub const MODELS: &[Model] = &[
     model("hint", 4, (2, 3), Body::Plain(hint)),
     model("hint_for_two", 4, (2, 3), Body::Plain(hint_for_two)),
     model("hint_by_a_repairer", 5, (2, 3), Body::Plain(hint_by_a_repairer)),
-    model("keep_and_close", 4, (2, 3), Body::Plain(keep_and_close)),
+    model("keep_and_close", 4, (1, 2), Body::Plain(keep_and_close)),
+    model("keep_and_redeliver", 4, (1, 2), Body::Plain(keep_and_redeliver)),
     model("close_against_claims", 4, (1, 2), Body::Plain(close_against_claims)),
     model("living_are_never_repaired", 5, (1, 2), Body::Plain(living_are_never_repaired)),
     model("same_producer_twice", 6, (2, 3), Body::Plain(same_producer_twice)),
@@ -160,6 +162,25 @@ fn wrap_one_slot(w: &World) {
             for _ in 0..3 {
                 let _ = w.recv(&mut rx);
             }
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+fn one_slot_two_consumers(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, mut other) = (w.producer(), w.consumer());
+    w.three(
+        |w| {
+            let _ = w.send(&mut p, 1);
+            let _ = w.send(&mut p, 2);
+        },
+        |w| {
+            let _ = w.recv(&mut other);
+        },
+        |w| {
+            let _ = w.recv(&mut rx);
+            let _ = w.recv(&mut rx);
         },
     );
     w.settle(&mut tx, &mut rx);
@@ -376,10 +397,13 @@ fn hint_by_a_repairer(w: &World) {
 fn keep_and_close(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut other = w.consumer();
-    w.send(&mut tx, 1).unwrap();
-    tx.close();
-    w.two(
-        move |w| {
+    let mut p = w.producer();
+    w.three(
+        |w| {
+            w.send(&mut p, 1).unwrap();
+            p.close();
+        },
+        |w| {
             if let Ok(record) = other.try_read() {
                 w.see(record.received(), record.tag().into());
                 record.keep();
@@ -391,6 +415,26 @@ fn keep_and_close(w: &World) {
                     assert!(w.seen().contains(&1), "closed before the message came");
                 }
             }
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A message goes back and is found without a hint.
+fn keep_and_redeliver(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut other = w.consumer();
+    let mut p = w.producer();
+    w.three(
+        |w| w.send(&mut p, 1).unwrap(),
+        |w| {
+            if let Ok(record) = other.try_read() {
+                w.see(record.received(), record.tag().into());
+                record.keep();
+            }
+        },
+        |w| {
+            let _ = w.redeliver(&mut rx);
         },
     );
     w.settle(&mut tx, &mut rx);
@@ -632,31 +676,31 @@ fn single_producer_asked(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// The producer leaves, somebody closes in its place, a successor wants to sit down, a reader waits for the end.
+/// The producer sends and leaves, a successor sits down or finds that it is to close, a reader who wants the end closes
+/// in its place.
 fn single_producer_closed_for(w: &World) {
     let mut tx = w.producer();
     let (mut rx, mut other) = (w.consumer(), w.consumer());
-    let (late, closer) = (w.lease(), w.lease());
-    w.send(&mut tx, 1).unwrap();
+    let late = w.lease();
     w.three(
-        move |w| {
+        |w| {
+            let _ = w.send(&mut tx, 1);
             tx.leave();
+        },
+        |w| {
             if let Ok(mut tx) = w.ring.join_producer(late, w.verdict()) {
                 let _ = w.send(&mut tx, 2);
                 tx.leave();
             }
         },
-        move |w| {
-            for _ in 0..2 {
-                let _ = w.recv(&mut other);
-            }
-        },
         |w| {
-            let _ = w.ring.close(closer, w.verdict());
+            let _ = w.ring.close(other.lease(), w.verdict());
+            let _ = w.recv(&mut other);
+            let _ = w.recv(&mut other);
         },
     );
     // Whatever was left open is settled now.
-    let _ = w.ring.close(closer, w.verdict());
+    let _ = w.ring.close(rx.lease(), w.verdict());
     assert_eq!(w.drain(&mut rx), ReadError::Closed);
     w.check_ledger();
 }

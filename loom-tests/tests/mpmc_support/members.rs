@@ -10,6 +10,7 @@ pub const MODELS: &[Model] = &[
     model("entry_reuse_by_a_loser", 4, (2, 3), Body::Plain(entry_reuse_by_a_loser)),
     model("left_entry_is_reused", 4, (1, 2), Body::Plain(left_entry_is_reused)),
     model("entry_taken_over", 4, (2, 3), Body::Plain(entry_taken_over)),
+    model("entry_recovered", 4, (2, 3), Body::Plain(entry_recovered)),
     model("left_reader_entry_is_reused", 4, (1, 2), Body::Plain(left_reader_entry_is_reused)),
     model("leave_and_repair", 6, (2, 3), Body::Plain(leave_and_repair)),
     model("leaving_reader_and_repair", 6, (2, 3), Body::Plain(leaving_reader_and_repair)),
@@ -106,6 +107,26 @@ fn entry_taken_over(w: &World) {
             if let Ok(mut p) = w.ring.join_producer(lease, w.verdict()) {
                 let _ = w.send(&mut p, 1);
             }
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The same, with a tool that frees the entry.
+fn entry_recovered(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut victim = w.producer();
+    w.dead_loser();
+    w.three(
+        |w| {
+            std::mem::forget(victim.try_claim(8));
+            w.bury(victim.lease());
+        },
+        |w| {
+            let _ = w.ring.recover(1, w.verdict());
         },
         |w| {
             w.repair_by_tool(Blocked::Write(at(0)));
@@ -252,7 +273,6 @@ fn recovery_dies(w: &World, step: u32) {
 /// Somebody attaches while the others work: whatever he sees fits together.
 fn attach_while_working(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let mut other = w.consumer();
     w.send(&mut tx, 1).unwrap();
     w.three(
         |w| {
@@ -260,6 +280,8 @@ fn attach_while_working(w: &World) {
             let _ = w.send(&mut tx, 3);
         },
         |w| {
+            let mut other = w.consumer();
+            let _ = w.recv(&mut other);
             let _ = w.recv(&mut other);
             other.leave();
         },

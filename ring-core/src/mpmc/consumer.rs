@@ -212,7 +212,7 @@ impl<'m> Consumer<'m> {
                 retries = retries.wrapping_sub(1);
                 continue;
             }
-            // Release, partner of MR4, as for producers (MP3).
+            // Release, partner of MR14, as for producers (MP3).
             self.intent.store(Intent::new(head, count).0, ord!(MC3, Release));
             // Release, partner of MR7: whoever finds the position claimed finds the claimer's intent.
             let end = head.plus(count);

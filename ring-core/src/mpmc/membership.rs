@@ -63,13 +63,13 @@ pub(super) fn vacancy(
 
 /// Moves an entry from `owner` (0: nobody) to `lease` (0: nobody).
 ///
-/// Acquire, partner of MJ5: the stores of who left come before ours. Release, partner of MR13: who finds the new owner
+/// Acquire, partner of MJ5: the stores of who left come before ours. Release, partner of MR14: who finds the new owner
 /// finds the old one's claims settled.
 pub(super) fn take(entry: &Entry<'_>, owner: u64, lease: u64) -> bool {
     entry.lease.compare_exchange(owner, lease, ord!(MJ1, AcqRel), ord!(MJ6, Relaxed)).is_ok()
 }
 
-/// Gives an entry back. Release, partner of MJ1 and MR13: everything we did comes before.
+/// Gives an entry back. Release, partner of MJ1 and MR14: everything we did comes before.
 pub(super) fn leave(entry: &Entry<'_>, lease: u64) {
     // It fails only where an operator declared us dead and a successor sits here already.
     let _ = entry.lease.compare_exchange(lease, 0, ord!(MJ5, Release), ord!(MJ7, Relaxed));

@@ -154,7 +154,7 @@ impl<'m> Producer<'m> {
                 }
                 continue;
             }
-            // Release, partner of MR4: whoever sees this intent instead of an earlier one sees how the earlier one
+            // Release, partner of MR14: whoever sees this intent instead of an earlier one sees how the earlier one
             // was settled (MP5, MP6). Before the claim, so that the claim never stands without its owner's name.
             self.intent.store(Intent::new(first, count).0, ord!(MP3, Release));
             // Release, partner of MR1: whoever finds the position claimed finds the claimer's intent.

@@ -13,7 +13,7 @@ use crate::sync::ord;
 impl<'m> Consumer<'m> {
     /// Looks at every slot before `head` for a message without a reader, after the hint said that there is one.
     pub(super) fn adopt_hinted(&mut self, head: Position) -> Result<Option<Found>, Corrupt> {
-        // Acquire, partner of MC13, MR12, MD5: whoever set the hint had marked the slot. It is set by
+        // Acquire, partner of MC13 and MR12: whoever set the hint had marked the slot. It is set by
         // read-modify-writes alone: a plain store would hide what earlier ones have released. Taken before looking, so
         // that a mark set while we look raises it again.
         self.ring.orphans.swap(0, ord!(MD1, Acquire));
@@ -77,8 +77,8 @@ impl<'m> Consumer<'m> {
             return None;
         }
         self.ring.slots.note_claim(false, p, attempt);
-        // There may be more. Release: what the hint that we took brought us, this one passes on.
-        self.ring.orphans.fetch_or(1, ord!(MD5, Release));
+        // There may be more. Relaxed: as a read-modify-write it passes on what those before it have released.
+        self.ring.orphans.fetch_or(1, ord!(MD5, Relaxed));
         Some(Found { position: p, attempt, count: 1 })
     }
 

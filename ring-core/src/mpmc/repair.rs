@@ -180,6 +180,10 @@ impl Ring<'_> {
                 other => return Ok(other),
             }
         }
+        // One fence for all: partner of the kernel for the dead; of MP3, MP7, MC3, MC7, MD6, MJ10, MJ11 for intents
+        // that no longer name `p`; of MJ1 and MJ5 for entries that changed hands. Whichever of them made us think
+        // that nobody alive claims `p`, how its claimer has settled it now comes before our swap.
+        fence!(MR14, Acquire);
         Ok(found)
     }
 
@@ -193,20 +197,18 @@ impl Ring<'_> {
         verdict: &mut dyn FnMut(u64) -> Verdict,
     ) -> Result<Scan, Corrupt> {
         for _ in 0..4 {
-            // Acquire, partner of MJ1, MJ5 and MJ6: who left has settled, who was released has been settled.
-            let lease = checked_lease(entry.lease.load(ord!(MR13, Acquire)), entry.index)?;
+            // Relaxed, like all loads of the scan: the fence at its end orders them.
+            let lease = checked_lease(entry.lease.load(ord!(MR13, Relaxed)), entry.index)?;
             if lease == 0 {
                 return Ok(Scan::Unclaimed);
             }
-            // Acquire, partner of MP3, MP7, MC3, MC7, MD6: an intent that no longer names `p` brings the settled slot.
-            if !Intent(entry.intent(role).load(ord!(MR4, Acquire))).covers(p) {
+            if !Intent(entry.intent(role).load(ord!(MR4, Relaxed))).covers(p) {
                 return Ok(Scan::Unclaimed);
             }
             match verdict(lease) {
-                Verdict::Dead => fence!(MR14, Acquire),
+                Verdict::Dead => {}
                 other => return Ok(Scan::Owned(other, lease, entry.index)),
             }
-            // Relaxed: a new owner's claim of `p` would show in the slot.
             if entry.lease.load(ord!(MR15, Relaxed)) == lease {
                 return Ok(Scan::Abandoned);
             }

@@ -8,68 +8,68 @@ use ring_core::spsc::{Consumer, Format, Producer, ReadError, Received, Ring};
 use ring_core::{Line, Position, Region, SeatError, SessionEnd, Verdict};
 
 /// Loops shrink under Miri instead of being skipped.
-pub const fn count(n: u64) -> u64 {
+pub(crate) const fn count(n: u64) -> u64 {
     if cfg!(miri) { n / 100 + 2 } else { n }
 }
 
 /// Memory for a region of `bytes`, zeroed.
-pub fn lines(bytes: u64) -> Vec<Line> {
+pub(crate) fn lines(bytes: u64) -> Vec<Line> {
     (0..bytes.div_ceil(128)).map(|_| Line::new()).collect()
 }
 
 /// A formatted ring and the leases of the processes that would use it.
-pub struct Bench<'m> {
+pub(crate) struct Bench<'m> {
     pub ring: Ring<'m>,
     dead: RefCell<BTreeSet<u64>>,
 }
 
 impl<'m> Bench<'m> {
-    pub fn new(memory: &'m [Line], format: &Format) -> Self {
+    pub(crate) fn new(memory: &'m [Line], format: &Format) -> Self {
         let ring = Ring::format(Region::new(memory), format).unwrap();
         Self { ring, dead: RefCell::default() }
     }
 
     /// The kernel's answer about `lease`.
-    pub fn verdict(&self, lease: u64) -> Verdict {
+    pub(crate) fn verdict(&self, lease: u64) -> Verdict {
         if self.dead.borrow().contains(&lease) { Verdict::Dead } else { Verdict::Alive }
     }
 
-    pub fn kill(&self, lease: u64) {
+    pub(crate) fn kill(&self, lease: u64) {
         self.dead.borrow_mut().insert(lease);
     }
 
-    pub fn sit_producer(&self) -> Result<Producer<'m>, SeatError> {
+    pub(crate) fn sit_producer(&self) -> Result<Producer<'m>, SeatError> {
         self.ring.sit_producer(self.ring.next_lease().unwrap(), |lease| self.verdict(lease))
     }
 
-    pub fn sit_consumer(&self) -> Result<Consumer<'m>, SeatError> {
+    pub(crate) fn sit_consumer(&self) -> Result<Consumer<'m>, SeatError> {
         self.ring.sit_consumer(self.ring.next_lease().unwrap(), |lease| self.verdict(lease))
     }
 
-    pub fn producer(&self) -> Producer<'m> {
+    pub(crate) fn producer(&self) -> Producer<'m> {
         self.sit_producer().unwrap()
     }
 
-    pub fn consumer(&self) -> Consumer<'m> {
+    pub(crate) fn consumer(&self) -> Consumer<'m> {
         self.sit_consumer().unwrap()
     }
 
     /// The producer dies where it stands; its successor sits down.
-    pub fn replace_producer(&self, old: Producer<'m>) -> Producer<'m> {
+    #[allow(clippy::needless_pass_by_value)] // the dead one is of no more use
+    pub(crate) fn replace_producer(&self, old: Producer<'m>) -> Producer<'m> {
         self.kill(old.lease());
-        drop(old);
         self.producer()
     }
 
     /// The consumer dies where it stands; its successor sits down.
-    pub fn replace_consumer(&self, old: Consumer<'m>) -> Consumer<'m> {
+    #[allow(clippy::needless_pass_by_value)] // the dead one is of no more use
+    pub(crate) fn replace_consumer(&self, old: Consumer<'m>) -> Consumer<'m> {
         self.kill(old.lease());
-        drop(old);
         self.consumer()
     }
 
     /// The next record or end, as a caller with its own loop sees it.
-    pub fn next(&self, rx: &mut Consumer<'m>, buf: &mut [u8]) -> Next {
+    pub(crate) fn next(&self, rx: &mut Consumer<'m>, buf: &mut [u8]) -> Next {
         match rx.try_recv_into(buf) {
             Ok(got) => Next::Record(got),
             Err(ReadError::Ended(end)) => Next::End(end),
@@ -83,14 +83,14 @@ impl<'m> Bench<'m> {
 
 /// What a look at the ring brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     Record(Received),
     End(SessionEnd),
     Nothing,
 }
 
 /// `len` bytes that tell `seed`.
-pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -102,12 +102,12 @@ pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// Sends the record of `seed`, of `len` bytes.
-pub fn send(tx: &mut Producer<'_>, seed: u64, len: usize) -> Position {
+pub(crate) fn send(tx: &mut Producer<'_>, seed: u64, len: usize) -> Position {
     tx.try_send(seed as u32, &bytes(seed, len)).unwrap()
 }
 
 /// Receives the record of `seed` and checks every byte of it.
-pub fn recv(rx: &mut Consumer<'_>, seed: u64, len: usize) -> Received {
+pub(crate) fn recv(rx: &mut Consumer<'_>, seed: u64, len: usize) -> Received {
     let mut buf = vec![0xEE; len + 9];
     let got = rx.try_recv_into(&mut buf).unwrap();
     assert_eq!((got.tag, got.len), (seed as u32, len));
