@@ -126,7 +126,7 @@ impl Model {
     /// `model NAME: N executions, P points, T s` to standard error.
     pub fn run(&self) -> Count {
         let start = Instant::now();
-        let count = self.explore();
+        let count = self.explore_each(true);
         // Past the capture of the test harness, in one piece: `ci/loom.sh` adds these lines up.
         let line = format!(
             "model {}: {} executions, {} points, {:.1} s\n",
@@ -146,21 +146,29 @@ impl Model {
     /// races with an *earlier* load by another thread, and skips that order of the two. It finds it from the other
     /// side, when the other thread runs second. (`loom_forgets_a_load` in `tests/harness.rs` shows it.)
     pub fn explore(&self) -> Count {
+        self.explore_each(false)
+    }
+
+    fn explore_each(&self, loud: bool) -> Count {
         let mut count = Count::default();
         match self.body {
             Body::Plain(body) => {
+                let _report = Report { name: loud.then_some(self.name), point: (None, None) };
                 self.check(&mut count, body);
             }
             Body::Crash(body) => {
-                let mut step = 0;
-                while self.check(&mut count, move |w| body(w, step)).0 {
-                    step += 1;
+                for step in 0.. {
+                    let _report = Report { name: loud.then_some(self.name), point: (Some(step), None) };
+                    if !self.check(&mut count, move |w| body(w, step)).0 {
+                        break;
+                    }
                 }
             }
             Body::TwoCrashes(body) => {
                 for first in 0.. {
                     let mut first_died = false;
                     for second in 0.. {
+                        let _report = Report { name: loud.then_some(self.name), point: (Some(first), Some(second)) };
                         let now = self.check(&mut count, move |w| body(w, first, second));
                         first_died |= now.0;
                         if !now.1 {
@@ -200,6 +208,25 @@ impl Model {
         count.executions += executions.load(Ordering::Relaxed);
         count.points += 1;
         (died[0].load(Ordering::Relaxed), died[1].load(Ordering::Relaxed))
+    }
+}
+
+/// Says at which crash point a model has failed.
+struct Report {
+    name: Option<&'static str>,
+    point: (Option<u32>, Option<u32>),
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let (true, Some(name)) = (std::thread::panicking(), self.name) {
+            let at = match self.point {
+                (Some(first), Some(second)) => format!(" with deaths before the accesses {first} and {second}"),
+                (Some(step), None) => format!(" with a death before access {step}"),
+                _ => String::new(),
+            };
+            let _ = std::io::stderr().write_all(format!("failed {name}{at}\n").as_bytes());
+        }
     }
 }
 

@@ -52,6 +52,8 @@ models! {
     single_consumer,
     single_producer_close,
     single_producer_asked_to_close,
+    single_producer_succession,
+    closed_is_after_all,
     single_producer_closed_for,
     send_dies,
     send_dies_unattended,

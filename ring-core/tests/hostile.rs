@@ -248,6 +248,45 @@ fn every_word_under_a_handle() {
     }
 }
 
+/// A data area full of marks, or of anything else that carries no record: a look ends after a few of them.
+#[test]
+fn nothing_but_headers() {
+    const MARK: u64 = 1 << 31 | 1;
+    let fills: [[u64; 2]; 8] = [
+        [2 << 32 | MARK, 3 << 32 | MARK], // the same session, dead and closed in turn
+        [2 << 32 | MARK, 2 << 32 | MARK],
+        [2 << 32 | MARK, 4 << 32 | MARK],
+        [3 << 32 | MARK, 2 << 32 | MARK],
+        [MARK, MARK],
+        [1, 1],
+        [1, 2 << 32 | MARK],
+        [MARK + 64, 2 << 32 | MARK],
+    ];
+    for format in [Format::new(1 << 20), Format::new(64), Format::new(1 << 16).line_aligned(true)] {
+        for fill in fills {
+            let arena = Arena::new(&format);
+            let ring = Ring::attach(arena.region()).unwrap();
+            let mut rx = ring.sit_consumer(9, |_| Verdict::Alive).unwrap();
+            let stride = if ring.line_aligned() { 8 } else { 1 };
+            for (n, i) in (CONTROL_SIZE as usize / 8..arena.words).step_by(stride).enumerate() {
+                arena.word(i).store(fill[n % 2], Relaxed);
+            }
+            let mut last = rx.head().get();
+            for _ in 0..count(300) {
+                let _ = rx.try_recv_into(&mut [0; 8]);
+                let _ = rx.try_read_batch(2).map(|mut batch| batch.next_record().map(drop));
+                let passed = rx.head().get() - last;
+                assert!(passed <= 8 * stride as u64 * 8, "{passed} bytes of headers in two looks: {fill:x?}");
+                last = rx.head().get();
+            }
+            // A successor that walks them: bounded by the capacity, whatever comes of it.
+            drop(ring.sit_producer(10, |_| Verdict::Alive));
+            drop(ring.sit_consumer(11, |_| Verdict::Dead));
+            arena.check(&|| format!("{fill:x?}"));
+        }
+    }
+}
+
 /// FNV-1a as `docs/layout.md` has it: an attacker can compute it, too.
 fn checksum(words: &[u64]) -> u64 {
     words

@@ -312,7 +312,7 @@ fn close_waits_for_what_went_back() {
 fn join_leave_and_table_full() {
     let ring = ring(&small().participants(3));
     let (a, b, c) = (producer(&ring), consumer(&ring), producer(&ring));
-    assert_eq!((a.index(), b.index(), c.index()), (0, 1, 2));
+    assert_eq!((a.index(), b.index(), c.index()), (0, 2, 1)); // consumers come from the end
     let full = JoinError::TableFull { alive: 3, unknown: 0, unsettled: 0 };
     assert_eq!(ring.join_consumer(ring.next_lease().unwrap(), alive).err(), Some(full));
     let unknown = JoinError::TableFull { alive: 0, unknown: 3, unsettled: 0 };
@@ -320,9 +320,9 @@ fn join_leave_and_table_full() {
     assert_eq!(refused, Some(unknown));
     b.leave();
     let d = producer(&ring);
-    assert_eq!(d.index(), 1);
-    assert_eq!(ring.participant(1).unwrap().role, Some(Role::Producer));
-    assert_eq!(ring.participant(1).unwrap().lease, d.lease());
+    assert_eq!(d.index(), 2);
+    assert_eq!(ring.participant(2).unwrap().role, Some(Role::Producer));
+    assert_eq!(ring.participant(2).unwrap().lease, d.lease());
     assert!(ring.participant(3).is_none());
     assert!(matches!(ring.join_producer(0, alive), Err(JoinError::Corrupt(_))));
     let facts = SeatFacts { pid: 7, start_time: 8, boot: 9, pid_namespace: 10 };
@@ -339,7 +339,7 @@ fn limits_on_roles_hold() {
     let rx: Vec<_> = (0..3).map(|_| consumer(&ring)).collect();
     assert!(matches!(ring.join_consumer(90, alive), Err(JoinError::TableFull { alive: 3, .. })));
     assert_eq!(tx.iter().map(|t| t.index()).collect::<Vec<_>>(), [0, 1]);
-    assert_eq!(rx.iter().map(|t| t.index()).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(rx.iter().map(|t| t.index()).collect::<Vec<_>>(), [5, 4, 3]);
 }
 
 #[test]

@@ -234,7 +234,7 @@ fn recover_noticed_by_a_lazy_poller() {
     let mut prober = child("prober", &[name.as_str()]);
     prober.wait_for("holds");
     prober.kill();
-    let polls = (1..).find(|_| {
+    let polls = (1..200).find(|_| {
         std::thread::sleep(std::time::Duration::from_millis(1));
         recv(&mut rx).is_ok()
     });

@@ -213,7 +213,7 @@ fn smoke_every_mode() {
     run_streams(&options.clone().max_producers(1), 1, 4, 3000);
     run_streams(&options.clone().max_consumers(1), 4, 1, 1000);
     run_streams(&options.clone().max_producers(1).max_consumers(1), 1, 1, 5000);
-    run_streams(&options.max_participants(6).max_producers(3).max_consumers(3), 2, 2, 2000);
+    run_streams(&options.max_participants(4).max_producers(3).max_consumers(3), 2, 2, 2000);
 }
 
 /// Joins, sends or receives a little, leaves; again and again. Tells how much.

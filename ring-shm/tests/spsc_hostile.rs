@@ -32,8 +32,12 @@ use support::{TestName, child, say, unique};
 const CAPACITY: usize = 256;
 const CONTROL: usize = 4096;
 
-/// Words of the control block that mean something, and a few that do not.
-const WORDS: usize = 1152 / 8 + 4;
+/// All words of the control block, and a few beyond.
+const WORDS: usize = 1280 / 8 + 4;
+
+/// Words of the control block that are written while a ring is in use: tail, head, seen mark, both seats, the unmarked
+/// session, the lease counter.
+const SHARED: [usize; 7] = [16, 32, 33, 48, 64, 80, 96];
 
 #[test]
 fn child_entry() {
@@ -88,9 +92,9 @@ fn image() -> (TestName, Vec<u8>) {
     (name, image)
 }
 
-/// Identity, positions, seats with their facts, the lease counter; or data.
+/// Identity, facts of the seats' holders, shared words; or data.
 fn means_something(index: usize) -> bool {
-    matches!(index, 0..=16 | 32..=33 | 48..=52 | 64..=68 | 80) || index >= CONTROL / 8
+    matches!(index, 0..=15 | 49..=53 | 65..=69) || SHARED.contains(&index) || index >= CONTROL / 8
 }
 
 /// What a word might be set to.
@@ -187,7 +191,7 @@ fn play_pairs(name: &str, seed: u64, at: impl Fn(u64)) {
             // Tail, head, seen, seats, counter; or the data; or an identity word.
             let index = match rng.below(8) {
                 0 => rng.below(15) as usize,
-                1..=4 => rng.of(&[16, 32, 33, 48, 64, 80]),
+                1..=4 => rng.of(&SHARED),
                 _ => (CONTROL / 8) + rng.below(CAPACITY as u64 / 8) as usize,
             };
             let value = rng.of(&awkward(word(&image, index)));
@@ -323,10 +327,19 @@ fn hostile_foreign_files() {
     set(&mut unforged, 10, 7);
     refused(&unforged, "checksum");
     // Positions and seats of no ring that ever was.
-    for (index, value, word) in [(16, 4, "tail"), (32, 1 << 40, "tail"), (33, u64::MAX, "seen"), (48, 1, "seat")] {
+    for (index, value, word) in [(16, 4, "tail"), (32, 1 << 40, "tail"), (48, 1, "seat"), (64, u64::MAX, "seat")] {
         let mut changed = image.clone();
         set(&mut changed, index, value);
         refused(&changed, word);
+    }
+    // The mark of what was seen concerns the next consumer alone.
+    for value in [u64::MAX, 4, word(&image, 32) + CAPACITY as u64 + 8] {
+        let mut changed = image.clone();
+        set(&mut changed, 33, value);
+        let name = plant(&changed);
+        let error = Consumer::open(name.as_str()).unwrap_err();
+        assert_eq!(error.kind(), SetupErrorKind::Corrupt, "{value:#x}: {error}");
+        assert!(error.to_string().contains("seen"), "{value:#x}: {error}");
     }
 }
 
@@ -368,7 +381,7 @@ fn flip(words: &[AtomicU64], mut rng: Rng, identity: bool) -> ! {
         }
         let index = match rng.below(16) {
             0 if identity => rng.below(16) as usize,
-            0..=5 => rng.of(&[16, 32, 33, 48, 64, 80]),
+            0..=5 => rng.of(&SHARED),
             _ => data + rng.below((words.len() - data) as u64) as usize,
         };
         let now = words[index].load(Ordering::Relaxed);

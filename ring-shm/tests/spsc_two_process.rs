@@ -520,6 +520,10 @@ fn sessions_an_orderly_end_is_never_a_death() {
                 Err(TryRecvError::Disconnected) => {
                     last.1 = true;
                     ends += 1;
+                    if ends > sessions {
+                        end_early(pid);
+                        panic!("more ends than sessions");
+                    }
                 }
                 Err(e) => {
                     end_early(pid);
@@ -602,6 +606,33 @@ fn outcomes_an_orderly_end_while_the_kernel_is_asked() {
             Verdict::Dead
         });
         assert_eq!(told, Err(ClaimError::Ended(SessionEnd::Closed)), "followed: {followed}");
+    }
+}
+
+/// A record committed, and its producer dead, between the look at the header and the question: the record comes first.
+#[test]
+fn outcomes_a_last_record_while_the_kernel_is_asked() {
+    use ring_core::spsc::{Format, ReadError, Ring};
+    use ring_core::{Line, Region, SessionEnd, Verdict};
+
+    for closes in [false, true] {
+        let memory: Vec<Line> = (0..64).map(|_| Line::new()).collect();
+        let ring = Ring::format(Region::new(&memory), &Format::new(64)).unwrap();
+        let alive = |_| Verdict::Alive;
+        let mut tx = ring.sit_producer(ring.next_lease().unwrap(), alive).unwrap();
+        let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), alive).unwrap();
+        let told = rx.try_recv_into_asking(&mut [0; 8], |_| {
+            tx.try_send(7, b"last").unwrap();
+            if closes {
+                tx.close();
+            }
+            Verdict::Dead
+        });
+        assert_eq!(told, Err(ReadError::Empty), "closes: {closes}");
+        assert_eq!(rx.try_recv_into_asking(&mut [0; 8], |_| Verdict::Dead).map(|got| got.tag), Ok(7));
+        let end = if closes { SessionEnd::Closed } else { SessionEnd::Died };
+        assert_eq!(rx.try_recv_into_asking(&mut [0; 8], |_| Verdict::Dead), Err(ReadError::Ended(end)));
+        assert_eq!(rx.try_recv_into_asking(&mut [0; 8], |_| Verdict::Dead), Err(ReadError::Empty));
     }
 }
 

@@ -36,6 +36,8 @@ pub const MODELS: &[Model] = &[
     model("single_consumer", 3, (2, 3), Body::Plain(single_consumer)).consumers(1),
     model("single_producer_close", 3, (2, 3), Body::Plain(single_producer_close)).producers(1),
     model("single_producer_asked_to_close", 3, (2, 3), Body::Plain(single_producer_asked)).producers(1),
+    model("single_producer_succession", 4, (1, 2), Body::Plain(single_producer_succession)).producers(1),
+    model("closed_is_after_all", 4, (2, 3), Body::Plain(closed_is_after_all)),
     model("single_producer_closed_for", 4, (1, 2), Body::Plain(single_producer_closed_for)).producers(1),
 ];
 
@@ -678,7 +680,7 @@ fn single_producer_asked(w: &World) {
 
 /// The producer sends and leaves, a successor sits down or finds that it is to close, a reader who wants the end closes
 /// in its place.
-fn single_producer_closed_for(w: &World) {
+fn single_producer_succession(w: &World) {
     let mut tx = w.producer();
     let (mut rx, mut other) = (w.consumer(), w.consumer());
     let late = w.lease();
@@ -703,4 +705,52 @@ fn single_producer_closed_for(w: &World) {
     let _ = w.ring.close(rx.lease(), w.verdict());
     assert_eq!(w.drain(&mut rx), ReadError::Closed);
     w.check_ledger();
+}
+
+/// The producer sends and leaves, somebody closes in its place, a reader waits for the end.
+fn single_producer_closed_for(w: &World) {
+    let mut tx = w.producer();
+    let (mut rx, mut other) = (w.consumer(), w.consumer());
+    let closer = w.lease();
+    w.three(
+        |w| {
+            let _ = w.send(&mut tx, 1);
+            tx.leave();
+        },
+        |w| {
+            let _ = w.ring.close(closer, w.verdict());
+        },
+        |w| {
+            let _ = w.recv(&mut other);
+            let _ = w.recv(&mut other);
+        },
+    );
+    let _ = w.ring.close(closer, w.verdict());
+    assert_eq!(w.drain(&mut rx), ReadError::Closed);
+    w.check_ledger();
+}
+
+/// Who is told that the ring is closed has everything before him that the others did before they released.
+fn closed_is_after_all(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut other = w.consumer();
+    w.send(&mut tx, 1).unwrap();
+    tx.close();
+    let work = std::rc::Rc::new(loom::cell::UnsafeCell::new(()));
+    let result = std::rc::Rc::clone(&work);
+    w.two(
+        move |w| {
+            if let Ok(record) = other.try_read() {
+                w.see(record.received(), record.tag().into());
+                work.with_mut(|_| ());
+                record.release();
+            }
+        },
+        |w| {
+            if w.recv(&mut rx) == Err(ReadError::Closed) {
+                result.with(|_| ());
+            }
+        },
+    );
+    w.settle(&mut tx, &mut rx);
 }

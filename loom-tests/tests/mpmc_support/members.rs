@@ -201,8 +201,14 @@ fn two_joiners_for_one_entry(w: &World) {
     let (a, b) = (w.lease(), w.lease());
     let joined = std::cell::Cell::new(0);
     w.two(
-        |w| joined.set(joined.get() + i32::from(w.ring.join_producer(a, w.verdict()).is_ok())),
-        |w| joined.set(joined.get() + i32::from(w.ring.join_consumer(b, w.verdict()).is_ok())),
+        |w| {
+            let ok = w.ring.join_producer(a, w.verdict()).is_ok();
+            joined.set(joined.get() + i32::from(ok));
+        },
+        |w| {
+            let ok = w.ring.join_consumer(b, w.verdict()).is_ok();
+            joined.set(joined.get() + i32::from(ok));
+        },
     );
     assert_eq!(joined.get(), 1);
     w.settle(&mut tx, &mut rx);

@@ -135,8 +135,7 @@ impl<'m> Ring<'m> {
         if lease == 0 || lease > MAX_LEASE {
             return Err(Corrupt::new(Field::Lease, lease, 0).into());
         }
-        let window = self.limits.window(role);
-        let entries = || self.table.range(window.start, window.end);
+        let entries = || self.table.places(self.limits.window(role), role);
         let vacant = entries().find(|entry| entry.lease.load(ord!(MJ9, Relaxed)) == 0 && take(entry, 0, lease));
         if let Some(entry) = vacant {
             return Ok(self.enter(entry, role));

@@ -2,6 +2,7 @@
 //! its owner alone; only the lease is moved by compare-and-swap, by whoever joins, leaves or releases the dead.
 
 use core::mem::{offset_of, size_of};
+use core::ops::Range;
 
 use super::word::Intent;
 use crate::Region;
@@ -42,14 +43,17 @@ impl<'m> Table<'m> {
         })
     }
 
-    /// The entries from `first` on, up to but without `end`.
-    pub(super) fn range(self, first: u64, end: u64) -> impl Iterator<Item = Entry<'m>> {
-        (first..end.min(self.len)).filter_map(move |index| self.entry(index))
-    }
-
     /// All entries.
     pub(super) fn entries(self) -> impl Iterator<Item = Entry<'m>> {
-        self.range(0, self.len)
+        (0..self.len).filter_map(move |index| self.entry(index))
+    }
+
+    /// The entries of a role's `window` in the order in which it takes them: producers from the front.
+    pub(super) fn places(self, window: Range<u64>, role: Role) -> impl Iterator<Item = Entry<'m>> {
+        (0..window.end.saturating_sub(window.start)).filter_map(move |i| match role {
+            Role::Producer => self.entry(window.start.checked_add(i)?),
+            Role::Consumer => self.entry(window.end.checked_sub(i)?.checked_sub(1)?),
+        })
     }
 }
 

@@ -279,13 +279,13 @@ impl<'m> Consumer<'m> {
         self.area.span(found.record.plus(HEADER), found.len)
     }
 
-    /// Stores that records before `end` may have been seen. Only a successor reads it, after our proven death, so no
-    /// order is needed.
+    /// Stores that records before `end` may have been seen. Release, partner of R3: an onlooker that sees the mark also
+    /// sees a head that it fits.
     #[inline(always)]
     pub(super) fn mark_seen(&mut self, end: Position) {
         if self.seen.precedes(end) {
             self.seen = end;
-            self.seen_word.store(end.get(), ord!(C5, Relaxed));
+            self.seen_word.store(end.get(), ord!(C5, Release));
         }
     }
 
@@ -296,7 +296,7 @@ impl<'m> Consumer<'m> {
     pub(super) fn mark_seen_ahead(&mut self, end: Position) {
         if self.seen.precedes(end) {
             let ahead = (self.geometry.capacity / 32).min(4096) & !self.geometry.align().wrapping_sub(1);
-            let (seen, limit) = (end.plus(ahead), self.head.plus(self.geometry.capacity));
+            let (seen, limit) = (end.plus(ahead), self.published.plus(self.geometry.capacity));
             self.mark_seen(if limit.precedes(seen) { limit } else { seen });
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn sit_consumer<'m>(
         Header::Mark { seat } => seat >> 1,
         Header::Record { .. } | Header::Padding => 0,
     };
-    Ok(Consumer::new(ring, lease, at.head, ring.seen(at.head)?, told))
+    Ok(Consumer::new(ring, lease, at.head, at.seen, told))
 }
 
 /// Takes a dead owner's seat for an operator: the tail is put where the committed records end, and the peer, or whoever

@@ -204,9 +204,11 @@ impl<'m> Ring<'m> {
         })
     }
 
-    /// Loads and checks head and tail, which may be in motion: between two loads both sides may pass many laps. The
-    /// head may also be ahead of the stored tail after a death.
+    /// Loads and checks seen mark, head and tail, which may be in motion: between two loads both sides may pass many
+    /// laps. The head may also be ahead of the stored tail after a death.
     pub(super) fn positions(&self) -> Result<Positions, Corrupt> {
+        // Acquire, partner of C5: a head no older than the one this mark was stored by is loaded after it.
+        let seen = Position::new(self.seen.load(ord!(R3, Acquire)));
         // Acquire: a producer that takes over may overwrite what this head has released (row C4).
         let head = Position::new(self.head.load(ord!(R1, Acquire)));
         // Acquire, partner of S6: a head no older than the one this tail was stored by can be loaded after it.
@@ -221,17 +223,10 @@ impl<'m> Ring<'m> {
         if tail.get() & unaligned != 0 || behind || ahead {
             return Err(Corrupt::new(Field::Tail, tail.get(), head.get()));
         }
-        Ok(Positions { head, tail })
-    }
-
-    /// Loads and checks the seen mark: for the one who has taken the consumer's seat, for whom it stands still.
-    pub(super) fn seen(&self, head: Position) -> Result<Position, Corrupt> {
-        let seen = Position::new(self.seen.load(ord!(R3, Relaxed)));
-        let ahead = head.precedes(seen) && seen.since(head) > self.geometry.capacity;
-        if seen.get() & self.geometry.align().wrapping_sub(1) != 0 || ahead {
+        if seen.get() & unaligned != 0 || head.precedes(seen) && seen.since(head) > capacity {
             return Err(Corrupt::new(Field::Seen, seen.get(), head.get()));
         }
-        Ok(seen)
+        Ok(Positions { head, tail, seen })
     }
 
     /// A lease number nobody has had before.
@@ -362,4 +357,5 @@ impl<'m> Ring<'m> {
 pub(super) struct Positions {
     pub(super) head: Position,
     pub(super) tail: Position,
+    pub(super) seen: Position,
 }
