@@ -22,12 +22,12 @@ pub const MODELS: &[Model] = &[
     Model::new("successor_after_death", Bound::preemptions(2, 3), Body::Plain(successor_after_death)),
     Model::new("successor_writes_over_released", Bound::or_all(4), Body::Plain(successor_writes_over_released)),
     Model::new("mark_over_old_bytes", Bound::or_all(4), Body::Plain(mark_over_old_bytes)),
-    Model::new("mark_waits_for_space", Bound::or_all(3), Body::Plain(mark_waits_for_space)),
+    Model::new("mark_waits_for_space", Bound::preemptions(2, 4), Body::Plain(mark_waits_for_space)),
     Model::new("told_before_the_mark", Bound::or_all(4), Body::Plain(told_before_the_mark)),
     Model::new("new_consumer_after_death", Bound::or_all(4), Body::Plain(new_consumer_after_death)),
     Model::new("new_consumer_after_close", Bound::or_all(4), Body::Plain(new_consumer_after_close)),
     Model::new("recovered_between", Bound::preemptions(2, 4), Body::Plain(recovered_between)),
-    Model::new("both_sides_pass_on", Bound::preemptions(2, 3), Body::Plain(both_sides_pass_on)),
+    Model::new("both_sides_pass_on", Bound::preemptions(1, 3), Body::Plain(both_sides_pass_on)),
 ];
 
 /// Comes the end by a close after the last record, although the consumer never looks at the tail?

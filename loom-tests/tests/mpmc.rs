@@ -28,6 +28,7 @@ models! {
     two_to_two,
     wrap,
     wrap_one_slot,
+    full_one_slot,
     one_slot_two_consumers,
     full,
     empty,

@@ -112,7 +112,8 @@ pub struct HeadLine {
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub struct SeatLine {
-    /// `lease * 2 + closed`; 0: nobody ever sat here.
+    /// Lower half: `lease * 2 + closed`, 0: nobody ever sat here. Upper half (producer): the same of the oldest session
+    /// that no mark in the stream tells of yet, 0: none.
     pub seat: u64,
     /// Process id of the holder, for people.
     pub pid: u64,
@@ -140,8 +141,6 @@ pub struct SpscControl {
     pub producer: SeatLine,
     /// The consumer's seat.
     pub consumer: SeatLine,
-    /// Seat word of the oldest session whose mark is not in the stream yet; 0: none. Written by the producer.
-    pub unmarked: WordLine,
     /// The lease number given out last. `fetch_add` by whoever attaches.
     pub last_lease: WordLine,
     /// Bitmap of sleepers.
@@ -252,11 +251,10 @@ const _: () = {
     assert!(offset_of!(SpscControl, head) == 256);
     assert!(offset_of!(SpscControl, producer) == 384);
     assert!(offset_of!(SpscControl, consumer) == 512);
-    assert!(offset_of!(SpscControl, unmarked) == 640);
-    assert!(offset_of!(SpscControl, last_lease) == 768);
-    assert!(offset_of!(SpscControl, waiters) == 896);
-    assert!(offset_of!(SpscControl, producer_event) == 1024);
-    assert!(offset_of!(SpscControl, consumer_event) == 1152);
+    assert!(offset_of!(SpscControl, last_lease) == 640);
+    assert!(offset_of!(SpscControl, waiters) == 768);
+    assert!(offset_of!(SpscControl, producer_event) == 896);
+    assert!(offset_of!(SpscControl, consumer_event) == 1024);
     assert!(size_of::<SpscControl>() as u64 <= CONTROL_SIZE);
 };
 

@@ -75,8 +75,9 @@ pub enum SeatState {
 }
 
 impl SeatState {
-    /// Decodes a seat word; [`Seat::load`] refuses those that nobody writes.
+    /// Decodes the lower half of a seat word; [`Seat::load`] refuses those that nobody writes.
     const fn decode(word: u64) -> Self {
+        let word = word & LOWER;
         match (word >> 1, word & 1) {
             (0, _) => Self::Never,
             (lease, 0) => Self::Held(lease),
@@ -101,6 +102,16 @@ impl SeatState {
             Self::Held(lease) | Self::Closed(lease) => Some(*lease),
         }
     }
+}
+
+/// The half of a seat word that says who sits there. The upper half is, in the producer's seat, the lower half of an
+/// earlier word: of the oldest session that no mark in the stream tells of yet. One word for both, so that a death at
+/// any moment leaves them together.
+const LOWER: u64 = 0xffff_ffff;
+
+/// The upper half of a seat word.
+const fn unmarked(word: u64) -> u32 {
+    (word >> 32) as u32
 }
 
 /// How a session ended.
@@ -168,60 +179,85 @@ impl<'m> Seat<'m> {
 
     /// What the seat says. Acquire: whoever sees `Closed` also sees all that the closer stored before (row T3).
     pub(crate) fn load(&self) -> Result<SeatState, Corrupt> {
+        self.look().map(|(state, _)| state)
+    }
+
+    /// The seat's state and its whole word.
+    fn look(&self) -> Result<(SeatState, u64), Corrupt> {
         let word = self.word.load(ord!(T1, Acquire));
         let state = SeatState::decode(word);
-        if state.word() != word || state.lease().is_some_and(|lease| lease > MAX_LEASE) {
+        if state.word() != word & LOWER || state == SeatState::Never && word != 0 {
             return Err(Corrupt::new(Field::Seat, word, 0));
         }
-        Ok(state)
+        Ok((state, word))
     }
 
     /// Takes the seat for `lease`, from nobody, from a closer, or from the dead. Returns what it said before.
     ///
     /// The compare-and-swap publishes nothing but the seat itself; its Acquire half pairs with the closer's Release,
     /// and the fence after a verdict does the same for the dead.
-    pub(crate) fn take(&self, lease: u64, verdict: &mut dyn FnMut(u64) -> Verdict) -> Result<SeatState, SeatError> {
+    ///
+    /// With `note` the new word also notes the oldest session that is not marked yet.
+    pub(crate) fn take(
+        &self,
+        lease: u64,
+        note: bool,
+        verdict: &mut dyn FnMut(u64) -> Verdict,
+    ) -> Result<Before, SeatError> {
         for _ in 0..16 {
-            let seen = self.load()?;
-            if let SeatState::Held(owner) = seen {
+            let (state, word) = self.look()?;
+            if let SeatState::Held(owner) = state {
                 match verdict(owner) {
                     Verdict::Alive => return Err(SeatError::Taken { lease: owner }),
                     Verdict::Unknown => return Err(SeatError::Unknown { lease: owner }),
                     Verdict::Dead => fence!(T5, Acquire),
                 }
             }
-            let new = SeatState::Held(lease).word();
-            if self.word.compare_exchange(seen.word(), new, ord!(T2, AcqRel), ord!(T4, Relaxed)).is_ok() {
-                return Ok(seen);
+            let oldest = if unmarked(word) == 0 { word & LOWER } else { word >> 32 };
+            let new = SeatState::Held(lease).word() | if note { oldest << 32 } else { word & !LOWER };
+            if self.word.compare_exchange(word, new, ord!(T2, AcqRel), ord!(T4, Relaxed)).is_ok() {
+                return Ok(Before { state, word, unmarked: unmarked(oldest << 32) });
             }
         }
         Err(SeatError::Contended)
     }
 
     /// Makes the seat say again what it said before `lease` took it. Release: who takes it next sees the tail stored.
-    pub(crate) fn put_back(&self, lease: u64, before: SeatState) {
-        let held = SeatState::Held(lease).word();
+    pub(crate) fn put_back(&self, lease: u64, before: &Before) {
         // It fails only where an operator declared us dead and a successor sits here already.
-        let _ = self.word.compare_exchange(held, before.word(), ord!(T11, Release), ord!(T12, Relaxed));
+        let _ = self.change(lease, |_| before.word);
+    }
+
+    /// The mark of the noted session is in the stream: forgets the note. Release, as for a close: who sees the note gone
+    /// sees the mark.
+    pub(crate) fn marked(&self, lease: u64) {
+        let _ = self.change(lease, |word| word & LOWER);
+    }
+
+    /// Changes the word that `lease` holds: nobody else does while its owner lives.
+    fn change(&self, lease: u64, new: impl FnOnce(u64) -> u64) -> Result<u64, u64> {
+        let word = self.word.load(ord!(T6, Relaxed));
+        if SeatState::decode(word) != SeatState::Held(lease) {
+            return Err(word);
+        }
+        self.word.compare_exchange(word, new(word), ord!(T3, Release), ord!(T12, Relaxed))
     }
 
     /// How the session of this seat has ended, unless it is the one under `told`, or goes on, or was followed by
     /// another meanwhile (whose producer marks it in the stream).
-    pub(crate) fn end(
-        &self,
-        told: u64,
-        verdict: impl FnOnce(u64) -> Verdict,
-    ) -> Result<Option<(u64, SessionEnd)>, Corrupt> {
-        match self.load()? {
-            SeatState::Closed(lease) if lease != told => Ok(Some((lease, SessionEnd::Closed))),
+    pub(crate) fn end(&self, told: u64, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<End>, Corrupt> {
+        let end = |(state, word)| match state {
+            SeatState::Closed(lease) => Some(End { lease, end: SessionEnd::Closed, unmarked: unmarked(word) }),
+            SeatState::Held(lease) => Some(End { lease, end: SessionEnd::Died, unmarked: unmarked(word) }),
+            SeatState::Never => None,
+        };
+        let seen = self.look()?;
+        match seen.0 {
+            SeatState::Closed(lease) if lease != told => Ok(end(seen)),
             SeatState::Held(lease) if lease != told && verdict(lease) == Verdict::Dead => {
                 fence!(T13, Acquire);
                 // It may have closed between the look and the verdict: a closer's mapping is gone soon after.
-                Ok(match self.load()? {
-                    SeatState::Held(owner) if owner == lease => Some((lease, SessionEnd::Died)),
-                    SeatState::Closed(owner) if owner == lease => Some((lease, SessionEnd::Closed)),
-                    _ => None,
-                })
+                Ok(end(self.look()?).filter(|end| end.lease == lease))
             }
             _ => Ok(None),
         }
@@ -230,13 +266,25 @@ impl<'m> Seat<'m> {
     /// Gives the seat back in order. Release: the successor, and a peer that sees `Closed`, see all our stores.
     pub(crate) fn close(&self, lease: u64) {
         // It fails only where an operator declared us dead and a successor sits here already.
-        let _ = self.word.compare_exchange(
-            SeatState::Held(lease).word(),
-            SeatState::Closed(lease).word(),
-            ord!(T3, Release),
-            ord!(T6, Relaxed),
-        );
+        let _ = self.change(lease, |word| word | 1);
     }
+}
+
+/// What a seat said before it was taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    pub(crate) state: SeatState,
+    word: u64,
+    /// Lower half of the seat word of the oldest session without a mark; 0: none.
+    pub(crate) unmarked: u32,
+}
+
+/// A session that has ended, and the one before it that no mark tells of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) lease: u64,
+    pub(crate) end: SessionEnd,
+    pub(crate) unmarked: u32,
 }
 
 /// The people's part of a seat line: who sits there.

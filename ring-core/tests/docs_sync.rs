@@ -119,7 +119,7 @@ fn spsc_table_is_the_struct() {
     let mut expected = offsets!(SpscControl: identity, tail.word, head.head, head.seen,
         producer.seat, producer.pid, producer.start_time, producer.boot, producer.pid_namespace, producer.facts_sum,
         consumer.seat, consumer.pid, consumer.start_time, consumer.boot, consumer.pid_namespace, consumer.facts_sum,
-        unmarked.word, last_lease.word, waiters.word, producer_event.word, consumer_event.word);
+        last_lease.word, waiters.word, producer_event.word, consumer_event.word);
     for (_, name) in &mut expected {
         *name = name.replace("head.", "");
     }

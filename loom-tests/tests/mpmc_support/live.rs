@@ -12,6 +12,7 @@ pub const MODELS: &[Model] = &[
     model("two_to_two", 5, (1, 2), Body::Plain(two_to_two)),
     model("wrap", 3, (2, 3), Body::Plain(wrap)),
     model("wrap_one_slot", 4, (1, 2), Body::Plain(wrap_one_slot)).slots(1),
+    model("full_one_slot", 4, (2, 3), Body::Plain(full_one_slot)).slots(1),
     model("one_slot_two_consumers", 4, (1, 2), Body::Plain(one_slot_two_consumers)).slots(1),
     model("full", 3, (3, 5), Body::Plain(full)),
     model("empty", 3, (3, 5), Body::Plain(empty)),
@@ -164,6 +165,25 @@ fn wrap_one_slot(w: &World) {
             for _ in 0..3 {
                 let _ = w.recv(&mut rx);
             }
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Two senders want the slot that a reader frees. Whoever comes late must not take old words for impossible ones.
+fn full_one_slot(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.send(&mut tx, 1).unwrap();
+    w.three(
+        |w| {
+            let _ = w.recv(&mut rx);
+        },
+        |w| {
+            let _ = w.send(&mut p, 2);
+        },
+        |w| {
+            let _ = w.send(&mut tx, 11);
         },
     );
     w.settle(&mut tx, &mut rx);

@@ -338,22 +338,21 @@ impl<'m> Consumer<'m> {
     #[inline]
     pub fn producer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
         let Some(seat) = Seat::of(&self.region, Role::Producer) else { return Ok(None) };
-        let Some((lease, end)) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
+        let Some(end) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
         // Only a second zero is the end: the last records may have come between our look at the header and the
         // close, or the death. Relaxed: the seat's Acquire, or the fence, has put them before this load.
         if self.area.load_header(self.head, ord!(C7, Relaxed)) != 0 {
             return Ok(None);
         }
         // A session before this one may still want to be told: its successors found no room for its mark.
-        let unmarked = self.region.word(offset_of!(SpscControl, unmarked)).map_or(0, |w| w.load(ord!(C9, Relaxed)));
-        let first = u32::try_from(unmarked).unwrap_or(0);
         self.told_here = true;
-        if first >> 1 != 0 && first >> 1 != self.told && u64::from(first >> 1) != lease {
-            self.told = first >> 1;
-            return Ok(Some(if first & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died }));
+        let first = end.unmarked >> 1;
+        if first != 0 && first != self.told {
+            self.told = first;
+            return Ok(Some(if end.unmarked & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died }));
         }
-        self.told = u32::try_from(lease).unwrap_or(0);
-        Ok(Some(end))
+        self.told = u32::try_from(end.lease).unwrap_or(0);
+        Ok(Some(end.end))
     }
 
     /// Closes in order, everything released told to the producer. Call it last; a second call does nothing.

@@ -3,7 +3,6 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
-use core::mem::offset_of;
 
 use super::batch::ClaimBatch;
 use super::error::ClaimError;
@@ -11,7 +10,6 @@ use super::pace::Patience;
 use super::ring::Ring;
 use crate::Region;
 use crate::error::{Corrupt, Field};
-use crate::layout::SpscControl;
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, mark_word, padding_word, record_word};
 use crate::region::{Area, Span};
@@ -239,12 +237,12 @@ impl<'m> Producer<'m> {
         if self.pending_mark != 0 && fits {
             self.area.store_header(end, 0, ord!(M1, Relaxed));
             self.area.store_header(self.tail, mark_word(self.pending_mark), ord!(M2, Release));
+            // The note goes before the tail moves: a successor that still finds it also finds the mark.
+            if let Some(seat) = Seat::of(&self.region, Role::Producer) {
+                seat.marked(u64::from(self.lease));
+            }
             self.moved(end);
             self.pending_mark = 0;
-            // Relaxed: a successor that still finds the word marks the same session twice, which is told once.
-            if let Some(unmarked) = self.region.word(offset_of!(SpscControl, unmarked)) {
-                unmarked.store(0, ord!(M3, Relaxed));
-            }
         }
         self.window = if self.pending_mark == 0 { self.geometry.capacity } else { 0 };
     }
@@ -293,9 +291,9 @@ impl<'m> Producer<'m> {
     /// [`Corrupt`] for an impossible seat word.
     pub fn consumer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
         let Some(seat) = Seat::of(&self.region, Role::Consumer) else { return Ok(None) };
-        let Some((lease, end)) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
-        self.told = u32::try_from(lease).unwrap_or(0);
-        Ok(Some(end))
+        let Some(end) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
+        self.told = u32::try_from(end.lease).unwrap_or(0);
+        Ok(Some(end.end))
     }
 
     /// Closes in order: the consumer gets everything committed, then the end of the session. Call it last; a

@@ -7,8 +7,8 @@ use super::ring::Ring;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::record::{HEADER, Header};
-use crate::seat::{Role, Seat, SeatError, SeatState, Verdict};
-use crate::sync::ord;
+use crate::seat::{Before, Role, Seat, SeatError, SeatState, Verdict};
+use crate::sync::{fence, ord};
 
 /// Takes the producer's seat; *then* finds the end of the committed chain, stores it as the tail, and marks where the
 /// former session ended. A death anywhere in between leaves the seat to the next, who does the same again.
@@ -18,19 +18,18 @@ pub(super) fn sit_producer<'m>(
     mut verdict: impl FnMut(u64) -> Verdict,
 ) -> Result<Producer<'m>, SeatError> {
     let before = take(ring, Role::Producer, lease, &mut verdict)?;
-    let (head, end) = end_of_chain(ring)?;
+    let (head, end, last_mark) = end_of_chain(ring)?;
     ring.tail.store(end.get(), ord!(R4, Relaxed));
     let told = ended(ring.seat(Role::Consumer)?, &mut verdict);
     // The oldest session without a mark is the one whose records come next; sessions after it, which found no room even
-    // for a mark, are told with it. A death between the take and this store leaves the former session unmarked and
-    // told as the dead one's.
-    let mut unmarked = ring.unmarked.load(ord!(R9, Relaxed));
-    if unmarked == 0 {
-        unmarked = before.word();
-        ring.unmarked.store(unmarked, ord!(R10, Relaxed));
+    // for a mark, are told with it. Its mark may stand there although the note was not taken back any more.
+    let (mark, seat) = (before.unmarked, Seat::of(&ring.region, Role::Producer));
+    if last_mark == Some(mark) {
+        if let Some(seat) = seat {
+            seat.marked(lease);
+        }
     }
-    let Ok(mark) = u32::try_from(unmarked) else { return Err(Corrupt::new(Field::Seat, unmarked, end.get()).into()) };
-    Ok(Producer::new(ring, lease, head, end, mark, told))
+    Ok(Producer::new(ring, lease, head, end, if last_mark == Some(mark) { 0 } else { mark }, told))
 }
 
 /// Takes the consumer's seat and goes on at the stored head.
@@ -64,26 +63,21 @@ pub(super) fn recover(
 ) -> Result<SeatState, SeatError> {
     let before = take(ring, role, lease, &mut verdict)?;
     if role == Role::Producer {
-        let (_, end) = end_of_chain(ring)?;
+        let (_, end, _) = end_of_chain(ring)?;
         ring.tail.store(end.get(), ord!(R7, Relaxed));
     }
     if put_back {
         if let Some(seat) = Seat::of(&ring.region, role) {
-            seat.put_back(lease, before);
+            seat.put_back(lease, &before);
         }
     }
-    Ok(before)
+    Ok(before.state)
 }
 
 /// Takes a seat of the ring.
-fn take(
-    ring: &Ring<'_>,
-    role: Role,
-    lease: u64,
-    verdict: &mut dyn FnMut(u64) -> Verdict,
-) -> Result<SeatState, SeatError> {
+fn take(ring: &Ring<'_>, role: Role, lease: u64, verdict: &mut dyn FnMut(u64) -> Verdict) -> Result<Before, SeatError> {
     let seat = Seat::of(&ring.region, role).ok_or(Corrupt::new(Field::TotalLen, 0, 0))?;
-    seat.take(lease, verdict)
+    seat.take(lease, role == Role::Producer, verdict)
 }
 
 /// The lease of a session that is already over, else 0.
@@ -91,7 +85,12 @@ fn ended(state: SeatState, verdict: &mut dyn FnMut(u64) -> Verdict) -> u32 {
     let over = match state {
         SeatState::Never => false,
         SeatState::Closed(_) => true,
-        SeatState::Held(lease) => verdict(lease) == Verdict::Dead,
+        SeatState::Held(lease) if verdict(lease) == Verdict::Dead => {
+            // What the dead one left is looked at next.
+            fence!(R8, Acquire);
+            true
+        }
+        SeatState::Held(_) => false,
     };
     if over { state.lease().and_then(|l| u32::try_from(l).ok()).unwrap_or(0) } else { 0 }
 }
@@ -99,19 +98,23 @@ fn ended(state: SeatState, verdict: &mut dyn FnMut(u64) -> Verdict) -> u32 {
 /// Walks the committed headers from the larger of head and tail to the first zero. Neither the tail alone (a batch,
 /// or a padding record with its record, is committed by one store before the tail moves) nor "at most one more"
 /// would do: every death in between leaves another.
-fn end_of_chain(ring: &Ring<'_>) -> Result<(Position, Position), Corrupt> {
+///
+/// Returns the head, the end, and the session that the last header before the end marks, if it is a mark.
+fn end_of_chain(ring: &Ring<'_>) -> Result<(Position, Position, Option<u32>), Corrupt> {
     let at = ring.positions()?;
-    let mut end = at.head.max(at.tail);
+    let (mut end, mut last_mark) = (at.head.max(at.tail), None);
     for _ in 0..=ring.geometry.capacity / HEADER {
         // Relaxed: all of it was written by owners whose end the seat's compare-and-swap, or the fence after the
         // verdict, has put before us.
         let word = ring.area.load_header(end, ord!(R6, Relaxed));
-        let size = match Header::decode(word, end, &ring.geometry)? {
-            Header::Zero => return Ok((at.head, end)),
+        let header = Header::decode(word, end, &ring.geometry)?;
+        let size = match header {
+            Header::Zero => return Ok((at.head, end, last_mark)),
             Header::Record { len, .. } => ring.geometry.record_size(len),
             Header::Padding => ring.geometry.room_to_end(end),
             Header::Mark { .. } => ring.geometry.align(),
         };
+        last_mark = if let Header::Mark { seat } = header { Some(seat) } else { None };
         end = end.plus(size);
         if end.since(at.head) > ring.geometry.capacity.wrapping_sub(HEADER) {
             return Err(Corrupt::new(Field::RecordHeader, word, end.get()));

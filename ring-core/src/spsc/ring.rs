@@ -107,7 +107,6 @@ pub struct Ring<'m> {
     pub(super) tail: &'m Word,
     pub(super) head: &'m Word,
     pub(super) seen: &'m Word,
-    pub(super) unmarked: &'m Word,
     last_lease: &'m Word,
     type_hash: u64,
     generation: u64,
@@ -197,7 +196,6 @@ impl<'m> Ring<'m> {
             tail: region.word(offset_of!(SpscControl, tail))?,
             head: region.word(head.checked_add(offset_of!(HeadLine, head))?)?,
             seen: region.word(head.checked_add(offset_of!(HeadLine, seen))?)?,
-            unmarked: region.word(offset_of!(SpscControl, unmarked))?,
             last_lease: region.word(offset_of!(SpscControl, last_lease))?,
             type_hash: identity.type_hash,
             generation: identity.generation,
@@ -213,7 +211,7 @@ impl<'m> Ring<'m> {
         let head = Position::new(self.head.load(ord!(R1, Acquire)));
         // Acquire, partner of S6: a head no older than the one this tail was stored by can be loaded after it.
         let tail = Position::new(self.tail.load(ord!(R2, Acquire)));
-        let later = Position::new(self.head.load(ord!(R8, Relaxed)));
+        let later = Position::new(self.head.load(ord!(R9, Relaxed)));
         let (capacity, unaligned) = (self.geometry.capacity, self.geometry.align().wrapping_sub(1));
         if head.get() & unaligned != 0 || later.precedes(head) {
             return Err(Corrupt::new(Field::Head, head.get(), tail.get()));
