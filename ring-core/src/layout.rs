@@ -212,14 +212,19 @@ pub struct SlotHeader {
     pub meta: u64,
 }
 
-/// What an MPMC slot's length is a multiple of. Under loom there is no cache line, and every word costs.
-const SLOT_ALIGN: u64 = if cfg!(loom) { 8 } else { 64 };
-
-/// Bytes from one MPMC slot to the next: header and payload in whole cache lines, so that two slots never share one.
+/// Bytes from one MPMC slot to the next: half a cache line where header and payload fit into that, else whole ones, so
+/// that no slot lies across a border that it need not cross. Two small slots share a line because one that crosses
+/// between cores with two messages costs half of two that cross with one each (about twice the throughput at 8 bytes).
+/// Under loom there is no cache line, and every word costs.
 #[must_use]
 pub const fn slot_stride(slot_size: u64) -> u64 {
     let bytes = slot_size.saturating_add(size_of::<SlotHeader>() as u64);
-    bytes.div_ceil(SLOT_ALIGN).saturating_mul(SLOT_ALIGN)
+    let unit = match bytes {
+        _ if cfg!(loom) => 8,
+        0..=32 => 32,
+        _ => 64,
+    };
+    bytes.div_ceil(unit).saturating_mul(unit)
 }
 
 /// Where the data area of an MPMC ring with a table of `participants` entries begins: on a page.

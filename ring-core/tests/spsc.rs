@@ -4,6 +4,8 @@
 
 mod spsc_support;
 
+use std::time::{Duration, Instant};
+
 use ring_core::spsc::{ClaimError, Format, MAX_CAPACITY, ReadError, Ring};
 use ring_core::{CONTROL_SIZE, FormatError, Position, Region};
 use spsc_support::{Bench, bytes, count, lines, recv, send};
@@ -318,6 +320,12 @@ fn spsc() {
         let b = Bench::new(&memory, &Format::new(capacity).release_every(release_every).line_aligned(aligned));
         let (mut tx, mut rx) = (b.producer(), b.consumer());
         let n = count(40_000);
+        // A message that is never seen must fail the test, not hang it.
+        let started = Instant::now();
+        let wait = move || {
+            assert!(started.elapsed() < Duration::from_secs(120), "no progress");
+            std::thread::yield_now();
+        };
         let len = |i: u64| (i * 7919 % 96) as usize;
         std::thread::scope(|s| {
             s.spawn(move || {
@@ -325,7 +333,7 @@ fn spsc() {
                 while i < n {
                     if i % 5 == 0 {
                         let Ok(mut batch) = tx.try_claim_batch(3, 96) else {
-                            std::thread::yield_now();
+                            wait();
                             continue;
                         };
                         while batch.remaining() > 0 && i < n {
@@ -336,14 +344,14 @@ fn spsc() {
                     } else if tx.try_send(i as u32, &bytes(i, len(i))).is_ok() {
                         i += 1;
                     } else {
-                        std::thread::yield_now();
+                        wait();
                     }
                 }
             });
             let (mut i, mut buf) = (0, [0; 128]);
             while i < n {
                 let Ok(mut batch) = rx.try_read_batch(4) else {
-                    std::thread::yield_now();
+                    wait();
                     continue;
                 };
                 while let Some(record) = batch.next_record().unwrap() {

@@ -278,7 +278,7 @@ fn adoption_race(w: &World) {
             let _ = w.send(&mut tx, 11);
         },
     );
-    drop(other);
+    let _ = other;
     w.settle(&mut tx, &mut rx);
 }
 
@@ -300,7 +300,7 @@ fn adoption_and_repair(w: &World) {
             let _ = w.recv(&mut rx);
         },
     );
-    drop(other);
+    let _ = other;
     w.settle(&mut tx, &mut rx);
 }
 

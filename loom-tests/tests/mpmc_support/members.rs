@@ -43,7 +43,7 @@ fn entry_reuse(w: &World) {
         },
         |w| w.recv_or_repair(&mut rx),
     );
-    drop(filler);
+    let _ = filler;
     w.settle(&mut tx, &mut rx);
 }
 
@@ -64,7 +64,7 @@ fn entry_reuse_by_a_loser(w: &World) {
             w.repair_by_tool(Blocked::Write(at(0)));
         },
     );
-    drop(filler);
+    let _ = filler;
     w.settle(&mut tx, &mut rx);
 }
 

@@ -49,6 +49,7 @@ impl World {
 
     /// Runs the roles in threads of their own, started in this order or reversed: loom sees other races from the other
     /// side. What they borrow outlives them, since they are joined here.
+    #[allow(clippy::type_complexity)] // one use
     fn all<'a>(&self, roles: Vec<Box<dyn FnOnce(&Self) + 'a>>) {
         let start = |role: Box<dyn FnOnce(&Self) + 'a>| {
             // SAFETY: the thread is joined below; a model that fails instead never returns to the borrowed frame.
@@ -319,10 +320,10 @@ impl World {
         for _ in 0..64 {
             match self.recv(rx) {
                 Ok(_) | Err(ReadError::Busy(None)) => {}
-                Err(ReadError::Busy(Some(blocked))) => match self.repair(rx, blocked) {
-                    Repair::Owned { .. } => panic!("{blocked:?} is held by the living, who are through"),
-                    _ => {}
-                },
+                Err(ReadError::Busy(Some(blocked))) => {
+                    let owned = matches!(self.repair(rx, blocked), Repair::Owned { .. });
+                    assert!(!owned, "{blocked:?} is held by the living, who are through");
+                }
                 Err(ReadError::Empty) => match self.redeliver(rx) {
                     Ok(()) => {}
                     Err(ReadError::Empty) => return ReadError::Empty,

@@ -9,7 +9,7 @@ use super::empty::Next;
 use super::error::{Blocked, ReadError};
 use super::membership;
 use super::participant::Entry;
-use super::producer::RETRIES;
+use super::producer::{LOOKS, RETRIES};
 use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{
@@ -34,6 +34,8 @@ pub struct Consumer<'m> {
     /// What was claimed for the next operation, or did not fit into the caller's buffer.
     pending: Option<Found>,
     pub(super) single: bool,
+    /// Looks left before a slot that is not readable is asked about.
+    looks: u32,
     pub(super) lease: u64,
     entry: Entry<'m>,
     not_sync: PhantomData<Cell<()>>,
@@ -84,6 +86,7 @@ impl<'m> Consumer<'m> {
             held: Intent::NONE,
             pending: None,
             single: ring.single(Role::Consumer),
+            looks: LOOKS,
             lease,
             entry,
             not_sync: PhantomData,
@@ -204,6 +207,10 @@ impl<'m> Consumer<'m> {
         while retries > 0 && voids > 0 {
             let (count, gaps) = self.readable_run(head, max);
             if count == 0 {
+                if self.changes(head) {
+                    retries = retries.wrapping_sub(1);
+                    continue;
+                }
                 match self.nothing(head) {
                     Ok(Next::Head(now)) => head = now,
                     Ok(Next::Adopted(found)) => return Ok(found),
@@ -255,6 +262,18 @@ impl<'m> Consumer<'m> {
             count = count.wrapping_add(1);
         }
         (count, gaps)
+    }
+
+    /// Whether the slot of `head` becomes readable while we look.
+    #[inline]
+    fn changes(&mut self, head: Position) -> bool {
+        let word = self.ring.slots.at(head).word();
+        let changes = (0..self.looks).any(|_| {
+            core::hint::spin_loop();
+            word.load(ord!(MC16, Relaxed)) == committed(head, 0)
+        });
+        self.looks = if changes { LOOKS } else { self.looks / 2 };
+        changes
     }
 
     /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
@@ -361,6 +380,7 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub(super) fn settled(&mut self, end: Position) {
         self.held = Intent::NONE;
+        self.looks = LOOKS;
         if self.single {
             self.moved(end);
         }

@@ -20,6 +20,11 @@ use crate::sync::{Word, ord};
 /// How often an operation starts over when others were quicker, before it says `Busy`.
 pub(super) const RETRIES: u32 = 64;
 
+/// How often an operation that finds its slot not ready looks once more, a pause apart, before it asks the other
+/// side's position what that means: asking takes the line from those who move that position, looking does not. Half as
+/// often with each time in vain, so that polling an idle ring costs little. Models have nothing to gain from it.
+pub(super) const LOOKS: u32 = if cfg!(loom) { 0 } else { 32 };
+
 /// A writing handle of an MPMC ring. `Send`, not `Sync`. [`Producer::leave`] gives its entry back; without that the
 /// entry stays taken until its lease is proven dead.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub struct Producer<'m> {
     /// Whether `open` has been reserved for the next guard.
     reserved: bool,
     single: bool,
+    /// Looks left before a slot that is not free is asked about.
+    looks: u32,
     lease: u64,
     entry: Entry<'m>,
     not_sync: PhantomData<Cell<()>>,
@@ -49,6 +56,7 @@ impl<'m> Producer<'m> {
             open: Intent::NONE,
             reserved: false,
             single: ring.single(Role::Producer),
+            looks: LOOKS,
             lease,
             entry,
             not_sync: PhantomData,
@@ -148,6 +156,9 @@ impl<'m> Producer<'m> {
             let first = seen.position();
             let count = self.free_run(first, seen.room(max));
             if count < min {
+                if self.changes(first.plus(count)) {
+                    continue;
+                }
                 match self.refused(seen, count) {
                     Ok(now) => seen = now,
                     Err(refusal) => return self.give_up(announced, refusal),
@@ -187,6 +198,18 @@ impl<'m> Producer<'m> {
             count = count.wrapping_add(1);
         }
         count
+    }
+
+    /// Whether the slot of `p` becomes free while we look.
+    #[inline]
+    fn changes(&mut self, p: Position) -> bool {
+        let word = self.ring.slots.at(p).word();
+        let changes = (0..self.looks).any(|_| {
+            core::hint::spin_loop();
+            word.load(ord!(MP17, Relaxed)) == free(p)
+        });
+        self.looks = if changes { LOOKS } else { self.looks / 2 };
+        changes
     }
 
     /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
@@ -310,6 +333,7 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     pub(super) fn settled(&mut self, end: Position) {
         self.open = Intent::NONE;
+        self.looks = LOOKS;
         if self.single {
             self.next = end;
             // Relaxed: it is read by successors, whom the proof of our death orders, and for statistics.
