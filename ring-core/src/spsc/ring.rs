@@ -178,8 +178,11 @@ impl<'m> Ring<'m> {
         let seated = [ring.seat(Role::Producer)?, ring.seat(Role::Consumer)?];
         let last = ring.last_lease.load(ord!(T10, Relaxed));
         let newest = seated.iter().filter_map(SeatState::lease).max().unwrap_or(0);
-        if last > MAX_LEASE || newest > last {
+        if last > MAX_LEASE {
             return Err(Corrupt::new(Field::NextLease, last, newest).into());
+        }
+        if newest > last {
+            return Err(Corrupt::new(Field::Seat, newest, last).into());
         }
         Ok(ring)
     }
