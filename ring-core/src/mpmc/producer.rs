@@ -154,9 +154,11 @@ impl<'m> Producer<'m> {
         let mut announced = false;
         for _ in 0..RETRIES {
             let first = seen.position();
-            let count = self.free_run(first, seen.room(max));
+            let room = seen.room(max);
+            let count = self.free_run(first, room);
             if count < min {
-                if self.changes(first.plus(count)) {
+                // Only an occupied slot is worth another look: a closed tail has no room, whatever its slots say.
+                if count < room && self.changes(first.plus(count)) {
                     continue;
                 }
                 match self.refused(seen, count) {
