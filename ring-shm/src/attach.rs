@@ -5,20 +5,22 @@ use ring_core::{FormatError, Kind, Region};
 
 use crate::lease::LeasedMapping;
 use crate::life;
+use crate::look::Look;
 use crate::name::SegmentName;
-use crate::segment::{Access, Segment};
+use crate::segment::{Access, OpenRules, Segment};
 use crate::setup_error::{SetupError, SetupErrorKind};
 
 /// How often a removal by others is answered by starting again.
 const TRIES: u32 = 64;
 
-/// What kind of ring `name` is: for tools that have no more than the name. Takes no lease.
+/// What kind of ring `name` is: for tools that have no more than the name. Reads it, whoever owns it, and takes no
+/// lease.
 ///
 /// # Errors
-/// [`SetupError`]; its kind is `NotFound` without such a segment, and `Corrupt` when it is no ring.
+/// [`SetupError`]; its kind is `NotFound` without such a segment, `Permission` when it may not be read, and `Corrupt`
+/// when it is no ring.
 pub fn kind_of(name: &str) -> Result<Kind, SetupError> {
-    let mapping = Segment::open(&SegmentName::new(name)?)?.map_whole()?;
-    Ok(life::with_region(&mapping, |region| Kind::of(&region))??)
+    Look::at(&SegmentName::new(name)?)?.with_copy(|region| Ok(Kind::of(&region)?))
 }
 
 /// Creates a segment of `len` bytes with an empty ring in it, complete before its name appears.
@@ -37,14 +39,17 @@ pub(crate) fn create(
     formatted.map(|()| segment)
 }
 
-/// Opens the segment of `name` and sits, or creates it and sits; whoever loses the race opens what the winner made.
+/// Opens the segment of `name` and sits, or creates it and sits; whoever loses the race opens what the winner made. An
+/// existing one must be shared as `access` says, or not at all: who asks for a ring of his own gets nobody else's.
 pub(crate) fn open_or_create<H>(
     name: &SegmentName,
+    access: &Access,
     create: impl Fn() -> Result<Segment, SetupError>,
     mut sit: impl FnMut(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
+    let rules = OpenRules::expecting(access);
     for _ in 0..TRIES {
-        let segment = match Segment::open(name).map_err(SetupError::from) {
+        let segment = match Segment::open_with(name, &rules).map_err(SetupError::from) {
             Err(e) if e.kind() == SetupErrorKind::NotFound => create(),
             other => other,
         };

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::descriptor;
 use crate::error::{OsError, UnlinkError};
 use crate::name::{PREFIX, SegmentName};
+use crate::open;
 use crate::posix::{self, DIRECTORY, Removal, TEMPORARY};
 use crate::segment::{OpenRules, Segment};
 use crate::sys::{self, Stat};
@@ -58,7 +59,7 @@ impl Segment {
 
     /// Removes every segment of this user that no lease is held on, and the temporary names of dead creators.
     ///
-    /// What it takes for a segment is any file `ring.NAME` that [`Segment::open`] would open; where other programs
+    /// What it takes for a segment is any file `ring.NAME` of this user that [`Segment::open`] would open; where other programs
     /// may use such names, or a creator may not have attached yet, use [`Segment::remove_stale_if`].
     ///
     /// # Errors
@@ -108,7 +109,7 @@ pub(crate) fn remove_stale_in(
             continue;
         }
         let Some(name) = segment_name(&path) else { continue };
-        let Ok(segment) = posix::open_in(directory, &name, &OpenRules::default()) else { continue };
+        let Ok(segment) = open::open_in(directory, &name, &OpenRules::Own) else { continue };
         if !ours(&segment) {
             continue;
         }

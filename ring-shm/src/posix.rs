@@ -1,4 +1,4 @@
-//! The POSIX backing: segments as objects in `/dev/shm`, created whole, opened with suspicion, removed in order.
+//! The POSIX backing: segments as objects in `/dev/shm`, created whole and removed in order. (Opening: `open.rs`.)
 //!
 //! Embedders and `ringctl` call it through [`Segment`]. Nothing is ever visible under a segment's name before it is
 //! complete, nothing is left behind by an error, and nothing that a living process holds is removed unless forced.
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::descriptor::{self, Gate};
-use crate::error::{CreateError, MapError, OpenError, OsError, UnlinkError};
+use crate::error::{CreateError, MapError, OsError, UnlinkError};
 use crate::fork;
 use crate::mapping::Mapping;
 use crate::name::SegmentName;
-use crate::segment::{Access, OpenRules, Segment};
+use crate::segment::{Access, Segment};
 use crate::sys::{self, FileId, LockKind};
 
 /// Where Linux keeps POSIX shared memory.
@@ -53,25 +53,6 @@ impl Segment {
         init: impl FnOnce(&Mapping),
     ) -> Result<Self, CreateError> {
         create_in(Path::new(DIRECTORY), name, len, access, Unnamed::Try, init)
-    }
-
-    /// Opens the segment `name` under the default [`OpenRules`].
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError::NotFound`] if there is none; otherwise what is wrong with it. Nothing is opened that is no
-    /// regular file, that another user owns, that everybody may write to, or that is empty.
-    pub fn open(name: &SegmentName) -> Result<Self, OpenError> {
-        Self::open_with(name, &OpenRules::default())
-    }
-
-    /// Opens the segment `name` under `rules`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Segment::open`], less what `rules` allow.
-    pub fn open_with(name: &SegmentName, rules: &OpenRules) -> Result<Self, OpenError> {
-        open_in(Path::new(DIRECTORY), name, rules)
     }
 
     /// Removes the name of a segment that nobody holds a lease on. With `force` also of one that is held: its users
@@ -225,39 +206,6 @@ impl Drop for Temporary {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-pub(crate) fn open_in(directory: &Path, name: &SegmentName, rules: &OpenRules) -> Result<Segment, OpenError> {
-    let path = directory.join(name.file_name());
-    let name = || name.clone();
-    let file = descriptor::open_existing(&path).map_err(|error| {
-        if let Some(found) = sys::stat_name(&path).ok().and_then(|stat| stat.foreign_kind()) {
-            return OpenError::NotASegment { name: name(), found };
-        }
-        match error.kind() {
-            io::ErrorKind::NotFound => OpenError::NotFound { name: name() },
-            io::ErrorKind::PermissionDenied => OpenError::Permission { name: name() },
-            _ => OpenError::Os(OsError::from_io("open", &error)),
-        }
-    })?;
-    let stat = sys::stat(file.as_raw_fd())?;
-    if let Some(found) = stat.foreign_kind() {
-        return Err(OpenError::NotASegment { name: name(), found });
-    }
-    let user = sys::user();
-    if stat.owner != user && !rules.allow_foreign_owner {
-        return Err(OpenError::ForeignOwner { name: name(), owner: stat.owner, user });
-    }
-    if stat.mode & 0o002 != 0 {
-        return Err(OpenError::WorldWritable { name: name(), mode: stat.permissions() });
-    }
-    if stat.links == 0 {
-        return Err(OpenError::Gone { name: name() });
-    }
-    if stat.size == 0 {
-        return Err(OpenError::Empty { name: name() });
-    }
-    Ok(Segment::from_file(file, &stat, name().as_str(), path))
 }
 
 pub(crate) fn unlink_in(directory: &Path, name: &SegmentName, force: bool) -> Result<(), UnlinkError> {

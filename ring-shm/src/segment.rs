@@ -46,12 +46,44 @@ impl Default for Access {
     }
 }
 
-/// What an opener puts up with. The default trusts nobody but its own user.
+/// Whose segments an opener puts up with. Whoever owns a segment can truncate it at any time, which ends a process
+/// that has it mapped by SIGBUS, and reads what is sent through it. Root gets no exception, and no rule lets a segment
+/// through that everybody may write to.
+///
+/// ```
+/// use ring_shm::{Access, OpenRules, Segment, SegmentName};
+///
+/// let name = SegmentName::new(&format!("doc-rules-{}", std::process::id()))?;
+/// Segment::create(&name, 4096, &Access::default(), |_| {})?;
+/// assert!(Segment::open_with(&name, &OpenRules::Own).is_ok());
+/// Segment::unlink(&name, false)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OpenRules {
-    /// Opens segments of other users too, if their mode allows it. The owner can truncate the segment at any time,
-    /// which ends a process that has it mapped by SIGBUS. Root gets no exception without this.
-    pub allow_foreign_owner: bool,
+#[non_exhaustive]
+pub enum OpenRules {
+    /// Those of its own user (the effective user id).
+    Own,
+    /// Also those that another user shares with a group this process belongs to (effective or supplementary): the
+    /// group may write, and everybody may not. The default.
+    #[default]
+    Shared,
+    /// Also those that another user shares with this one group.
+    Group(u32),
+    /// Those of every user, if their mode lets this process in.
+    Anyone,
+}
+
+impl OpenRules {
+    /// What is expected of an existing segment by who would have created one with this access: shared with that
+    /// group, or nobody else's.
+    pub(crate) fn expecting(access: &Access) -> Self {
+        match access.group {
+            _ if access.mode & 0o020 == 0 => Self::Own,
+            Some(group) => Self::Group(group),
+            None => Self::Shared,
+        }
+    }
 }
 
 /// An open segment, independent of any mapping.

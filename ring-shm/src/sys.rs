@@ -52,6 +52,7 @@ pub(crate) struct Stat {
     /// Type and permission bits.
     pub(crate) mode: u32,
     pub(crate) owner: u32,
+    pub(crate) group: u32,
     pub(crate) links: u64,
 }
 
@@ -81,6 +82,7 @@ impl From<&Metadata> for Stat {
             size: meta.size(),
             mode: meta.mode(),
             owner: meta.uid(),
+            group: meta.gid(),
             links: meta.nlink(),
         }
     }
@@ -100,6 +102,7 @@ pub(crate) fn stat(fd: RawFd) -> Result<Stat, OsError> {
         size: u64::try_from(raw.st_size).unwrap_or(0),
         mode: raw.st_mode,
         owner: raw.st_uid,
+        group: raw.st_gid,
         links: raw.st_nlink as u64,
     })
 }
@@ -205,6 +208,20 @@ pub(crate) fn file_size_limit() -> u64 {
 pub(crate) fn user() -> u32 {
     // SAFETY: no pointers, and it cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// Whether this process belongs to `group`, by its effective or a supplementary group id.
+pub(crate) fn in_group(group: u32) -> Result<bool, OsError> {
+    if nix::unistd::getegid().as_raw() == group {
+        return Ok(true);
+    }
+    let groups = nix::unistd::getgroups().map_err(|code| OsError { call: "getgroups", code: code as i32 })?;
+    Ok(groups.iter().any(|one| one.as_raw() == group))
+}
+
+/// Whether `file` lies on a tmpfs, which keeps locks with mappings.
+pub(crate) fn is_tmpfs(file: &File) -> bool {
+    nix::sys::statfs::fstatfs(file).is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
 }
 
 /// The path that reaches the object of `fd` whatever its name.

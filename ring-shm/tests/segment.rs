@@ -290,7 +290,7 @@ fn open_refuses_bad_owners_modes_and_sizes() {
     drop(create(&name).unwrap());
     for mode in [0o666, 0o602, 0o777] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        let rules = OpenRules { allow_foreign_owner: true };
+        let rules = OpenRules::Anyone;
         let error = OpenError::WorldWritable { name: name.0.clone(), mode };
         assert_eq!(Segment::open(&name).unwrap_err(), error);
         assert_eq!(Segment::open_with(&name, &rules).unwrap_err(), error);
@@ -298,11 +298,16 @@ fn open_refuses_bad_owners_modes_and_sizes() {
     fs::set_permissions(&path, Permissions::from_mode(0o660)).unwrap();
     Segment::open(&name).unwrap();
     if root() {
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         std::os::unix::fs::chown(&path, Some(NOBODY), None).unwrap();
         let error = OpenError::ForeignOwner { name: name.0.clone(), owner: NOBODY, user: 0 };
         assert_eq!(Segment::open(&name).unwrap_err(), error, "root gets no exception");
-        let opened = Segment::open_with(&name, &OpenRules { allow_foreign_owner: true }).unwrap();
+        let opened = Segment::open_with(&name, &OpenRules::Anyone).unwrap();
         assert_eq!(opened.owner(), NOBODY);
+        // Shared with a group of ours it is refused only by those who want their own.
+        fs::set_permissions(&path, Permissions::from_mode(0o660)).unwrap();
+        Segment::open(&name).unwrap();
+        assert_eq!(Segment::open_with(&name, &OpenRules::Own).unwrap_err(), error);
         // Nor does a removal of stale segments take what others own.
         let report = Segment::remove_stale_if(|segment| segment.name() == name.as_str()).unwrap();
         assert!(report.removed.is_empty() && path.exists());
@@ -327,7 +332,7 @@ fn play_stranger(name: &str) {
     // SAFETY: as above.
     assert_eq!(unsafe { libc::setuid(NOBODY) }, 0);
     let name = SegmentName::new(name).unwrap();
-    let rules = OpenRules { allow_foreign_owner: true };
+    let rules = OpenRules::Anyone;
     assert_eq!(Segment::open(&name).unwrap_err(), OpenError::Permission { name: name.clone() });
     assert_eq!(Segment::open_with(&name, &rules).unwrap_err(), OpenError::Permission { name: name.clone() });
     for force in [false, true] {

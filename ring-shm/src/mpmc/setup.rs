@@ -28,7 +28,7 @@ pub(super) fn open_or_create<H>(
     join: impl FnMut(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
     options.format().check()?;
-    attach::open_or_create(name, || create(name, options), join)
+    attach::open_or_create(name, options.access(), || create(name, options), join)
 }
 
 /// A place in a ring: memory under a lease, and the validated ring in it. What every handle stands on.

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::sync::mpsc::{TryRecvError, channel};
 
-use super::{Removal, TEMPORARY, Temporary, Unnamed, create_in, open_in, remove_unheld, unlink_in};
+use super::{Removal, TEMPORARY, Temporary, Unnamed, create_in, remove_unheld, unlink_in};
 use crate::inventory::remove_stale_in;
+use crate::open::open_in;
 use crate::sys;
 use crate::{Access, CreateError, Mapping, OpenRules, Segment, SegmentName};
 

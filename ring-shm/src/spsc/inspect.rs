@@ -1,10 +1,12 @@
-//! A ring seen from outside: what an operator's tool shows, and what it may repair. Takes a lease of its own for the
-//! questions about others, and no seat.
+//! A ring seen from outside: what an operator's tool shows, and what it may repair. Neither takes a seat. A look only
+//! reads; a repair takes a lease of its own, since it may rest on no less than proof.
 
+use ring_core::spsc::Ring;
 use ring_core::{Position, Role, SeatError, SeatState, Verdict};
 
 use super::setup::{self, Place};
 use crate::facts::Facts;
+use crate::look::Look;
 use crate::name::SegmentName;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
@@ -51,10 +53,16 @@ pub struct Snapshot {
     pub consumer: Seat,
 }
 
-/// Looks at the ring `name`.
+/// Looks at the ring `name`: whoever may read the segment can, whoever owns it. Writes nothing, maps nothing, takes no
+/// lease and no seat, so the ring does not count as in use meanwhile.
+///
+/// All numbers are guesses, taken from one copy of the control block. A verdict is the kernel's answer about the
+/// owner's lock; on a file system that is not a tmpfs it stays [`Verdict::Unknown`] as long as the recorded process
+/// cannot be shown to be gone, where [`recover`] may know more.
 ///
 /// # Errors
-/// [`SetupError`], as for opening a handle; the seats need not be free.
+/// [`SetupError`]; its kind is `NotFound` without such a segment, `Permission` when it may not be read, and `Corrupt`
+/// when it is no SPSC ring, or damaged.
 ///
 /// ```
 /// # let name = format!("doc-inspect-{}", std::process::id());
@@ -66,12 +74,28 @@ pub struct Snapshot {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn inspect(name: &str) -> Result<Snapshot, SetupError> {
-    let segment = setup::open(&SegmentName::new(name)?)?;
-    snapshot(&segment, &Place::in_segment(&segment)?)
+    let look = Look::at(&SegmentName::new(name)?)?;
+    look.with_copy(|region| {
+        let ring = Ring::attach(region)?;
+        let verdict = |role, lease| look.verdict(lease, ring.facts_of(role, lease).map(setup::facts));
+        snapshot(&ring, look.size(), look.mode(), verdict)
+    })
 }
 
-fn snapshot(segment: &Segment, place: &Place) -> Result<Snapshot, SetupError> {
-    let ring = &place.ring;
+fn snapshot(
+    ring: &Ring<'_>,
+    size: u64,
+    mode: u32,
+    verdict: impl Fn(Role, u64) -> Verdict,
+) -> Result<Snapshot, SetupError> {
+    let seat = |role| -> Result<Seat, SetupError> {
+        let state = ring.seat(role)?;
+        let verdict = match state {
+            SeatState::Held(lease) => Some(verdict(role, lease)),
+            _ => None,
+        };
+        Ok(Seat { role, state, verdict, facts: setup::facts(ring.facts(role)) })
+    };
     let (head, tail) = ring.head_and_tail()?;
     Ok(Snapshot {
         capacity: ring.capacity(),
@@ -79,22 +103,13 @@ fn snapshot(segment: &Segment, place: &Place) -> Result<Snapshot, SetupError> {
         line_aligned: ring.line_aligned(),
         release_every: ring.release_every(),
         generation: ring.generation(),
-        size: segment.len(),
-        mode: segment.mode(),
+        size,
+        mode,
         head,
         tail,
-        producer: seat(place, Role::Producer)?,
-        consumer: seat(place, Role::Consumer)?,
+        producer: seat(Role::Producer)?,
+        consumer: seat(Role::Consumer)?,
     })
-}
-
-fn seat(place: &Place, role: Role) -> Result<Seat, SetupError> {
-    let state = place.ring.seat(role)?;
-    let verdict = match state {
-        SeatState::Held(lease) => Some(place.verdict(role, lease)),
-        _ => None,
-    };
-    Ok(Seat { role, state, verdict, facts: setup::facts(place.ring.facts(role)) })
 }
 
 /// Takes over the seats of dead owners and puts the tail where the committed records end. Nothing needs this: a
@@ -106,9 +121,9 @@ fn seat(place: &Place, role: Role) -> Result<Seat, SetupError> {
 /// # Errors
 /// [`SetupError`].
 pub fn recover(name: &str, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<Role>), SetupError> {
-    let segment = setup::open(&SegmentName::new(name)?)?;
+    let segment = Segment::open(&SegmentName::new(name)?)?;
     let place = Place::in_segment(&segment)?;
-    let found = snapshot(&segment, &place)?;
+    let found = snapshot(&place.ring, segment.len(), segment.mode(), |role, lease| place.verdict(role, lease))?;
     let mut recovered = Vec::new();
     for seat in [found.producer, found.consumer] {
         if !matches!(seat.state, SeatState::Held(_)) {

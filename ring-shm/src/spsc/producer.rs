@@ -14,7 +14,7 @@ use super::{Options, Stats};
 use crate::fork;
 use crate::life::UNUSABLE;
 use crate::name::SegmentName;
-use crate::segment::Segment;
+use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
 use crate::trust::{Trust, Trusted, Untrusted};
 
@@ -68,14 +68,23 @@ impl Producer<Untrusted> {
     /// [`SetupError`]; its kind is `NotFound` without such a segment and `InUse` while a producer lives, be it
     /// stopped or slow.
     pub fn open(name: &str) -> Result<Self, SetupError> {
-        setup::open_and_sit(&SegmentName::new(name)?, Self::sit)
+        Self::open_with(name, &OpenRules::default())
+    }
+
+    /// As [`open`](Self::open), but puts up with other owners of the segment only as `rules` say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
+    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
+        setup::open_and_sit(name, rules, Self::sit)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
-    /// it was created with.
+    /// it was created with; one of another user is opened only when `options` share too, and with the same group.
     ///
     /// # Errors
-    /// [`SetupError`].
+    /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
+    /// when the ring exists.
     pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
         setup::open_or_create(&SegmentName::new(name)?, options, Self::sit)
     }

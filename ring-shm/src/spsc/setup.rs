@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
 use crate::name::SegmentName;
-use crate::segment::Segment;
+use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
 
 /// Creates the segment with an empty ring in it, complete before its name appears.
@@ -21,11 +21,6 @@ pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, S
     attach::create(name, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))
 }
 
-/// Opens the segment of `name`.
-pub(super) fn open(name: &SegmentName) -> Result<Segment, SetupError> {
-    Ok(Segment::open(name)?)
-}
-
 /// Opens the segment of `name`, or creates it; whoever loses the race opens what the winner made.
 pub(super) fn open_or_create<H>(
     name: &SegmentName,
@@ -33,15 +28,16 @@ pub(super) fn open_or_create<H>(
     sit: impl FnMut(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
     options.format().check()?;
-    attach::open_or_create(name, || create(name, options), sit)
+    attach::open_or_create(name, options.access(), || create(name, options), sit)
 }
 
-/// Opens the segment of `name` and sits; a removal in between is `NotFound`.
+/// Opens the segment of `name` under `rules` and sits; a removal in between is `NotFound`.
 pub(super) fn open_and_sit<H>(
-    name: &SegmentName,
+    name: &str,
+    rules: &OpenRules,
     sit: impl FnOnce(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
-    sit(&open(name)?)
+    sit(&Segment::open_with(&SegmentName::new(name)?, rules)?)
 }
 
 /// A place in a ring: memory under a lease, and the validated ring in it. What every handle stands on.

@@ -1,0 +1,277 @@
+//! Why a segment was not created, opened or removed.
+
+use core::fmt;
+
+use super::{FileKind, OsError};
+use crate::name::{NameError, SegmentName};
+
+/// Why a segment was not created. Nothing is left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The name is taken.
+    Exists {
+        /// The name.
+        name: SegmentName,
+    },
+    /// The length is zero or does not fit this machine.
+    BadLength {
+        /// The length asked for.
+        len: u64,
+    },
+    /// The mode shuts out the owner, lets everybody write, or has bits beyond `0o777`.
+    BadMode {
+        /// The mode asked for.
+        mode: u32,
+    },
+    /// The group may not be given to the segment.
+    BadGroup {
+        /// The group asked for.
+        group: u32,
+    },
+    /// The file system has not enough room.
+    NoSpace {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes free at the time.
+        free: u64,
+    },
+    /// The length is above the file-size limit of this process.
+    FileSizeLimit {
+        /// Bytes asked for.
+        asked: u64,
+        /// The limit, `RLIMIT_FSIZE`.
+        limit: u64,
+    },
+    /// `/dev/shm` may not be written.
+    Permission {
+        /// The name.
+        name: SegmentName,
+    },
+    /// Temporary names kept vanishing under a cleaner; try again.
+    Contended {
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// Any other failure.
+    Os(OsError),
+}
+
+impl fmt::Display for CreateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exists { name } => {
+                write!(f, "segment {name} exists: open it, take another name, or remove it (`ringctl rm {name}`)")
+            }
+            Self::BadLength { len } => {
+                write!(
+                    f,
+                    "a segment of {len} bytes cannot be made: ask for at least one byte and at most what this machine can map"
+                )
+            }
+            Self::BadMode { mode } => write!(
+                f,
+                "mode {mode:#o} is refused: give the owner read and write, nobody else's write to all, and no bits beyond 0o777 (0o600, 0o660)"
+            ),
+            Self::BadGroup { group } => {
+                write!(f, "the segment may not be given to group {group}: use a group this user belongs to")
+            }
+            Self::NoSpace { asked, free } => write!(
+                f,
+                "no room for a segment: {asked} bytes asked, {free} free in /dev/shm: make it smaller, remove leftovers (`ringctl rm --stale`), or enlarge /dev/shm (docker: `--shm-size`, else `mount -o remount,size=… /dev/shm`)"
+            ),
+            Self::FileSizeLimit { asked, limit } => write!(
+                f,
+                "a segment of {asked} bytes is above the file-size limit of {limit} bytes: raise it (`ulimit -f`)"
+            ),
+            Self::Permission { name } => {
+                write!(f, "segment {name} may not be made: let this user write to /dev/shm (mode 1777)")
+            }
+            Self::Contended { tries } => {
+                write!(f, "the temporary name was cleaned away {tries} times while the segment was made: try again")
+            }
+            Self::Os(error) => write!(f, "the segment was not made: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for CreateError {}
+
+impl From<OsError> for CreateError {
+    fn from(error: OsError) -> Self {
+        Self::Os(error)
+    }
+}
+
+/// Why a segment was not opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is no segment of that name.
+    NotFound {
+        /// The name.
+        name: SegmentName,
+    },
+    /// This process may not read and write it.
+    Permission {
+        /// The name.
+        name: SegmentName,
+    },
+    /// Something else has the name.
+    NotASegment {
+        /// The name.
+        name: SegmentName,
+        /// What has it.
+        found: FileKind,
+    },
+    /// Another user owns it, and does not share it as the [rules](crate::OpenRules) want it.
+    ForeignOwner {
+        /// The name.
+        name: SegmentName,
+        /// The owner's user id.
+        owner: u32,
+        /// The effective user id of this process.
+        user: u32,
+    },
+    /// Everybody may write to it.
+    WorldWritable {
+        /// The name.
+        name: SegmentName,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It has no bytes.
+    Empty {
+        /// The name.
+        name: SegmentName,
+    },
+    /// It was removed while it was opened.
+    Gone {
+        /// The name.
+        name: SegmentName,
+    },
+    /// Any other failure.
+    Os(OsError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound { name } => {
+                write!(f, "there is no segment {name}: create it (`ringctl create {name}`) or wait for it")
+            }
+            Self::Permission { name } => write!(
+                f,
+                "segment {name} may not be opened: run as its owner, or have it created with a group and mode 0o660"
+            ),
+            Self::NotASegment { name, found } => {
+                write!(f, "/dev/shm/{} is a {found}, no segment: remove it", name.file_name())
+            }
+            Self::ForeignOwner { name, owner, user } => write!(
+                f,
+                "segment {name} belongs to user {owner}, this process is user {user}: take another name, or have its owner share it with a group of yours (`ringctl create --mode 0660 --group GROUP`)"
+            ),
+            Self::WorldWritable { name, mode } => write!(
+                f,
+                "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w /dev/shm/{}`, or remove it",
+                name.file_name()
+            ),
+            Self::Empty { name } => {
+                write!(f, "segment {name} is empty, no ring made it: remove it (`ringctl rm {name}`)")
+            }
+            Self::Gone { name } => write!(f, "segment {name} was removed while it was opened: open it again"),
+            Self::Os(error) => write!(f, "the segment was not opened: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl From<OsError> for OpenError {
+    fn from(error: OsError) -> Self {
+        Self::Os(error)
+    }
+}
+
+/// Why a segment was not removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnlinkError {
+    /// The name is not a segment name.
+    Name(NameError),
+    /// There is no segment of that name.
+    NotFound {
+        /// The name.
+        name: SegmentName,
+    },
+    /// This process may not remove it, or may not open it to see whether it is in use.
+    Permission {
+        /// The name.
+        name: SegmentName,
+    },
+    /// Something else has the name.
+    NotASegment {
+        /// The name.
+        name: SegmentName,
+        /// What has it.
+        found: FileKind,
+    },
+    /// A lease is held: somebody lives in it.
+    InUse {
+        /// The name.
+        name: SegmentName,
+        /// One of the leases held.
+        lease: u64,
+    },
+    /// The gate stayed shut: somebody is in the middle of attaching or removing, perhaps stopped there.
+    GateBusy {
+        /// The name.
+        name: SegmentName,
+    },
+    /// Another segment took the name each time it was tried.
+    Contended {
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// Any other failure.
+    Os(OsError),
+}
+
+impl fmt::Display for UnlinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(error) => error.fmt(f),
+            Self::NotFound { name } => write!(f, "there is no segment {name}: nothing to remove"),
+            Self::Permission { name } => write!(f, "segment {name} may not be removed: run as its owner"),
+            Self::NotASegment { name, found } => {
+                write!(f, "/dev/shm/{} is a {found}, no segment: remove it by hand", name.file_name())
+            }
+            Self::InUse { name, lease } => write!(
+                f,
+                "segment {name} is in use (lease {lease} is held): end its users, or force the removal, which takes only the name"
+            ),
+            Self::GateBusy { name } => write!(
+                f,
+                "the gate of segment {name} is held by a process that is attaching or removing: try again, and look for a stopped process"
+            ),
+            Self::Contended { tries } => {
+                write!(f, "the name went to another segment {tries} times while it was removed: try again")
+            }
+            Self::Os(error) => write!(f, "the segment was not removed: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for UnlinkError {}
+
+impl From<NameError> for UnlinkError {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}
+
+impl From<OsError> for UnlinkError {
+    fn from(error: OsError) -> Self {
+        Self::Os(error)
+    }
+}

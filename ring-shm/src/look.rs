@@ -1,0 +1,94 @@
+//! A look at a segment that neither writes to it nor maps it: its first page is copied by a read, and locks are asked
+//! about through the same description. So whoever may read a segment can look at it, it does not count as in use
+//! meanwhile, and an owner who truncates it under the look ends nothing by SIGBUS.
+//!
+//! `kind_of` and the `inspect` of rings call it. What it says is for people: the words of a copy may be of different
+//! moments, and no take-over may rest on its verdicts.
+
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+
+use ring_core::{AttachError, Region, Verdict};
+
+use crate::descriptor;
+use crate::facts::Facts;
+use crate::life;
+use crate::mapping::Mapping;
+use crate::name::SegmentName;
+use crate::open;
+use crate::setup_error::SetupError;
+use crate::sys::{self, Stat};
+
+/// How much is copied: every control word of an SPSC ring, and the identity of any ring.
+const PAGE: u64 = 4096;
+
+/// How often a copy that contradicts itself is made anew before it counts as the segment's own contradiction.
+const TRIES: u32 = 32;
+
+/// A segment opened for reading.
+#[derive(Debug)]
+pub(crate) struct Look {
+    file: File,
+    stat: Stat,
+    /// Whether this file system is known to keep locks with mappings.
+    keeps_locks: bool,
+}
+
+impl Look {
+    /// # Errors
+    /// As for opening a segment; but owner and mode do not matter, as long as it may be read.
+    pub(crate) fn at(name: &SegmentName) -> Result<Self, SetupError> {
+        let (file, stat) = open::open_to_look(name)?;
+        let keeps_locks = sys::is_tmpfs(&file);
+        Ok(Self { file, stat, keeps_locks })
+    }
+
+    /// Bytes of the segment.
+    pub(crate) fn size(&self) -> u64 {
+        self.stat.size
+    }
+
+    /// Its permission bits.
+    pub(crate) fn mode(&self) -> u32 {
+        self.stat.permissions()
+    }
+
+    /// Runs `f` over a copy of the first page, in a region of the segment's length: what lies beyond reads as zero. A
+    /// living ring can make a copy that contradicts itself, so `Corrupt` has to be said of several.
+    pub(crate) fn with_copy<R>(&self, mut f: impl FnMut(Region<'_>) -> Result<R, SetupError>) -> Result<R, SetupError> {
+        let mut tries = 1;
+        loop {
+            match self.once(&mut f) {
+                Err(SetupError::Attach(AttachError::Corrupt(_))) if tries < TRIES => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    fn once<R>(&self, f: &mut impl FnMut(Region<'_>) -> Result<R, SetupError>) -> Result<R, SetupError> {
+        let copy = Mapping::copy_of(&self.file, self.stat.size, PAGE)?;
+        life::with_region(&copy, f)?
+    }
+
+    /// What the kernel says about `lease`, as [`crate::LeasedMapping::verdict`]; but there is no lease of its own to
+    /// prove by that this file system keeps locks with mappings, so elsewhere than on a tmpfs a free lock is `Dead`
+    /// only when the process is gone as well.
+    pub(crate) fn verdict(&self, lease: u64, facts: Option<Facts>) -> Verdict {
+        if lease == 0 {
+            return Verdict::Unknown;
+        }
+        let Some(byte) = descriptor::lease_byte(lease) else { return Verdict::Dead };
+        let fd = self.file.as_raw_fd();
+        // Other code may have closed the number and got it for a file of its own.
+        let ours = || sys::stat(fd).is_ok_and(|stat| stat.id == self.stat.id);
+        let held = sys::conflict(fd, byte, 1).map(|first| first.is_some());
+        match (held, ours()) {
+            (Ok(true), true) => Verdict::Alive,
+            (Ok(false), true) if self.keeps_locks || facts.is_some_and(|facts| facts.gone()) => Verdict::Dead,
+            _ => Verdict::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
