@@ -1,33 +1,47 @@
-//! What a copy that contradicts itself leads to: rare with a real ring, so it is made here.
+//! What a copy that contradicts itself leads to: rare with a real ring, so one is damaged here.
 
-use ring_core::{AttachError, Corrupt, Field};
+use std::os::unix::fs::FileExt as _;
+
+use ring_core::spsc::Ring;
+use ring_core::{AttachError, Region};
 
 use super::{Look, TRIES};
-use crate::{Access, Segment, SegmentName, SetupError};
+use crate::{SegmentName, SetupError, spsc};
 
-fn corrupt() -> SetupError {
-    AttachError::Corrupt(Corrupt::new(Field::Tail, 1, 2)).into()
+fn attach(region: Region<'_>) -> Result<u64, SetupError> {
+    Ok(Ring::attach(region)?.capacity())
 }
 
 #[test]
 fn a_contradiction_counts_when_it_stays() {
     let name = SegmentName::new(&format!("t-look-{}", std::process::id())).unwrap();
-    Segment::create(&name, 8192, &Access::default(), |_| {}).unwrap();
+    spsc::create(name.as_str(), &spsc::Options::new().capacity(4096)).unwrap();
     let look = Look::at(&name);
-    Segment::unlink(&name, false).unwrap();
+    let file = std::fs::File::options().write(true).open(format!("/dev/shm/{}", name.file_name())).unwrap();
+    crate::unlink(name.as_str(), false).unwrap();
     let look = look.unwrap();
+    let tail = |value: u64| file.write_all_at(&value.to_le_bytes(), 128).unwrap();
+
+    tail(1); // no record ends there
     let mut copies = 0;
     let passing = look.with_copy(|region| {
         copies += 1;
-        if copies < TRIES { Err(corrupt()) } else { Ok(region.len()) }
+        if copies + 1 == TRIES {
+            tail(0); // for the next copy
+        }
+        attach(region)
     });
-    assert_eq!((passing, copies), (Ok(8192), TRIES));
+    assert_eq!((passing, copies), (Ok(4096), TRIES));
+
+    tail(1);
     let mut copies = 0;
-    let staying = look.with_copy(|_| -> Result<(), _> {
+    let staying = look.with_copy(|region| {
         copies += 1;
-        Err(corrupt())
+        attach(region)
     });
-    assert_eq!((staying, copies), (Err(corrupt()), TRIES));
+    assert!(matches!(staying, Err(SetupError::Attach(AttachError::Corrupt(_)))), "{staying:?}");
+    assert_eq!(copies, TRIES);
+
     // Nothing else is worth a second copy.
     let mut copies = 0;
     let other = look.with_copy(|_| -> Result<(), _> {
