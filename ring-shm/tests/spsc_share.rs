@@ -152,6 +152,34 @@ fn unexpected_owners_are_refused() {
     drop(Producer::open_with(name.as_str(), &OpenRules::Anyone).unwrap());
 }
 
+/// Everything but a look.
+fn every_use(name: &str) -> Vec<Result<(), SetupError>> {
+    vec![
+        Producer::open(name).map(drop),
+        Consumer::open(name).map(drop),
+        Producer::open_or_create(name, &Options::new()).map(drop),
+        ring_shm::spsc::recover(name, None).map(drop),
+    ]
+}
+
+#[test]
+fn wrong_owners_and_modes() {
+    let name = unique("world");
+    drop(Producer::create(name.as_str(), &Options::new().capacity(64)).unwrap());
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o666)).unwrap();
+    for result in every_use(name.as_str()) {
+        refused(result, "chmod o-w");
+    }
+    fs::set_permissions(name.path(), fs::Permissions::from_mode(0o600)).unwrap();
+    if std::os::unix::fs::chown(name.path(), Some(USER), None).is_err() {
+        println!("skipped: needs root to give a segment away");
+        return;
+    }
+    for result in every_use(name.as_str()) {
+        refused(result, "belongs to user 65534, this process is user 0: take another name");
+    }
+}
+
 /// Somebody took the name first: a service that wants a ring of its own is not lured into it.
 #[test]
 fn a_squatter_gets_nobody() {
