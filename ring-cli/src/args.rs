@@ -250,7 +250,10 @@ pub(crate) struct Waiting {
 
 /// List the rings.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ringctl ls --json")]
+#[command(after_help = "\
+Example: ringctl ls --json
+
+What may not be read is listed as `not ours`, what holds no ring as `no ring, or damaged`.")]
 pub(crate) struct LsArgs {
     /// Print a JSON array.
     #[arg(long)]
@@ -259,7 +262,10 @@ pub(crate) struct LsArgs {
 
 /// Show what a ring is, how full it is, and who sits in it.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ringctl stat ticks")]
+#[command(after_help = "\
+Example: ringctl stat ticks
+
+Needs no more than the right to read the segment (spsc), and changes nothing.")]
 pub(crate) struct StatArgs {
     #[command(flatten)]
     pub(crate) place: Place,

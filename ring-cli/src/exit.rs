@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use nix::libc;
 use ring_shm::spsc::{TryRecvError, TrySendError};
 use ring_shm::{OsError, SetupError, SetupErrorKind, UnlinkError, mpmc};
 
@@ -179,13 +180,23 @@ impl From<mpmc::TryRecvError> for Failure {
 
 /// A failure of reading or writing `what`.
 pub(crate) fn io_failure(what: &str, error: &io::Error) -> Failure {
-    Failure::new(io_code(error), format!("{what}: {error}"))
+    let cure = match error.raw_os_error() {
+        Some(libc::EMFILE) => ": raise the limit of open files of this process (`ulimit -n`)",
+        Some(libc::ENFILE) => ": raise the limit of open files of the system (`sysctl fs.file-max`)",
+        Some(libc::EFBIG) => ": raise the limit of file sizes (`ulimit -f`), or write to another file system",
+        _ => "",
+    };
+    Failure::new(io_code(error), format!("{what}: {error}{cure}"))
 }
 
 fn io_code(error: &io::Error) -> Code {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Code::Permission,
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::OutOfMemory => Code::NoResource,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::OutOfMemory | ErrorKind::FileTooLarge => {
+            Code::NoResource
+        }
+        // Those that have no kind of their own.
+        _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOLCK)) => Code::NoResource,
         _ => Code::Other,
     }
 }
