@@ -24,6 +24,8 @@ use crate::trust::{Trust, Trusted, Untrusted};
 /// that its consumer died, and a successor gets what was not released, flagged. In a child made by `fork` it does
 /// nothing and says [`Forked`](TryRecvError::Forked).
 ///
+/// No method panics, blocks or allocates.
+///
 /// ```
 /// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
 /// tx.try_send(0, b"in place")?;
@@ -144,7 +146,21 @@ impl<T: Trust> Consumer<T> {
         }
     }
 
-    /// Lends up to `max` records, whose space is released together.
+    /// Lends up to `max` records, whose space is released together; with a `max` of 0 none, though there is one.
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
+    /// for i in 0..3 {
+    ///     tx.try_send(i, b"")?;
+    /// }
+    /// let mut batch = rx.try_read_batch(10)?;
+    /// let mut tags = Vec::new();
+    /// while let Some(record) = batch.next_record() {
+    ///     tags.push(record.tag());
+    /// }
+    /// assert_eq!((tags, batch.release()), (vec![0, 1, 2], 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`TryRecvError`].

@@ -24,6 +24,9 @@ use crate::trust::{Trust, Trusted, Untrusted};
 /// consumer learns that its producer died. In a child made by `fork` it does nothing and says
 /// [`Forked`](TrySendError::Forked); after `exec` it is gone, and its seat free.
 ///
+/// No method panics, blocks or allocates. Whatever this thread did before a commit, the thread that receives the record
+/// sees done.
+///
 /// ```
 /// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
 /// let position = tx.try_send(7, b"hello")?;
@@ -112,7 +115,7 @@ impl<T: Trust> Producer<T> {
         Producer { seated: self.seated, trust: PhantomData }
     }
 
-    /// Sends a copy of `payload` with a tag of the caller's. `Ok` means committed: the consumer will get it, whatever
+    /// Sends a copy of `payload`, 0 to [`max_len`](Self::max_len) bytes, with a tag of the caller's. `Ok` means committed: the consumer will get it, whatever
     /// happens to this process. The position is the record's delivery id.
     ///
     /// Wait-free; no system call, except that a full ring is asked at most once a millisecond whether its consumer
@@ -130,11 +133,21 @@ impl<T: Trust> Producer<T> {
         }
     }
 
-    /// Reserves space for a record of up to `len` bytes, to be written before it is committed. Dropping the claim
-    /// aborts it: nothing was sent.
+    /// Reserves space for a record of up to `len` bytes (0 to [`max_len`](Self::max_len)), to be written before it is
+    /// committed. Dropping the claim aborts it: nothing was sent.
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
+    /// let mut claim = tx.try_claim(100)?;
+    /// let written = claim.write(b"shorter after all");
+    /// claim.truncate(written);
+    /// let position = claim.commit();
+    /// assert_eq!(rx.try_read()?.position(), position);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TrySendError`].
+    /// [`TrySendError`]; nothing is reserved.
     #[inline]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, T>, TrySendError> {
         self.usable()?;
@@ -145,11 +158,22 @@ impl<T: Trust> Producer<T> {
         }
     }
 
-    /// Claims space for as many records of up to `len` bytes as fit, at least one and at most `max`; they become
-    /// visible together when the batch is committed.
+    /// Claims space for as many records of up to `len` bytes each as fit, at least one and at most `max`; they become
+    /// visible together when the batch is committed, all or none, whatever happens to this process.
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
+    /// let mut batch = tx.try_claim_batch(3, 16)?;
+    /// for word in ["all", "or", "none"] {
+    ///     batch.push(0, word.as_bytes())?;
+    /// }
+    /// assert_eq!(batch.commit(), 3);
+    /// assert_eq!(&*rx.try_read()?, b"all");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TrySendError`].
+    /// [`TrySendError`]; `Full` also for a `max` of 0.
     #[inline]
     pub fn try_claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
         self.batch(1, max, len)
