@@ -109,6 +109,25 @@ fn no_ring() {
     }
 }
 
+/// A size costs nothing where there is no memory behind it, and must not be taken for the ring's.
+#[test]
+fn far_larger_than_memory() {
+    let ring = Ring::new("sparse", "4KiB");
+    let file = fs::File::options().write(true).open(ring.path()).unwrap();
+    if let Err(e) = file.set_len(100 << 40) {
+        return println!("skipped: {e}");
+    }
+    let stat = ring.stat();
+    assert_eq!((&stat["capacity"], &stat["size"]), (&4096.into(), &(100_u64 << 40).into()));
+    file.set_len(0).unwrap();
+    file.set_len(100 << 40).unwrap();
+    for command in ["send", "recv", "stat", "recover"] {
+        check("zeroes without end", command, 4, run(&[command, &ring], b""), "magic");
+    }
+    run(&["ls"], b"").expect(0);
+    run(&["rm", &ring], b"").expect(0);
+}
+
 #[test]
 fn in_use() {
     let ring = Ring::new("in-use", "4KiB");

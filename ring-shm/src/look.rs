@@ -5,12 +5,16 @@
 //! `kind_of` and the `inspect` of rings call it. What it says is for people: the words of a copy may be of different
 //! moments, and no take-over may rest on its verdicts.
 
+use core::mem::offset_of;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
 
-use ring_core::{AttachError, Region, Verdict};
+use ring_core::{AttachError, Identity, Region, Verdict};
 
 use crate::descriptor;
+use crate::error::{MapError, OsError};
 use crate::facts::Facts;
 use crate::life;
 use crate::mapping::Mapping;
@@ -21,6 +25,9 @@ use crate::sys::{self, Stat};
 
 /// How much is copied: every control word of an SPSC ring, and the identity of any ring.
 const PAGE: u64 = 4096;
+
+/// Where the ring says how long it is.
+const TOTAL_LEN: usize = offset_of!(Identity, total_len);
 
 /// How often a copy that contradicts itself is made anew before it counts as the segment's own contradiction.
 const TRIES: u32 = 32;
@@ -53,7 +60,7 @@ impl Look {
         self.stat.permissions()
     }
 
-    /// Runs `f` over a copy of the first page, in a region of the segment's length: what lies beyond reads as zero. A
+    /// Runs `f` over a copy of the first page, in a region of the ring's length: what lies beyond reads as zero. A
     /// living ring can make a copy that contradicts itself, so `Corrupt` has to be said of several.
     pub(crate) fn with_copy<R>(&self, mut f: impl FnMut(Region<'_>) -> Result<R, SetupError>) -> Result<R, SetupError> {
         let mut tries = 1;
@@ -66,8 +73,27 @@ impl Look {
     }
 
     fn once<R>(&self, f: &mut impl FnMut(Region<'_>) -> Result<R, SetupError>) -> Result<R, SetupError> {
-        let copy = Mapping::copy_of(&self.file, self.stat.size, PAGE)?;
+        let page = self.page().map_err(MapError::from)?;
+        // As long as the ring says it is, and not as the object is: a size costs whoever gave it nothing.
+        let total =
+            page.get(TOTAL_LEN..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_ne_bytes(*word));
+        let copy = Mapping::copy_of(&page, self.stat.size.min(total.max(PAGE)))?;
         life::with_region(&copy, f)?
+    }
+
+    /// The first page, or as much of it as there is now.
+    fn page(&self) -> Result<Vec<u8>, OsError> {
+        let mut page = vec![0; usize::try_from(self.stat.size.min(PAGE)).unwrap_or(0)];
+        let mut read = 0;
+        while let Some(rest) = page.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, read as u64) {
+                Ok(0) => break,
+                Ok(n) => read += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(OsError::from_io("pread", &error)),
+            }
+        }
+        Ok(page)
     }
 
     /// What the kernel says about `lease`, as [`crate::LeasedMapping::verdict`]; but there is no lease of its own to

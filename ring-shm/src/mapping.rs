@@ -15,9 +15,7 @@ use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use std::fs::File;
-use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::FileExt as _;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
@@ -54,26 +52,17 @@ impl Mapping {
         Ok(Self { raw: ManuallyDrop::new(raw), born: fork::epoch() })
     }
 
-    /// Memory of this process alone, `len` bytes long, that begins with a copy of the first `prefix` bytes of `file`;
-    /// the rest is zero, and takes no memory.
-    pub(crate) fn copy_of(file: &File, len: u64, prefix: u64) -> Result<Self, MapError> {
+    /// Memory of this process alone, `len` bytes long, that begins with `prefix`; the rest is zero, and takes no memory.
+    pub(crate) fn copy_of(prefix: &[u8], len: u64) -> Result<Self, MapError> {
         let too_large = MapError::TooLarge { len };
-        let whole = usize::try_from(len).ok().filter(|len| isize::try_from(*len).is_ok()).ok_or(too_large)?;
+        let len = usize::try_from(len).ok().filter(|len| isize::try_from(*len).is_ok()).ok_or(too_large)?;
         let mut copy = MmapOptions::new()
-            .len(whole)
+            .len(len)
             .no_reserve_swap()
             .map_anon()
             .map_err(|error| OsError::from_io("mmap", &error))?;
-        let prefix = usize::try_from(prefix).unwrap_or(whole).min(whole);
-        // A file that has become shorter meanwhile reads as zeroes from there on, which no ring begins with.
-        let mut read = 0;
-        while read < prefix {
-            match file.read_at(copy.get_mut(read..prefix).unwrap_or_default(), read as u64) {
-                Ok(0) => break,
-                Ok(n) => read += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(OsError::from_io("pread", &error).into()),
-            }
+        for (to, from) in copy.iter_mut().zip(prefix) {
+            *to = *from;
         }
         Ok(Self { raw: ManuallyDrop::new(copy.into()), born: fork::epoch() })
     }

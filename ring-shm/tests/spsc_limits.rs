@@ -9,7 +9,6 @@ mod support;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 
 use ring::left_behind;
 use ring_shm::spsc::{Consumer, Options, Producer, TryRecvError, TrySendError, heap};
