@@ -135,6 +135,19 @@ fn capacity() {
     assert_eq!((tx.capacity(), tx.max_len()), (64, 24));
 }
 
+/// A ring costs its capacity and one page, all of it really there.
+#[test]
+fn footprint() {
+    use std::os::unix::fs::MetadataExt as _;
+    for capacity in [4096, 1 << 16, 1 << 20] {
+        let (name, options) = (unique("footprint"), Options::new().capacity(capacity));
+        ring_shm::spsc::create(name.as_str(), &options).unwrap();
+        let meta = fs::metadata(name.path()).unwrap();
+        assert_eq!((meta.len(), options.footprint()), (capacity + 4096, capacity + 4096));
+        assert_eq!(meta.blocks() * 512, capacity + 4096);
+    }
+}
+
 #[test]
 fn release_every() {
     let name = unique("release");
