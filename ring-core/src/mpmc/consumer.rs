@@ -203,8 +203,8 @@ impl<'m> Consumer<'m> {
         }
         let mut head = Position::new(self.ring.head.load(ord!(MC1, Relaxed)));
         let mut announced = false;
-        let (mut retries, mut voids) = (RETRIES, self.ring.slots.count());
-        while retries > 0 && voids > 0 {
+        let (mut retries, mut gaps_left) = (RETRIES, self.ring.slots.count());
+        while retries > 0 {
             let (count, gaps) = self.readable_run(head, max);
             if count == 0 {
                 if self.changes(head) {
@@ -233,7 +233,11 @@ impl<'m> Consumer<'m> {
                     }
                     announced = false;
                     head = end;
-                    voids = voids.saturating_sub(count);
+                    // Beyond a lap of them, producers void as quickly as we skip.
+                    match gaps_left.checked_sub(count) {
+                        Some(left) => gaps_left = left,
+                        None => retries = retries.wrapping_sub(1),
+                    }
                 }
                 Err(now) => {
                     announced = true;
