@@ -10,7 +10,7 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
 use std::thread;
 
 use ring_core::Position;
@@ -22,7 +22,28 @@ use crate::trust::{Trust, Trusted};
 
 /// A slot for one message. Write, then [`commit`](Claim::commit); a claim that is dropped was never sent.
 ///
-/// From a trusting handle it also gives the payload's bytes in place.
+/// From a trusting handle it also derefs to the payload's bytes.
+///
+/// ```
+/// let ring = ring_shm::mpmc::heap(4, 48)?;
+/// let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+/// let mut claim = tx.try_claim(16)?;
+/// claim.set_tag(7);
+/// claim.write(b"copied in, ");
+/// claim.write(b"and cut");
+/// claim.truncate(13);
+/// claim.commit();
+/// assert_eq!(&*rx.try_read()?, b"copied in, an");
+///
+/// let mut claim = tx.try_claim(3)?; // a heap ring's handles trust their peers
+/// claim.copy_from_slice(b"abc");
+/// let position = claim.commit();
+///
+/// tx.try_claim(3)?.abort(); // consumers skip it
+/// assert_eq!(rx.try_read()?.position(), position);
+/// assert!(rx.try_read().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a claim that is dropped is aborted; call commit() to send it"]
 pub struct Claim<'a, T: Trust> {
     core: core_mpmc::Claim<'a, 'static>,
@@ -37,7 +58,7 @@ impl<'a, T: Trust> Claim<'a, T> {
 
     /// Payload bytes that commit will send.
     #[must_use]
-    #[allow(clippy::len_without_is_empty)] // as in `spsc`
+    #[allow(clippy::len_without_is_empty)] // from a trusting handle `is_empty` is the slice's
     pub fn len(&self) -> usize {
         self.core.len()
     }
@@ -74,11 +95,20 @@ impl<'a, T: Trust> Claim<'a, T> {
     pub fn abort(self) {}
 }
 
-impl Claim<'_, Trusted> {
-    /// The payload in place; the bytes hold old data at first. Counts as writing all of it: what is left untouched is
-    /// sent as it is.
+impl Deref for Claim<'_, Trusted> {
+    type Target = [u8];
+
     #[inline]
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+    fn deref(&self) -> &[u8] {
+        // SAFETY: 1.
+        unsafe { self.core.as_slice() }
+    }
+}
+
+impl DerefMut for Claim<'_, Trusted> {
+    /// The payload. Counts as writing all of it: what is left untouched is sent with whatever the ring's memory held.
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: 1.
         unsafe { self.core.as_mut_slice() }
     }

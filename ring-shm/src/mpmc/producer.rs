@@ -77,7 +77,7 @@ impl<T: Trust> Producer<T> {
         Ok(Self { joined: Joined::new(core, place), trust: PhantomData })
     }
 
-    /// A handle whose claims give slices of the ring's memory.
+    /// A handle whose claims deref to slices of the ring's memory.
     ///
     /// # Safety
     /// For the life of the handle every process that can write to this segment must follow the protocol: it writes
