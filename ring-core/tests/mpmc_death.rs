@@ -6,7 +6,7 @@ mod mpmc_support;
 
 use mpmc_support::*;
 use ring_core::Verdict;
-use ring_core::mpmc::{Blocked, ClaimError, ReadError, Recovery, Repair};
+use ring_core::mpmc::{Blocked, ClaimError, Consumer, ReadError, Recovery, Repair};
 
 #[test]
 fn a_dead_writer_is_repaired_and_a_stopped_one_is_not() {
@@ -167,4 +167,43 @@ fn joiners_settle_what_the_dead_have_left() {
     record.release();
     tx.close();
     assert_eq!(recv(&mut rx), Err(ReadError::Closed));
+}
+
+/// Whoever fails while it works on a message, or forgets it, counts as dead to it: delivered at most once means that
+/// nobody else works on it. Giving it back on purpose is another matter, and so is what was never handed out.
+#[test]
+fn at_most_once_drops_what_was_handed_out_and_abandoned() {
+    for (format, again) in [(small(), true), (at_most_once(), false), (at_most_once().consumers(1), false)] {
+        let ring = ring(&format);
+        let (mut tx, mut rx) = (producer(&ring), consumer(&ring));
+        let comes_again =
+            |rx: &mut Consumer<'_>, n: u64| assert_eq!(recv(rx), if again { Ok(n) } else { Err(ReadError::Empty) });
+        send(&mut tx, 1).unwrap();
+        rx.try_read().unwrap().abandon();
+        comes_again(&mut rx, 1);
+        send(&mut tx, 2).unwrap();
+        std::mem::forget(rx.try_read().unwrap());
+        comes_again(&mut rx, 2);
+        send(&mut tx, 3).unwrap();
+        let mut batch = rx.try_read_batch(1).unwrap();
+        batch.next_record().unwrap().unwrap();
+        batch.abandon();
+        comes_again(&mut rx, 3);
+        send(&mut tx, 4).unwrap();
+        rx.try_read().unwrap().keep();
+        assert_eq!(recv(&mut rx), Ok(4));
+        send(&mut tx, 5).unwrap();
+        assert_eq!(rx.try_recv_into(&mut []), Err(ReadError::BufferTooSmall { needed: 8 }));
+        rx.leave();
+        let mut rx = consumer(&ring);
+        assert_eq!(recv(&mut rx), Ok(5));
+        send(&mut tx, 6).unwrap();
+        std::mem::forget(rx.try_read().unwrap());
+        rx.leave();
+        comes_again(&mut consumer(&ring), 6);
+        for n in 7..11 {
+            send(&mut tx, n).unwrap();
+        }
+        assert_eq!(send(&mut tx, 11), Err(ClaimError::Full), "no slot is lost");
+    }
 }

@@ -159,6 +159,29 @@ fn unwinding_keeps_the_record_and_counts_as_a_death() {
     assert_eq!((tag, other.stats().settled.skipped), (2, 1));
 }
 
+/// Whoever panics over a message may have done half of the work.
+#[test]
+fn at_most_once_unwinding_drops_the_record() {
+    let ring = HeapRing::new(&Options::new().slots(4).slot_size(8).at_most_once()).unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    for way in 0..2 {
+        tx.try_send(way, b"once").unwrap();
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            if way == 0 {
+                let _record = rx.try_read().unwrap();
+                panic!("as it should");
+            }
+            let mut batch = rx.try_read_batch(4).unwrap();
+            assert_eq!(batch.next_record().unwrap().tag(), way);
+            panic!("as it should");
+        }));
+        assert_eq!(panic.unwrap_err().downcast_ref::<&str>(), Some(&"as it should"));
+        assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Empty);
+    }
+    tx.close().unwrap();
+    assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Disconnected);
+}
+
 #[test]
 fn forgotten_guards_are_settled_by_the_next_operation_or_the_end() {
     let name = make("forgotten", &small());

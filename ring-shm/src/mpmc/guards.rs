@@ -184,7 +184,7 @@ impl ClaimBatch<'_, Trusted> {
 }
 
 /// One message, lent in place. Dropping it releases its slot, except while the thread is panicking: then it goes back
-/// to the ring, for another delivery.
+/// to the ring, for another delivery, unless the ring delivers at most once.
 ///
 /// From a trusting handle it also derefs to the payload's bytes.
 #[must_use = "a record that is dropped is released"]
@@ -271,7 +271,7 @@ impl<T: Trust> Drop for Record<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(record) = self.core.take() {
-            if thread::panicking() { record.keep() } else { record.release() }
+            if thread::panicking() { record.abandon() } else { record.release() }
         }
     }
 }
@@ -283,7 +283,8 @@ impl<T: Trust> fmt::Debug for Record<'_, T> {
 }
 
 /// Messages lent in place and released together: at the end, or when the batch is dropped, unless the thread is
-/// panicking. Those that were claimed and not handed out go back to the ring and come again, flagged.
+/// panicking. Those that were claimed and not handed out go back to the ring and come again, flagged. While the thread
+/// is panicking all of them do, unless the ring delivers at most once.
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is released"]
 pub struct ReadBatch<'a, T: Trust> {
@@ -336,7 +337,7 @@ impl<T: Trust> Drop for ReadBatch<'_, T> {
     fn drop(&mut self) {
         if let Some(batch) = self.core.take() {
             if thread::panicking() {
-                batch.keep();
+                batch.abandon();
             } else {
                 batch.release();
             }
