@@ -70,7 +70,7 @@ fn capacity_options_that_make_no_ring_are_refused() {
     assert!(!name.path().exists());
     Producer::create(name.as_str(), &good.at_least_once(31).max_producers(7)).unwrap();
     let seen = inspect(name.as_str()).unwrap();
-    assert_eq!((seen.slots, seen.slot_size, seen.max_producers, seen.max_consumers), (8, 8, 7, 64));
+    assert_eq!((seen.slots, seen.slot_size, seen.max_producers, seen.max_consumers), (8, 8, 7, 63));
     assert_eq!((seen.redelivery, seen.mode), (Redelivery::AtLeastOnce { attempts: 31 }, 0o600));
     assert_eq!(Producer::create(name.as_str(), &Options::new()).unwrap_err().kind(), SetupErrorKind::Exists);
     let other = ring_shm::spsc::Producer::open(name.as_str());
@@ -219,6 +219,20 @@ fn heap_rings_have_every_mode_and_limit() {
     assert_eq!(rx.try_recv_into(&mut [0; 8]), Err(TryRecvError::Disconnected));
     drop(tx);
     assert_eq!(ring.producer().unwrap_err().kind(), SetupErrorKind::Closed);
+}
+
+/// Senders that fill the table and the ring would otherwise keep out whoever could make them room.
+#[test]
+fn limits_leave_a_place_for_the_other_role() {
+    for handles in [3, 8, 64] {
+        let ring = HeapRing::new(&Options::new().slots(4).slot_size(8).max_participants(handles)).unwrap();
+        let producers: Vec<_> = (1..handles).map(|_| ring.producer().unwrap()).collect();
+        assert_eq!(ring.producer().unwrap_err().kind(), SetupErrorKind::InUse);
+        drop((ring.consumer().unwrap(), producers));
+        let consumers: Vec<_> = (1..handles).map(|_| ring.consumer().unwrap()).collect();
+        assert_eq!(ring.consumer().unwrap_err().kind(), SetupErrorKind::InUse);
+        drop((ring.producer().unwrap(), consumers));
+    }
 }
 
 #[test]
