@@ -6,9 +6,7 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
-use ring_core::{
-    Identity, MpmcControl, ParticipantLine, SlotHeader, SpscControl, mpmc_data_offset, slot_stride,
-};
+use ring_core::{Identity, MpmcControl, ParticipantLine, SlotHeader, SpscControl, mpmc_data_offset, slot_stride};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -120,7 +120,26 @@ impl<T: Trust> fmt::Debug for Claim<'_, T> {
     }
 }
 
-/// Slots for several messages, claimed at once.
+/// Slots for several messages, claimed at once. Committing sends what was pushed, and consumers skip the rest.
+///
+/// ```
+/// let ring = ring_shm::mpmc::heap(8, 48)?;
+/// let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+/// let mut batch = tx.try_claim_batch(4, 8)?;
+/// while batch.remaining() > 1 {
+///     batch.push(7, b"copied")?;
+/// }
+/// batch.push_with(8, 2, |bytes| bytes.copy_from_slice(b"in"))?; // of a trusting handle
+/// assert_eq!(batch.commit(), 4);
+///
+/// let mut batch = rx.try_read_batch(100)?;
+/// let mut tags = Vec::new();
+/// while let Some(record) = batch.next_record() {
+///     tags.push(record.tag());
+/// }
+/// assert_eq!((tags, batch.release()), (vec![7, 7, 7, 8], 4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is aborted; call commit() to send it"]
 pub struct ClaimBatch<'a, T: Trust> {
@@ -187,6 +206,26 @@ impl ClaimBatch<'_, Trusted> {
 /// to the ring, for another delivery, unless the ring delivers at most once.
 ///
 /// From a trusting handle it also derefs to the payload's bytes.
+///
+/// ```
+/// # let name = format!("doc-mpmc-record-{}", std::process::id());
+/// use ring_shm::mpmc::{Consumer, Options, Producer};
+/// let mut tx = Producer::create(&name, &Options::new())?;
+/// let (mut rx, mut other) = (Consumer::open(&name)?, Consumer::open(&name)?);
+/// let sent = tx.try_send(7, b"once, or flagged")?;
+///
+/// let record = rx.try_read()?;
+/// assert_eq!((record.position(), record.redelivered(), record.attempt()), (sent, false, 0));
+/// record.keep();
+///
+/// let record = other.try_read()?;
+/// let mut buf = [0; 48];
+/// let len = record.copy_to(&mut buf);
+/// assert_eq!((&buf[..len], record.redelivered(), record.attempt()), (&b"once, or flagged"[..], true, 1));
+/// record.release();
+/// # ring_shm::unlink(&name, true)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a record that is dropped is released"]
 pub struct Record<'a, T: Trust> {
     /// `None` once it has been released or kept.
