@@ -7,8 +7,8 @@ use ring_core::mpmc as core_mpmc;
 use ring_core::mpmc::Received;
 
 use super::error::TryRecvError;
-use super::guards::{ReadBatch, Record};
 use super::joined::Joined;
+use super::records::{ReadBatch, Record};
 use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::name::SegmentName;

@@ -14,26 +14,28 @@
 //! Whoever is in the way for a millisecond is asked after by the kernel's word; on the proof of its death, and on
 //! nothing else, the first one who is blocked settles what it has left, and goes on.
 
+mod claims;
 mod consumer;
 mod cure;
 mod error;
-mod guards;
 mod heap;
 mod inspect;
 mod joined;
 mod options;
 mod producer;
+mod records;
 mod setup;
 mod watch;
 
+pub use claims::{Claim, ClaimBatch};
 pub use consumer::Consumer;
 pub use cure::Settled;
 pub use error::{Holder, TryRecvError, TrySendError};
-pub use guards::{BatchRecord, Claim, ClaimBatch, ReadBatch, Record};
 pub use heap::{HeapRing, heap};
 pub use inspect::{Member, Snapshot, Work, inspect, recover};
 pub use options::Options;
 pub use producer::Producer;
+pub use records::{BatchRecord, ReadBatch, Record};
 pub use ring_core::mpmc::{Received, Redelivery};
 
 use crate::name::SegmentName;

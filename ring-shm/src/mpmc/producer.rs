@@ -5,8 +5,8 @@ use core::marker::PhantomData;
 use ring_core::mpmc as core_mpmc;
 use ring_core::{Position, Role};
 
+use super::claims::{Claim, ClaimBatch};
 use super::error::TrySendError;
-use super::guards::{Claim, ClaimBatch};
 use super::joined::Joined;
 use super::setup::{self, Place};
 use super::{Options, Stats};
