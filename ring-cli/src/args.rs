@@ -160,10 +160,10 @@ pub(crate) struct MpmcArgs {
     /// mpmc: the most users at a time, 2 to 64 [default: 64].
     #[arg(long, value_name = "N")]
     pub(crate) max_participants: Option<u32>,
-    /// mpmc: the most producers at a time; 1 is quicker.
+    /// mpmc: the most producers at a time; 1 is quicker [default: all places but one].
     #[arg(long, value_name = "N")]
     pub(crate) max_producers: Option<u32>,
-    /// mpmc: the most consumers at a time; 1 is quicker.
+    /// mpmc: the most consumers at a time; 1 is quicker [default: all places but one].
     #[arg(long, value_name = "N")]
     pub(crate) max_consumers: Option<u32>,
     /// mpmc: deliveries of a message whose consumers die, before it is a dead letter, 1 to 31 [default: 3].

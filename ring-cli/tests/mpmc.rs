@@ -3,6 +3,8 @@
 mod support;
 
 use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -32,6 +34,14 @@ fn wait_for(ring: &Ring, role: &str, count: usize) {
         let here = |p: &&Value| p["role"] == role && p["state"] == "alive" && p["pid"] != 0;
         participants(ring).iter().filter(here).count() == count
     });
+}
+
+/// A pipe in which there is no room: whoever writes to it is stuck until its reading end is read.
+fn full_pipe() -> (OwnedFd, Stdio) {
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    let size = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    nix::unistd::write(&writer, &vec![b'x'; size as usize]).unwrap();
+    (reader, writer.into())
 }
 
 #[test]
@@ -74,10 +84,8 @@ fn a_killed_receiver_loses_nothing_and_is_no_error_to_the_others() {
     let ring = jobs("killed", &["--slots", "256", "--slot-size", "16"]);
     run(&["send", &ring, "--lines"], &lines(0, 200)).expect(0);
     // Stuck with a batch in hand, since nobody reads what it writes.
-    let (reader, writer) = nix::unistd::pipe().unwrap();
-    let full = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
-    nix::unistd::write(&writer, &vec![b'x'; full as usize]).unwrap();
-    let stuck = support::start_into(&["recv", &ring], writer.into());
+    let (_reader, full) = full_pipe();
+    let stuck = support::start_into(&["recv", &ring], full);
     wait_for(&ring, "consumer", 1);
     wait_until("a batch in hand", || participants(&ring).iter().any(|p| p["reading"]["open"] == true));
     let dead = stuck.pid();
@@ -89,17 +97,14 @@ fn a_killed_receiver_loses_nothing_and_is_no_error_to_the_others() {
     let text = out.text();
     let got: HashSet<&str> = text.lines().collect();
     assert_eq!((text.lines().count(), got.len()), (200, 200));
-    drop(reader);
 }
 
 #[test]
 fn dead_letters_are_put_aside() {
     let ring = jobs("letters", &["--slots", "4", "--slot-size", "16", "--attempts", "1"]);
     run(&["send", &ring, "--lines"], b"poison\n").expect(0);
-    let (_reader, writer) = nix::unistd::pipe().unwrap();
-    let full = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
-    nix::unistd::write(&writer, &vec![b'x'; full as usize]).unwrap();
-    let stuck = support::start_into(&["recv", &ring], writer.into());
+    let (_reader, full) = full_pipe();
+    let stuck = support::start_into(&["recv", &ring], full);
     wait_until("a message in hand", || participants(&ring).iter().any(|p| p["reading"]["open"] == true));
     stuck.kill();
     let text = run(&["recover", &ring], b"").expect(0).text();
@@ -154,4 +159,70 @@ fn arguments_and_limits() {
     let row = table.lines().find(|line| line.starts_with(&*ring)).unwrap();
     assert!(row.contains("mpmc") && row.contains("8 x 240"), "{row}");
     assert!(run(&["stat", &ring], b"").expect(0).text().contains("at most once"));
+}
+
+#[test]
+fn an_operator_sees_who_is_in_the_way_and_cannot_declare_the_living_dead() {
+    let ring = jobs("operator", &["--slots", "4", "--slot-size", "16", "--max-producers", "1"]);
+    let mut sender = start(&["send", &ring, "--lines"]);
+    wait_for(&ring, "producer", 1);
+    let pid = sender.pid();
+    sender.signal(Signal::SIGSTOP);
+    let lease = participants(&ring)[0]["lease"].to_string();
+    let text = run(&["stat", &ring], b"").expect(0).text();
+    assert!(text.contains(&format!("participant 0   producer process {pid} (lease {lease}), alive")), "{text}");
+    run(&["recover", &ring, "--assume-dead", &lease], b"").expect(6).says(&format!("process {pid}")).says("alive");
+    run(&["recover", &ring], b"").expect(0);
+    assert_eq!(participants(&ring)[0]["pid"], pid, "stopped is not dead");
+    // It stores the end of its messages itself.
+    run(&["close", &ring], b"").expect(0).says(&format!("process {pid}"));
+    let seen = ring.stat();
+    assert_eq!((&seen["closed"], &seen["closing"]), (&Value::Bool(false), &Value::Bool(true)));
+    sender.signal(Signal::SIGCONT);
+    sender.feed(b"late\n");
+    sender.finish().expect(1).says("closed");
+    assert_eq!(ring.stat()["closed"], true);
+    assert!(run(&["close", &ring], b"").expect(0).stderr.is_empty());
+    run(&["recv", &ring], b"").expect(0);
+}
+
+#[test]
+fn more_at_once_than_the_table_holds() {
+    let ring = jobs("crowd", &["--slots", "2", "--slot-size", "16", "--max-participants", "3"]);
+    let senders: Vec<Running> = (0..2)
+        .map(|n| {
+            let mut sender = start(&["send", &ring, "--lines"]);
+            sender.feed(&lines(n, 50));
+            sender
+        })
+        .collect();
+    wait_for(&ring, "producer", 2);
+    run(&["send", &ring], b"x").expect(6).says("no place for another producer").says("create the ring with more");
+    // Full ring, full table: the place of a receiver is there all the same.
+    let receiver = start(&["recv", &ring]);
+    for sender in senders {
+        sender.finish().expect(0);
+    }
+    run(&["close", &ring], b"").expect(0);
+    assert_eq!(receiver.finish().expect(0).text().lines().count(), 100);
+}
+
+#[test]
+fn a_sender_says_who_holds_it_up_and_goes_on_when_that_one_dies() {
+    let ring = jobs("held-up", &["--slots", "4", "--slot-size", "16"]);
+    let (_reader, full) = full_pipe();
+    let stuck = support::start_into(&["recv", &ring], full);
+    let mut sender = start(&["send", &ring, "--lines"]);
+    sender.feed(&lines(0, 6));
+    wait_until("a message in hand", || participants(&ring).iter().any(|p| p["reading"]["open"] == true));
+    let pid = stuck.pid();
+    stuck.signal(Signal::SIGSTOP);
+    wait_until("a full ring", || ring.stat()["tail"] == 4);
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    assert_eq!(ring.stat()["tail"], 4, "stopped is not dead");
+    stuck.kill();
+    let receiver = start(&["recv", &ring]);
+    sender.finish().expect(0).says(&format!("waiting for process {pid}"));
+    run(&["close", &ring], b"").expect(0);
+    assert_eq!(receiver.finish().expect(0).text().lines().count(), 6);
 }

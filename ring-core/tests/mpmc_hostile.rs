@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mpmc_support::*;
-use ring_core::mpmc::{Blocked, Consumer, Format, MAX_POSITION, Producer, Redelivery, Ring};
+use ring_core::mpmc::{Blocked, ClaimError, Consumer, Format, MAX_POSITION, Producer, ReadError, Redelivery, Ring};
 use ring_core::{Position, Region, Verdict, mpmc_data_offset, slot_stride};
 
 /// A region whose words the test can reach as well.
@@ -208,6 +208,51 @@ fn impossible_words_are_named() {
     assert!(field(&|| memory.set(slot, 66 << 8 | 1)).contains("the slot word at position 2"));
     assert!(field(&|| memory.set(slot + 8, 25)).contains("the slot length at position 2"));
     assert!(field(&|| memory.set(4096, 1 << 40)).contains("participant's lease"));
+}
+
+/// A claim that nobody has made would keep those who wait for its end waiting for ever.
+#[test]
+fn claims_without_an_owner_are_named() {
+    let data = usize::try_from(mpmc_data_offset(5)).unwrap();
+    let slot = |p: usize| data + p % 4 * usize::try_from(slot_stride(24)).unwrap();
+    let dead = |_| Verdict::Dead;
+    for format in
+        [Format::new(4, 24).participants(5), Format::new(4, 24).participants(5).redelivery(Redelivery::AtMostOnce)]
+    {
+        let memory = Memory::new(&format);
+        let fresh = || Ring::format(memory.region, &format).unwrap();
+        // Position 0 was never committed, and nobody says that it is his.
+        let ring = fresh();
+        let mut rx = consumer(&ring);
+        memory.set(128, 1 << 1);
+        let blocked = Blocked::Write(Position::new(0));
+        assert_eq!(rx.try_read().err(), Some(ReadError::Busy(Some(blocked))));
+        assert!(format!("{}", ring.repair(blocked, 9, dead).unwrap_err()).contains("the slot word at position 0"));
+        // A message, and a gap, that nobody holds although the head is past it.
+        for state in [1, 2] {
+            let ring = fresh();
+            let mut tx = producer(&ring);
+            (0..4u64).for_each(|_| assert!(tx.try_send(0, &[]).is_ok()));
+            memory.set(256, 1);
+            memory.set(slot(0), state);
+            let blocked = Blocked::Read(Position::new(0));
+            assert_eq!(tx.try_send(0, &[]), Err(ClaimError::Busy(Some(blocked))));
+            assert!(format!("{}", ring.repair(blocked, 9, dead).unwrap_err()).contains("the slot word at position 0"));
+        }
+    }
+    // What an only producer or an only consumer may have left behind reaches a lap, not further.
+    for format in [Format::new(4, 24).participants(5).producers(1), Format::new(4, 24).participants(5).consumers(1)] {
+        let memory = Memory::new(&format);
+        let ring = Ring::format(memory.region, &format).unwrap();
+        memory.set(slot(0), 8 << 8 | 1);
+        let joined = (ring.join_producer(7, dead).err(), ring.join_consumer(8, dead).err());
+        let error = if format == format.producers(1) {
+            joined.0.map(|e| e.to_string())
+        } else {
+            joined.1.map(|e| e.to_string())
+        };
+        assert!(error.unwrap().contains("the slot word at position 0"));
+    }
 }
 
 /// Another thread writes random words all the time.

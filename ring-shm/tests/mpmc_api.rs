@@ -70,7 +70,7 @@ fn capacity_options_that_make_no_ring_are_refused() {
     assert!(!name.path().exists());
     Producer::create(name.as_str(), &good.at_least_once(31).max_producers(7)).unwrap();
     let seen = inspect(name.as_str()).unwrap();
-    assert_eq!((seen.slots, seen.slot_size, seen.max_producers, seen.max_consumers), (8, 8, 7, 64));
+    assert_eq!((seen.slots, seen.slot_size, seen.max_producers, seen.max_consumers), (8, 8, 7, 63));
     assert_eq!((seen.redelivery, seen.mode), (Redelivery::AtLeastOnce { attempts: 31 }, 0o600));
     assert_eq!(Producer::create(name.as_str(), &Options::new()).unwrap_err().kind(), SetupErrorKind::Exists);
     let other = ring_shm::spsc::Producer::open(name.as_str());
@@ -159,6 +159,29 @@ fn unwinding_keeps_the_record_and_counts_as_a_death() {
     assert_eq!((tag, other.stats().settled.skipped), (2, 1));
 }
 
+/// Whoever panics over a message may have done half of the work.
+#[test]
+fn at_most_once_unwinding_drops_the_record() {
+    let ring = HeapRing::new(&Options::new().slots(4).slot_size(8).at_most_once()).unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    for way in 0..2 {
+        tx.try_send(way, b"once").unwrap();
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            if way == 0 {
+                let _record = rx.try_read().unwrap();
+                panic!("as it should");
+            }
+            let mut batch = rx.try_read_batch(4).unwrap();
+            assert_eq!(batch.next_record().unwrap().tag(), way);
+            panic!("as it should");
+        }));
+        assert_eq!(panic.unwrap_err().downcast_ref::<&str>(), Some(&"as it should"));
+        assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Empty);
+    }
+    tx.close().unwrap();
+    assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Disconnected);
+}
+
 #[test]
 fn forgotten_guards_are_settled_by_the_next_operation_or_the_end() {
     let name = make("forgotten", &small());
@@ -196,6 +219,20 @@ fn heap_rings_have_every_mode_and_limit() {
     assert_eq!(rx.try_recv_into(&mut [0; 8]), Err(TryRecvError::Disconnected));
     drop(tx);
     assert_eq!(ring.producer().unwrap_err().kind(), SetupErrorKind::Closed);
+}
+
+/// Senders that fill the table and the ring would otherwise keep out whoever could make them room.
+#[test]
+fn limits_leave_a_place_for_the_other_role() {
+    for handles in [3, 8, 64] {
+        let ring = HeapRing::new(&Options::new().slots(4).slot_size(8).max_participants(handles)).unwrap();
+        let producers: Vec<_> = (1..handles).map(|_| ring.producer().unwrap()).collect();
+        assert_eq!(ring.producer().unwrap_err().kind(), SetupErrorKind::InUse);
+        drop((ring.consumer().unwrap(), producers));
+        let consumers: Vec<_> = (1..handles).map(|_| ring.consumer().unwrap()).collect();
+        assert_eq!(ring.consumer().unwrap_err().kind(), SetupErrorKind::InUse);
+        drop((ring.producer().unwrap(), consumers));
+    }
 }
 
 #[test]

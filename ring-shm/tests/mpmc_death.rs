@@ -269,7 +269,7 @@ fn recover_by_a_tool_and_what_it_shows() {
 
 #[test]
 fn recover_places_when_the_table_is_full() {
-    let name = make("full", &small().max_participants(3).max_producers(2));
+    let name = make("full", &small().max_participants(3).max_producers(2).max_consumers(3));
     let mut workers: Vec<_> = (0..2).map(|_| worker("producer", &name).0).collect();
     assert_eq!(Producer::open(name.as_str()).unwrap_err().kind(), SetupErrorKind::InUse, "two producers");
     let mut reader = worker("consumer", &name).0;

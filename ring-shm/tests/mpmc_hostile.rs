@@ -10,6 +10,7 @@ mod workers;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use ring_shm::SetupErrorKind;
 use ring_shm::mpmc::{Consumer, Options, Producer, TryRecvError, TrySendError, close, inspect, recover};
@@ -153,6 +154,18 @@ fn exercise(tx: &mut Producer, rx: &mut Consumer) -> bool {
     corrupt
 }
 
+/// Whether the consumer is told `Busy` for long and not by whom: nobody would ever put an end to that. (A producer may
+/// well wait for no one in particular: for a consumer to come and take a message back up.)
+fn waits_for_nobody(rx: &mut Consumer) -> bool {
+    let start = Instant::now();
+    while rx.try_recv_into(&mut [0; 48]) == Err(TryRecvError::Busy { by: None }) {
+        if start.elapsed() > Duration::from_secs(5) {
+            return true;
+        }
+    }
+    false
+}
+
 fn case(what: &str, index: usize, value: u64, f: impl FnOnce()) {
     catch_unwind(AssertUnwindSafe(f))
         .unwrap_or_else(|_| panic!("{what}: word {index:#x} (byte {:#x}) = {value:#x}", index * 8));
@@ -219,6 +232,7 @@ fn play_live(mode: u32) {
                 let file = fs::OpenOptions::new().write(true).open(name.path()).unwrap();
                 file.write_all_at(&bad, index as u64 * 8).unwrap();
                 corrupt += u32::from(exercise(&mut tx, &mut rx));
+                assert!(!waits_for_nobody(&mut rx));
             });
         }
     }

@@ -89,7 +89,7 @@ fn play_source(name: &str, sender: u32, count: u32, way: u32) {
                     if seq % 2 == 0 {
                         let mut claim = tx.try_claim(buf.len())?;
                         claim.set_tag(sender);
-                        claim.as_mut_slice().copy_from_slice(&buf);
+                        claim.copy_from_slice(&buf);
                         claim.commit();
                     } else {
                         let mut batch = tx.try_claim_batch_exact(1, buf.len())?;

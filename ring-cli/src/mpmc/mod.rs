@@ -11,8 +11,8 @@ pub(crate) use show::{living, ls_row, ring_json, stat_text};
 
 use std::time::{Duration, Instant};
 
-use ring_shm::mpmc::{self, Holder, Options};
-use ring_shm::{Kind, Verdict};
+use ring_shm::mpmc::{self, Holder, Member, Options};
+use ring_shm::{Kind, Role, Verdict};
 use serde_json::json;
 
 use crate::admin;
@@ -83,15 +83,29 @@ pub(crate) fn close(args: &CloseArgs) -> Result<(), Failure> {
             format!("ring {name} is spsc: it ends with its producer, who closes by ending in order"),
         ));
     }
-    Ok(mpmc::close(name)?)
+    mpmc::close(name)?;
+    let ring = mpmc::inspect(name)?;
+    if ring.closing {
+        let producer = ring.members.iter().find(|member| member.role == Some(Role::Producer));
+        let who = producer.map_or(String::new(), |member| format!(", process {},", member.facts.pid));
+        note(&format!("ring {name} will close when its only producer{who} sends the next message, or ends"));
+    }
+    Ok(())
 }
 
 /// Runs `recover` on an MPMC ring.
 ///
 /// # Errors
-/// [`Failure`]: a participant can neither be shown to be dead nor was assumed so.
+/// [`Failure`]: a participant can neither be shown to be dead nor was assumed so, or is alive and was assumed dead.
 pub(crate) fn recover(args: &RecoverArgs, name: &str) -> Result<(), Failure> {
     let (found, released) = mpmc::recover(name, args.assume_dead)?;
+    let assumed = |member: &&Member| Some(member.lease) == args.assume_dead && member.verdict == Verdict::Alive;
+    if let Some(member) = found.members.iter().find(assumed) {
+        return Err(Failure::new(
+            Code::InUse,
+            format!("{}: the system knows that it is alive; end it, then recover", show::member_short(member)),
+        ));
+    }
     if args.json {
         output::print_json(&json!({
             "name": name,

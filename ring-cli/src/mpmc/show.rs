@@ -40,7 +40,7 @@ pub(crate) fn stat_text(name: &str, ring: &Snapshot) -> String {
     let (all, producers, consumers) = (ring.max_participants, ring.max_producers, ring.max_consumers);
     let mut text = String::new();
     let mut line = |key: &str, value: String| {
-        let _ = writeln!(text, "{key:<14}{value}");
+        let _ = writeln!(text, "{key:<16}{value}");
     };
     line("name", name.to_owned());
     line("kind", "mpmc, posix".to_owned());

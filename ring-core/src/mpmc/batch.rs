@@ -177,6 +177,11 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
 
     /// Gives all messages back to the ring. For those handed out that counts as a delivery.
     pub fn keep(self) {}
+
+    /// What the death of their reader would do with all of them; see [`Record::abandon`](super::Record::abandon).
+    pub fn abandon(self) {
+        self.consumer.abandon_held();
+    }
 }
 
 impl Drop for ReadBatch<'_, '_> {
@@ -205,7 +210,7 @@ impl<'m> Consumer<'m> {
 
     /// Releases what was handed out of a batch, from `first` up to `next`; the rest, up to `end`, goes back.
     #[inline]
-    fn release_all(&mut self, first: Position, next: Position, end: Position) {
+    pub(super) fn release_all(&mut self, first: Position, next: Position, end: Position) {
         for p in Intent::new(first, next.since(first)).positions() {
             if let Ok(Some(_)) = self.held_attempt(p) {
                 self.free(p);

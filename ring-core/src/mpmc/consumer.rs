@@ -170,10 +170,10 @@ impl<'m> Consumer<'m> {
         self.claim(1)
     }
 
-    /// Puts back what a forgotten guard has left; the message that did not fit, if there is one.
+    /// Settles what a forgotten guard has left; the message that did not fit, if there is one.
     #[cold]
     pub(super) fn take_pending(&mut self) -> Option<Found> {
-        self.put_back_held();
+        self.abandon_held();
         self.pending.take()
     }
 
@@ -203,8 +203,8 @@ impl<'m> Consumer<'m> {
         }
         let mut head = Position::new(self.ring.head.load(ord!(MC1, Relaxed)));
         let mut announced = false;
-        let (mut retries, mut voids) = (RETRIES, self.ring.slots.count());
-        while retries > 0 && voids > 0 {
+        let (mut retries, mut gaps_left) = (RETRIES, self.ring.slots.count());
+        while retries > 0 {
             let (count, gaps) = self.readable_run(head, max);
             if count == 0 {
                 if self.changes(head) {
@@ -233,7 +233,11 @@ impl<'m> Consumer<'m> {
                     }
                     announced = false;
                     head = end;
-                    voids = voids.saturating_sub(count);
+                    // Beyond a lap of them, producers void as quickly as we skip.
+                    match gaps_left.checked_sub(count) {
+                        Some(left) => gaps_left = left,
+                        None => retries = retries.wrapping_sub(1),
+                    }
                 }
                 Err(now) => {
                     announced = true;
@@ -421,12 +425,23 @@ impl<'m> Consumer<'m> {
         self.held = Intent::NONE;
     }
 
-    /// Puts back what a forgotten guard has left.
+    /// Puts back what a guard holds.
     #[cold]
     pub(super) fn put_back_held(&mut self) {
         if self.held != Intent::NONE {
             self.put_back_all(self.held.first(), self.held.count());
         }
+    }
+
+    /// Does with what a guard holds, or held when it was forgotten, what the death of this handle would do: nobody
+    /// knows what has come of it.
+    #[cold]
+    pub(super) fn abandon_held(&mut self) {
+        if self.ring.attempts == 0 && self.held != Intent::NONE {
+            let (first, count) = (self.held.first(), self.held.count());
+            self.release_all(first, first.plus(count), first.plus(count));
+        }
+        self.put_back_held();
     }
 
     /// Whether the next read would probably succeed: one or two relaxed loads, for loops that wait. Only a read tells
@@ -447,7 +462,8 @@ impl<'m> Consumer<'m> {
         self.ring.repair(blocked, self.lease, verdict)
     }
 
-    /// Gives the entry back; what this handle still holds goes back to the ring.
+    /// Gives the entry back; what this handle still holds goes back to the ring, but for what a forgotten guard has
+    /// left in a ring that delivers at most once.
     pub fn leave(mut self) {
         if let Some(found) = self.take_pending() {
             self.put_back_all(found.position, found.count);
@@ -560,6 +576,12 @@ impl Record<'_, '_> {
 
     /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.
     pub fn keep(self) {}
+
+    /// What the death of its reader would do: the message comes again, flagged, or in a ring that delivers at most once
+    /// it is dropped. For a reader that fails while it works on it.
+    pub fn abandon(self) {
+        self.consumer.abandon_held();
+    }
 }
 
 impl Drop for Record<'_, '_> {

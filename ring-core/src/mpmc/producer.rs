@@ -518,6 +518,19 @@ impl Claim<'_, '_> {
         unsafe { self.span.as_mut_slice() }
     }
 
+    /// The payload as written so far.
+    ///
+    /// # Safety
+    /// See [`Claim::as_mut_slice`].
+    #[must_use]
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: the slot was claimed for this guard, `&self` bars writing through it; the caller answers for the
+        // other processes.
+        unsafe { self.span.as_slice() }
+    }
+
     /// Publishes the message: one Release store. Bytes that were not written are published as zeroes.
     #[inline]
     pub fn commit(self) -> Position {

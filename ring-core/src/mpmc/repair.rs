@@ -11,7 +11,7 @@ use super::error::Blocked;
 use super::participant::{Entry, checked_lease};
 use super::ring::Ring;
 use super::word::{Intent, MAX_ATTEMPT, SlotState, State, Tail, free, orphaned, void};
-use crate::error::Corrupt;
+use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::seat::{Role, Verdict};
 use crate::sync::{fence, ord};
@@ -107,6 +107,7 @@ impl Ring<'_> {
                     Err(_) => Repair::Moved,
                 }
             }
+            Scan::Unclaimed if slot.word().load(ord!(MR16, Relaxed)) == free(p) => return Err(unowned(free(p), p)),
             other => other.into(),
         })
     }
@@ -138,6 +139,10 @@ impl Ring<'_> {
         };
         match self.scan(p, Role::Consumer, &mut verdict)? {
             Scan::Abandoned => {}
+            // At the last attempt a word can come twice: put back, and in other hands.
+            Scan::Unclaimed if attempt < MAX_ATTEMPT && slot.word().load(ord!(MR17, Relaxed)) == word => {
+                return Err(unowned(word, p));
+            }
             other => return Ok(other.into()),
         }
         self.slots.note_decision(false, p, attempt);
@@ -225,6 +230,14 @@ impl Ring<'_> {
         };
         self.table.entries().map(|entry| entry.look()).filter(move |entry| entry.lease != 0 && names(entry))
     }
+}
+
+/// A claim that nobody in the table names, and that still stands after the scan has found that out: no claimer leaves
+/// that behind (the argument is the one for the swap), so somebody wrote what he must not. Without this, those who wait
+/// for the claim would wait for ever.
+#[cold]
+fn unowned(word: u64, p: Position) -> Corrupt {
+    Corrupt::new(Field::Slot, word, p.get())
 }
 
 impl From<Scan> for Repair {

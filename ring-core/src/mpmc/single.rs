@@ -32,6 +32,7 @@ impl Ring<'_> {
             if slot.position.precedes(p) || slot.at(p) == Some(State::Free) {
                 return Ok(p);
             }
+            within_a_lap(word, p, &slot, slots)?;
         }
         Ok(stored.plus(slots))
     }
@@ -46,9 +47,11 @@ impl Ring<'_> {
         let mut head = stored;
         while head.since(stored) < slots {
             let word = self.slots.at(head).word().load(ord!(MS16, Relaxed));
-            if !head.precedes(SlotState::decode(word, head, slots)?.position) {
+            let slot = SlotState::decode(word, head, slots)?;
+            if !head.precedes(slot.position) {
                 break;
             }
+            within_a_lap(word, head, &slot, slots)?;
             head = head.plus(1);
         }
         self.head.store(head.get(), ord!(MS17, Relaxed));
@@ -77,4 +80,10 @@ impl Ring<'_> {
         let _ = slot.word().compare_exchange(word, new, ord!(MS21, Relaxed), ord!(MS22, Relaxed));
         Ok(())
     }
+}
+
+/// Head and tail of an only one lag behind by what it has settled and not yet stored, a lap at most: so a slot of `p`
+/// cannot be further than that.
+fn within_a_lap(word: u64, p: Position, slot: &SlotState, slots: u64) -> Result<(), Corrupt> {
+    if slot.position.since(p) > slots { Err(Corrupt::new(Field::Slot, word, p.get())) } else { Ok(()) }
 }

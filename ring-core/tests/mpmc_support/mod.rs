@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use ring_core::mpmc::{Consumer, Format, Producer, Redelivery, Ring};
-use ring_core::{Line, Region, Verdict};
+use ring_core::{Line, Position, Region, Verdict};
 
 /// Memory for a ring of `format`, never freed: a test process is short.
 pub(crate) fn memory(format: &Format) -> &'static [Line] {
@@ -65,4 +65,14 @@ pub(crate) fn recv(rx: &mut Consumer<'_>) -> Result<u64, ring_core::mpmc::ReadEr
     let n = u64::from_le_bytes(buf);
     assert_eq!(got.tag, n as u32);
     Ok(n)
+}
+
+pub(crate) fn at(p: u64) -> Position {
+    Position::new(p)
+}
+
+/// Head and tail.
+pub(crate) fn positions(ring: &Ring<'_>) -> (u64, u64) {
+    let stat = ring.stat().unwrap();
+    (stat.head.get(), stat.tail.get())
 }

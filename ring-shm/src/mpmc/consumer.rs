@@ -7,8 +7,8 @@ use ring_core::mpmc as core_mpmc;
 use ring_core::mpmc::Received;
 
 use super::error::TryRecvError;
-use super::guards::{ReadBatch, Record};
 use super::joined::Joined;
+use super::records::{ReadBatch, Record};
 use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::name::SegmentName;
@@ -24,19 +24,33 @@ use crate::trust::{Trust, Trusted, Untrusted};
 ///
 /// A message whose readers have died as often as the ring allows is a *dead letter*: it comes with
 /// [`dead_letter`](Received::dead_letter) set, to whichever consumer asks next. Put it aside without working on it
-/// (a file, another ring, a log), and release it.
+/// (another ring, a file, a log), and release it. Whoever works on it all the same may die of it, until it is dropped
+/// after its 32nd delivery.
 ///
 /// ```
-/// let ring = ring_shm::mpmc::heap(16, 48)?;
-/// let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
-/// tx.try_send(0, b"in place")?;
-/// let record = rx.try_read()?;
-/// if record.dead_letter() {
-///     eprintln!("put aside: {record:?}");
-/// } else {
-///     assert_eq!(&*record, b"in place");
+/// use ring_shm::mpmc::{TryRecvError, heap};
+/// let (jobs, letters) = (heap(16, 48)?, heap(16, 48)?);
+/// let (mut tx, mut rx) = (jobs.producer()?, jobs.consumer()?);
+/// let mut aside = letters.producer()?;
+/// tx.try_send(1, b"good")?;
+/// tx.try_send(2, b"poison")?;
+/// let mut done = 0;
+/// loop {
+///     match rx.try_read() {
+///         Ok(letter) if letter.dead_letter() => {
+///             aside.try_send(letter.tag(), &letter)?; // the path of your choice
+///             letter.release(); // only when it has arrived there
+///         }
+///         Ok(job) if &*job == b"poison" => job.keep(), // stands for a crash or a panic
+///         Ok(job) => {
+///             done += 1;
+///             job.release();
+///         }
+///         Err(TryRecvError::Empty) => break,
+///         Err(error) => return Err(error.into()),
+///     }
 /// }
-/// record.release();
+/// assert_eq!((done, &*letters.consumer()?.try_read()?), (1, &b"poison"[..]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

@@ -12,6 +12,25 @@ const FORKED: &str =
     "this handle was inherited over fork and belongs to the parent process; open the ring again in this process";
 
 /// A participant that stands in the way: alive, or not shown to be dead.
+///
+/// ```
+/// use ring_shm::mpmc::{TryRecvError, heap};
+/// let ring = heap(8, 48)?;
+/// let (mut slow, mut tx, mut rx) = (ring.producer()?, ring.producer()?, ring.consumer()?);
+/// let lease = slow.stats().lease;
+/// let claim = slow.try_claim(8)?;
+/// tx.try_send(7, b"in order, so not before the claim")?;
+/// let holder = loop {
+///     match rx.try_recv_into(&mut [0; 48]) {
+///         Err(TryRecvError::Busy { by: Some(holder) }) => break holder,
+///         other => assert_eq!(other, Err(TryRecvError::Busy { by: None })),
+///     }
+/// };
+/// assert_eq!((holder.lease, holder.pid), (lease, std::process::id()));
+/// claim.abort();
+/// assert_eq!(rx.try_recv_into(&mut [0; 48])?.tag, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Holder {

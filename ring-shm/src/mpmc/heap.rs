@@ -37,6 +37,16 @@ pub fn heap(slots: u64, slot_size: u64) -> Result<HeapRing, SetupError> {
 }
 
 /// A ring on the heap, from which handles are made. It lives as long as the last of them, or of its clones.
+///
+/// ```
+/// use ring_shm::mpmc::{HeapRing, Options};
+/// let ring = HeapRing::new(&Options::new().slots(8).slot_size(48).max_producers(1).at_most_once())?;
+/// let mut tx = ring.producer()?;
+/// assert!(ring.producer().is_err()); // at most one at a time
+/// tx.try_send(7, b"hello")?;
+/// assert_eq!(&*ring.consumer()?.try_read()?, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct HeapRing {
     heap: Arc<Heap>,

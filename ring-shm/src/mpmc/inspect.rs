@@ -95,7 +95,7 @@ impl Snapshot {
 /// Looks at the ring `name`.
 ///
 /// # Errors
-/// [`SetupError`], as for opening a handle; the table may be full.
+/// [`SetupError`], as for opening a handle; but a full table is none.
 ///
 /// ```
 /// # let name = format!("doc-mpmc-inspect-{}", std::process::id());
@@ -172,6 +172,16 @@ fn work(place: &Place, intent: Intent, blocked: fn(Position) -> Blocked) -> Resu
 ///
 /// # Errors
 /// [`SetupError`].
+///
+/// ```
+/// # let name = format!("doc-mpmc-recover-{}", std::process::id());
+/// use ring_shm::mpmc;
+/// let tx = mpmc::Producer::create(&name, &mpmc::Options::new())?;
+/// let (found, released) = mpmc::recover(&name, None)?;
+/// assert_eq!((found.members.len(), released.len()), (1, 0)); // it lives, and keeps what it has
+/// # ring_shm::unlink(&name, true)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn recover(name: &str, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<u64>), SetupError> {
     let segment = Segment::open(&SegmentName::new(name)?)?;
     let mut place = Place::in_segment(&segment)?;

@@ -14,26 +14,28 @@
 //! Whoever is in the way for a millisecond is asked after by the kernel's word; on the proof of its death, and on
 //! nothing else, the first one who is blocked settles what it has left, and goes on.
 
+mod claims;
 mod consumer;
 mod cure;
 mod error;
-mod guards;
 mod heap;
 mod inspect;
 mod joined;
 mod options;
 mod producer;
+mod records;
 mod setup;
 mod watch;
 
+pub use claims::{Claim, ClaimBatch};
 pub use consumer::Consumer;
 pub use cure::Settled;
 pub use error::{Holder, TryRecvError, TrySendError};
-pub use guards::{BatchRecord, Claim, ClaimBatch, ReadBatch, Record};
 pub use heap::{HeapRing, heap};
 pub use inspect::{Member, Snapshot, Work, inspect, recover};
 pub use options::Options;
 pub use producer::Producer;
+pub use records::{BatchRecord, ReadBatch, Record};
 pub use ring_core::mpmc::{Received, Redelivery};
 
 use crate::name::SegmentName;
@@ -41,6 +43,21 @@ use crate::segment::Segment;
 use crate::setup_error::SetupError;
 
 /// A handle's numbers.
+///
+/// ```
+/// let ring = ring_shm::mpmc::heap(8, 48)?;
+/// let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+/// std::mem::forget(tx.try_claim(8)?); // a process that dies here, or this:
+/// drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+///     let _dies = tx;
+///     panic!();
+/// })));
+/// let mut other = ring.producer()?;
+/// other.try_send(7, b"behind the dead one's slot")?;
+/// while rx.try_recv_into(&mut [0; 48]).is_err() {} // a millisecond, then it is asked after
+/// assert_eq!(rx.stats().settled.skipped, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -77,7 +94,21 @@ pub fn create(name: &str, options: &Options) -> Result<(), SetupError> {
 /// has been released. In a ring of one producer it takes effect with that one's next operation, or with its end.
 ///
 /// # Errors
-/// [`SetupError`], as for opening a handle; the table may be full.
+/// [`SetupError`], as for opening a handle; but a full table is none.
+///
+/// ```
+/// # let name = format!("doc-mpmc-close-{}", std::process::id());
+/// use ring_shm::mpmc::{self, TryRecvError, TrySendError};
+/// let mut tx = mpmc::Producer::create(&name, &mpmc::Options::new())?;
+/// let mut rx = mpmc::Consumer::open(&name)?;
+/// tx.try_send(7, b"the last")?;
+/// mpmc::close(&name)?;
+/// assert_eq!(tx.try_send(8, b"too late"), Err(TrySendError::Disconnected));
+/// assert_eq!(rx.try_recv_into(&mut [0; 48])?.tag, 7);
+/// assert_eq!(rx.try_recv_into(&mut [0; 48]), Err(TryRecvError::Disconnected));
+/// # ring_shm::unlink(&name, true)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn close(name: &str) -> Result<(), SetupError> {
     let segment = Segment::open(&SegmentName::new(name)?)?;
     let mut place = setup::Place::in_segment(&segment)?;

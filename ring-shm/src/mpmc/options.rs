@@ -68,14 +68,16 @@ impl Options {
         self
     }
 
-    /// The most producers at a time; default: as many as participants. 1 removes the compare-and-swap on that side.
+    /// The most producers at a time; default: all places of the table but one, so that a consumer always finds a place.
+    /// 1 removes the compare-and-swap on that side.
     #[must_use]
     pub fn max_producers(mut self, handles: u32) -> Self {
         self.max_producers = Some(handles);
         self
     }
 
-    /// The most consumers at a time; default: as many as participants. 1 removes the compare-and-swap on that side.
+    /// The most consumers at a time; default: all places of the table but one, so that a producer always finds a place.
+    /// 1 removes the compare-and-swap on that side.
     #[must_use]
     pub fn max_consumers(mut self, handles: u32) -> Self {
         self.max_consumers = Some(handles);
@@ -122,15 +124,14 @@ impl Options {
     }
 
     pub(crate) fn format(&self) -> Format {
-        let mut format =
-            Format::new(self.slots, self.slot_size).participants(self.max_participants).redelivery(self.redelivery);
-        if let Some(max) = self.max_producers {
-            format = format.producers(max);
-        }
-        if let Some(max) = self.max_consumers {
-            format = format.consumers(max);
-        }
-        format
+        // A full table of senders could keep the one out that would make them room. Not down to 1, which would change
+        // the ring's ways.
+        let default = self.max_participants.saturating_sub(1).max(2).min(self.max_participants);
+        Format::new(self.slots, self.slot_size)
+            .participants(self.max_participants)
+            .producers(self.max_producers.unwrap_or(default))
+            .consumers(self.max_consumers.unwrap_or(default))
+            .redelivery(self.redelivery)
     }
 
     /// The format with a generation id of its own.

@@ -5,8 +5,8 @@ use core::marker::PhantomData;
 use ring_core::mpmc as core_mpmc;
 use ring_core::{Position, Role};
 
+use super::claims::{Claim, ClaimBatch};
 use super::error::TrySendError;
-use super::guards::{Claim, ClaimBatch};
 use super::joined::Joined;
 use super::setup::{self, Place};
 use super::{Options, Stats};
@@ -77,12 +77,26 @@ impl<T: Trust> Producer<T> {
         Ok(Self { joined: Joined::new(core, place), trust: PhantomData })
     }
 
-    /// A handle whose claims give slices of the ring's memory.
+    /// A handle whose claims deref to slices of the ring's memory.
     ///
     /// # Safety
     /// For the life of the handle every process that can write to this segment must follow the protocol: it writes
     /// payload only into its own claims, and nothing else but what this library writes. A peer that writes into a
     /// claim while this process has a slice of it is undefined behaviour here.
+    ///
+    /// ```
+    /// # let name = format!("doc-mpmc-trust-{}", std::process::id());
+    /// use ring_shm::mpmc::{Consumer, Options, Producer};
+    /// let (tx, rx) = (Producer::create(&name, &Options::new())?, Consumer::open(&name)?);
+    /// // SAFETY: this service creates the segment with mode 0600 and is the only program of its user that opens it.
+    /// let (mut tx, mut rx) = unsafe { (tx.trust_peers(), rx.trust_peers()) };
+    /// let mut claim = tx.try_claim(100)?;
+    /// claim.fill(0x5a); // the ring's own memory
+    /// claim.commit();
+    /// assert!(rx.try_read()?.iter().all(|byte| *byte == 0x5a));
+    /// # ring_shm::unlink(&name, true)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[allow(unsafe_code, reason = "hands the duty to the caller; nothing unsafe happens here")]
     pub unsafe fn trust_peers(self) -> Producer<Trusted> {

@@ -1,5 +1,5 @@
-//! What operations lend: claims, records, batches. Thin: ring-core's guards with a drop that knows about unwinding and
-//! about forks, and with slices where the peers are trusted.
+//! What receiving operations lend: records, and batches of them. Thin: ring-core's guards with a drop that knows about
+//! unwinding, and with slices where the peers are trusted.
 //!
 //! # Safety
 //!
@@ -17,146 +17,32 @@ use ring_core::Position;
 use ring_core::mpmc as core_mpmc;
 use ring_core::mpmc::Received;
 
-use super::error::TrySendError;
 use crate::trust::{Trust, Trusted};
 
-/// A slot for one message. Write, then [`commit`](Claim::commit); a claim that is dropped was never sent.
-///
-/// From a trusting handle it also gives the payload's bytes in place.
-#[must_use = "a claim that is dropped is aborted; call commit() to send it"]
-pub struct Claim<'a, T: Trust> {
-    core: core_mpmc::Claim<'a, 'static>,
-    trust: PhantomData<T>,
-}
-
-impl<'a, T: Trust> Claim<'a, T> {
-    #[inline(always)]
-    pub(super) fn new(core: core_mpmc::Claim<'a, 'static>) -> Self {
-        Self { core, trust: PhantomData }
-    }
-
-    /// Payload bytes that commit will send.
-    #[must_use]
-    #[allow(clippy::len_without_is_empty)] // as in `spsc`
-    pub fn len(&self) -> usize {
-        self.core.len()
-    }
-
-    /// The message's delivery id, should it be committed.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.core.position()
-    }
-
-    /// Sets the tag, 0 at first.
-    pub fn set_tag(&mut self, tag: u32) {
-        self.core.set_tag(tag);
-    }
-
-    /// Appends a copy of `bytes` to what has been written; returns how many fitted.
-    #[inline]
-    pub fn write(&mut self, bytes: &[u8]) -> usize {
-        self.core.write(bytes)
-    }
-
-    /// Shortens the message to at most `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
-        self.core.truncate(len);
-    }
-
-    /// Sends the message. What was never written is sent as zeroes.
-    #[inline]
-    pub fn commit(self) -> Position {
-        self.core.commit()
-    }
-
-    /// Gives the slot up; nothing was sent. The same as dropping the claim.
-    pub fn abort(self) {}
-}
-
-impl Claim<'_, Trusted> {
-    /// The payload in place; the bytes hold old data at first. Counts as writing all of it: what is left untouched is
-    /// sent as it is.
-    #[inline]
-    pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: 1.
-        unsafe { self.core.as_mut_slice() }
-    }
-}
-
-impl<T: Trust> fmt::Debug for Claim<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim").field("position", &self.position()).field("len", &self.len()).finish_non_exhaustive()
-    }
-}
-
-/// Slots for several messages, claimed at once.
-#[derive(Debug)]
-#[must_use = "a batch that is dropped is aborted; call commit() to send it"]
-pub struct ClaimBatch<'a, T: Trust> {
-    core: core_mpmc::ClaimBatch<'a, 'static>,
-    trust: PhantomData<T>,
-}
-
-impl<'a, T: Trust> ClaimBatch<'a, T> {
-    #[inline(always)]
-    pub(super) fn new(core: core_mpmc::ClaimBatch<'a, 'static>) -> Self {
-        Self { core, trust: PhantomData }
-    }
-
-    /// How many more messages can be pushed.
-    #[must_use]
-    pub fn remaining(&self) -> usize {
-        self.core.remaining()
-    }
-
-    /// How many have been pushed.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.core.len()
-    }
-
-    /// Whether nothing has been pushed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.core.is_empty()
-    }
-
-    /// Adds a copy of `payload`. The position is its delivery id, should the batch be committed.
-    ///
-    /// # Errors
-    /// `Full` when all claimed slots are used, `TooLong` beyond the claimed length.
-    #[inline]
-    pub fn push(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
-        self.core.push(tag, payload).map_err(|error| TrySendError::new(error, None))
-    }
-
-    /// Sends all pushed messages, the first one first; returns how many. Slots that were not used are skipped.
-    #[inline]
-    pub fn commit(self) -> usize {
-        self.core.commit()
-    }
-
-    /// Gives the slots up; nothing was sent. The same as dropping the batch.
-    pub fn abort(self) {}
-}
-
-impl ClaimBatch<'_, Trusted> {
-    /// Adds a message of `len` bytes that `write` fills in place; the bytes hold old data at first.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    #[inline]
-    pub fn push_with(&mut self, tag: u32, len: usize, write: impl FnOnce(&mut [u8])) -> Result<Position, TrySendError> {
-        // SAFETY: 1.
-        unsafe { self.core.push_with(tag, len, write) }.map_err(|error| TrySendError::new(error, None))
-    }
-}
-
 /// One message, lent in place. Dropping it releases its slot, except while the thread is panicking: then it goes back
-/// to the ring, for another delivery.
+/// to the ring, for another delivery, unless the ring delivers at most once.
 ///
 /// From a trusting handle it also derefs to the payload's bytes.
+///
+/// ```
+/// # let name = format!("doc-mpmc-record-{}", std::process::id());
+/// use ring_shm::mpmc::{Consumer, Options, Producer};
+/// let mut tx = Producer::create(&name, &Options::new())?;
+/// let (mut rx, mut other) = (Consumer::open(&name)?, Consumer::open(&name)?);
+/// let sent = tx.try_send(7, b"once, or flagged")?;
+///
+/// let record = rx.try_read()?;
+/// assert_eq!((record.position(), record.redelivered(), record.attempt()), (sent, false, 0));
+/// record.keep();
+///
+/// let record = other.try_read()?;
+/// let mut buf = [0; 48];
+/// let len = record.copy_to(&mut buf);
+/// assert_eq!((&buf[..len], record.redelivered(), record.attempt()), (&b"once, or flagged"[..], true, 1));
+/// record.release();
+/// # ring_shm::unlink(&name, true)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a record that is dropped is released"]
 pub struct Record<'a, T: Trust> {
     /// `None` once it has been released or kept.
@@ -241,7 +127,7 @@ impl<T: Trust> Drop for Record<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(record) = self.core.take() {
-            if thread::panicking() { record.keep() } else { record.release() }
+            if thread::panicking() { record.abandon() } else { record.release() }
         }
     }
 }
@@ -253,7 +139,8 @@ impl<T: Trust> fmt::Debug for Record<'_, T> {
 }
 
 /// Messages lent in place and released together: at the end, or when the batch is dropped, unless the thread is
-/// panicking. Those that were claimed and not handed out go back to the ring and come again, flagged.
+/// panicking. Those that were claimed and not handed out go back to the ring and come again, flagged. While the thread
+/// is panicking all of them do, unless the ring delivers at most once.
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is released"]
 pub struct ReadBatch<'a, T: Trust> {
@@ -306,7 +193,7 @@ impl<T: Trust> Drop for ReadBatch<'_, T> {
     fn drop(&mut self) {
         if let Some(batch) = self.core.take() {
             if thread::panicking() {
-                batch.keep();
+                batch.abandon();
             } else {
                 batch.release();
             }
