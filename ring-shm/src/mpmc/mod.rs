@@ -24,6 +24,8 @@ mod joined;
 mod options;
 mod producer;
 mod setup;
+mod wait;
+mod wait_error;
 mod watch;
 
 pub use consumer::Consumer;
@@ -35,6 +37,7 @@ pub use inspect::{Member, Snapshot, Work, inspect, recover};
 pub use options::Options;
 pub use producer::Producer;
 pub use ring_core::mpmc::{Received, Redelivery};
+pub use wait_error::{RecvError, SendError};
 
 use crate::name::SegmentName;
 use crate::segment::Segment;
