@@ -8,6 +8,7 @@
 //! The protocol between sleepers and publishers: `docs/protocol-waiting.md`. How to choose: `docs/waiting.md`.
 
 use core::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,6 +108,10 @@ pub(crate) struct Waiter {
     /// The process image this belongs to.
     born: u64,
 }
+
+// A strategy that panics is lost with its wait (see `until`), so nobody meets it half done.
+impl UnwindSafe for Waiter {}
+impl RefUnwindSafe for Waiter {}
 
 impl Waiter {
     fn new() -> Self {
