@@ -75,6 +75,8 @@ fn membarrier(command: libc::c_int) -> bool {
 /// How this process wakes others, registered for the barriers of their sleepers if the kernel (or a sandbox) lets it.
 /// Asked once for each process image.
 pub(crate) fn registered_wake() -> Wake {
+    // No fork meanwhile: a child would find the lock below held for ever.
+    let Ok(_pause) = fork::pause() else { return Wake::new(wake, false) };
     static REGISTERED: Mutex<Option<(u64, bool)>> = Mutex::new(None);
     let mut known = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     let light = match *known {
