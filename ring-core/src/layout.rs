@@ -98,6 +98,19 @@ pub struct WordLine {
     pub word: u64,
 }
 
+/// Who sleeps, and until what. One bit a participant (SPSC: 0 the producer, 1 the consumer; MPMC: its place in the
+/// table). Nobody writes here while nobody sleeps.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct WaitLine {
+    /// Asleep until something is committed.
+    pub receivers: u64,
+    /// Asleep until space is released.
+    pub senders: u64,
+    /// Participants whose barrier does not reach other processes: every publisher fences.
+    pub fences: u64,
+}
+
 /// The consumer's line.
 #[repr(C, align(128))]
 #[derive(Debug)]
@@ -125,6 +138,8 @@ pub struct SeatLine {
     pub pid_namespace: u64,
     /// Sum of the lease and the four words before: ties them to one holder without an ordering.
     pub facts_sum: u64,
+    /// 1: the holder's publications are followed by no fence of its own, 2: they are; for people.
+    pub barrier: u64,
 }
 
 /// The control block of an SPSC ring.
@@ -143,8 +158,8 @@ pub struct SpscControl {
     pub consumer: SeatLine,
     /// The lease number given out last. `fetch_add` by whoever attaches.
     pub last_lease: WordLine,
-    /// Bitmap of sleepers.
-    pub waiters: WordLine,
+    /// Who sleeps.
+    pub waiters: WaitLine,
     /// Event count the producer sleeps on; its low half is the futex word.
     pub producer_event: WordLine,
     /// Event count the consumer sleeps on.
@@ -167,8 +182,8 @@ pub struct MpmcControl {
     pub orphans: WordLine,
     /// Single-producer rings: not 0 when somebody asked the producer to close.
     pub closing: WordLine,
-    /// Bitmap of sleepers, one bit per participant.
-    pub waiters: WordLine,
+    /// Who sleeps.
+    pub waiters: WaitLine,
 }
 
 /// A participant of an MPMC ring. But for the lease, written by its owner alone; the second half is for people and
@@ -198,8 +213,10 @@ pub struct ParticipantLine {
     pub pid_namespace: u64,
     /// Sum of the lease and the four words before: ties them to one owner without an ordering.
     pub facts_sum: u64,
+    /// 1: the owner's publications are followed by no fence of its own, 2: they are; for people.
+    pub barrier: u64,
     /// Zero.
-    pub reserved_facts: [u64; 2],
+    pub reserved_facts: u64,
 }
 
 /// What stands before the payload of an MPMC slot.
@@ -251,6 +268,8 @@ const _: () = {
     assert!(size_of::<Identity>() == 128);
     assert!(size_of::<WordLine>() == 128);
     assert!(size_of::<HeadLine>() == 128);
+    assert!(size_of::<WaitLine>() == 128);
+    assert!(offset_of!(SpscControl, waiters) == offset_of!(MpmcControl, waiters));
     assert!(size_of::<SeatLine>() == 128);
     assert!(offset_of!(SpscControl, tail) == 128);
     assert!(offset_of!(SpscControl, head) == 256);

@@ -16,6 +16,7 @@ compile_error!("ring-core needs 64-bit atomics and a little-endian target: the l
 
 mod epoch;
 mod error;
+mod interrupt;
 mod layout;
 #[cfg(loom)]
 #[allow(
@@ -29,6 +30,7 @@ mod layout;
 )]
 pub mod model;
 pub mod mpmc;
+mod park;
 mod position;
 mod record;
 #[cfg(not(loom))]
@@ -41,12 +43,14 @@ mod sync;
 
 pub use epoch::Epoch;
 pub use error::{AttachError, Corrupt, Field, FormatError};
+pub use interrupt::Interrupt;
 pub use layout::{
     ABI_VERSION, CONTROL_SIZE, Identity, Kind, MpmcControl, ParticipantLine, SlotHeader, SpscControl, mpmc_data_offset,
     slot_stride,
 };
 #[cfg(loom)]
 pub use model::Region;
+pub use park::{Event, Sleeper, Waiting, Wake};
 pub use position::Position;
 #[cfg(not(loom))]
 pub use region::{Line, Region, RegionError};

@@ -71,8 +71,8 @@ impl Model {
     pub fn mpmc_words(participants: usize) -> impl Fn(usize) -> bool {
         move |offset| {
             let table = CONTROL_SIZE as usize..CONTROL_SIZE as usize + participants * size_of::<ParticipantLine>();
-            let control = offset < size_of::<MpmcControl>() && offset % 128 == 0;
-            offset < 128 || control || table.contains(&offset) && offset % 128 < 24
+            let control = offset < size_of::<MpmcControl>() && (offset % 128 == 0 || offset / 128 == 6 && offset % 128 < 24);
+            offset < 128 || control || table.contains(&offset) && (offset % 128 < 24 || offset % 128 == 64)
         }
     }
 }
@@ -106,11 +106,31 @@ impl<'m> Region<'m> {
         }
     }
 
+    pub(crate) fn control(&self) -> Option<Control<'m>> {
+        Some(Control { region: *self })
+    }
+
     pub(crate) fn area(&self, offset: u64, capacity: u64) -> Option<Area<'m>> {
         let start = usize::try_from(offset).ok()?;
         let capacity = usize::try_from(capacity).ok()?;
         let ok = start + capacity <= self.len() && start >= self.model.data_offset && capacity.is_power_of_two();
         ok.then(|| Area { region: *self, start, mask: capacity - 1 })
+    }
+}
+
+/// The loom twin of the control block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Control<'m> {
+    region: Region<'m>,
+}
+
+impl<'m> Control<'m> {
+    pub(crate) fn word<const OFFSET: usize>(&self) -> &'m Word {
+        self.region.word(OFFSET).expect("a control word that the model has")
+    }
+
+    pub(crate) fn region(&self) -> Region<'m> {
+        self.region
     }
 }
 

@@ -7,13 +7,15 @@
 //! R2. For `'m` these bytes are reached by this process only through atomics, or through slices for which the
 //!     caller of an `unsafe` function has answered. Other processes may write anything at any time.
 //! R3. An `Area` lies inside a region, its base is a multiple of 8, its length `mask + 1` a power of two ≥ 8.
-//! R4. A `Span` lies inside an area, its base is a multiple of 8, and `len` rounded up to 8 is still inside.
+//! R4. A `Control` stands at the start of a region of at least `CONTROL_SIZE` bytes.
+//! R5. A `Span` lies inside an area, its base is a multiple of 8, and `len` rounded up to 8 is still inside.
 #![allow(unsafe_code)]
 
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
+use crate::layout::CONTROL_SIZE;
 use crate::position::Position;
 use crate::sync::{Ordering, Word, ord};
 
@@ -145,6 +147,11 @@ impl<'m> Region<'m> {
         Some(unsafe { at.as_ref() })
     }
 
+    /// The control block at the start; `None` where there is no room for one.
+    pub(crate) fn control(&self) -> Option<Control<'m>> {
+        (self.len as u64 >= CONTROL_SIZE).then_some(Control { base: self.base, memory: PhantomData })
+    }
+
     /// The power-of-two area of `capacity` bytes at `offset`; `None` where R3 would not hold.
     pub(crate) fn area(&self, offset: u64, capacity: u64) -> Option<Area<'m>> {
         let (offset, capacity) = (usize::try_from(offset).ok()?, usize::try_from(capacity).ok()?);
@@ -159,6 +166,35 @@ impl<'m> Region<'m> {
 impl fmt::Debug for Region<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Region").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// The control block: its words have fixed offsets, so they are found without a check.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Control<'m> {
+    base: NonNull<u8>,
+    memory: PhantomData<&'m [Word]>,
+}
+
+// SAFETY: as for `Region`.
+unsafe impl Send for Control<'_> {}
+// SAFETY: as for `Region`.
+unsafe impl Sync for Control<'_> {}
+
+impl<'m> Control<'m> {
+    /// The word at `OFFSET`.
+    #[inline(always)]
+    pub(crate) fn word<const OFFSET: usize>(&self) -> &'m Word {
+        const { assert!(OFFSET % 8 == 0 && OFFSET as u64 + 8 <= CONTROL_SIZE) };
+        // SAFETY: R4 with the offset just checked.
+        let at = unsafe { self.base.add(OFFSET) }.cast::<Word>();
+        // SAFETY: R4: in bounds and aligned; R2.
+        unsafe { at.as_ref() }
+    }
+
+    /// The control block as a region of its own, for cold code.
+    pub(crate) fn region(&self) -> Region<'m> {
+        Region { base: self.base, len: CONTROL_SIZE as usize, memory: PhantomData }
     }
 }
 
@@ -211,7 +247,7 @@ impl<'m> Area<'m> {
         let offset = self.offset(position) & !7;
         let room = self.mask.wrapping_add(1).wrapping_sub(offset);
         let len = usize::try_from(len).ok()?;
-        // `room` is a multiple of 8, so rounding `len` up to 8 stays inside: R4.
+        // `room` is a multiple of 8, so rounding `len` up to 8 stays inside: R5.
         // SAFETY: R3, `offset` is masked.
         (len <= room).then(|| Span { base: unsafe { self.base.add(offset) }, len, memory: PhantomData })
     }
@@ -284,9 +320,9 @@ impl<'m> Span<'m> {
     #[inline(always)]
     fn word(&self, at: usize) -> &'m Word {
         debug_assert!(at < self.len);
-        // SAFETY: R4 and `at < len`, which every caller in this file ensures.
+        // SAFETY: R5 and `at < len`, which every caller in this file ensures.
         let at = unsafe { self.base.add(at & !7) }.cast::<Word>();
-        // SAFETY: R4: in bounds and aligned; R2.
+        // SAFETY: R5: in bounds and aligned; R2.
         unsafe { at.as_ref() }
     }
 
@@ -335,9 +371,9 @@ impl<'m> Span<'m> {
     fn copy_pairs_out(&self, buf: &mut [u8]) -> usize {
         let mut at = 0;
         for chunk in buf.chunks_exact_mut(16) {
-            // SAFETY: R4: `buf` is not longer than the span, so all of the chunk's counterpart is inside.
+            // SAFETY: R5: `buf` is not longer than the span, so all of the chunk's counterpart is inside.
             let from = unsafe { self.base.add(at) };
-            // SAFETY: 16 readable bytes by R4, 16 writable bytes by the chunk's length; no flags, no stack.
+            // SAFETY: 16 readable bytes by R5, 16 writable bytes by the chunk's length; no flags, no stack.
             unsafe {
                 core::arch::asm!(
                     "movups {pair}, [{from}]",
@@ -396,7 +432,7 @@ impl<'m> Span<'m> {
     /// the region follows the protocol.
     #[inline(always)]
     pub(crate) unsafe fn as_slice(&self) -> &'m [u8] {
-        // SAFETY: R4 for the range; the caller answers for R2.
+        // SAFETY: R5 for the range; the caller answers for R2.
         unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.len) }
     }
 
@@ -406,7 +442,7 @@ impl<'m> Span<'m> {
     /// As for [`Span::as_slice`], and no other slice of these bytes may exist.
     #[inline(always)]
     pub(crate) unsafe fn as_mut_slice(&mut self) -> &'m mut [u8] {
-        // SAFETY: R4 for the range; the caller answers for R2.
+        // SAFETY: R5 for the range; the caller answers for R2.
         unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
     }
 }

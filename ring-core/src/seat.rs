@@ -46,7 +46,7 @@ impl Role {
     }
 
     /// Offset of this role's seat line.
-    const fn line(self) -> usize {
+    pub(crate) const fn line(self) -> usize {
         match self {
             Self::Producer => offset_of!(SpscControl, producer),
             Self::Consumer => offset_of!(SpscControl, consumer),

@@ -49,8 +49,18 @@ impl Word {
     }
 
     #[inline(always)]
+    pub(crate) fn fetch_sub(&self, value: u64, ordering: Ordering) -> u64 {
+        self.0.fetch_sub(value, ordering)
+    }
+
+    #[inline(always)]
     pub(crate) fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
         self.0.fetch_or(value, ordering)
+    }
+
+    #[inline(always)]
+    pub(crate) fn fetch_and(&self, value: u64, ordering: Ordering) -> u64 {
+        self.0.fetch_and(value, ordering)
     }
 
     #[inline(always)]
@@ -68,6 +78,13 @@ pub(crate) fn pause(times: u8) {
     }
     #[cfg(loom)]
     let _ = times;
+}
+
+/// Keeps the compiler from moving accesses across. A model has no compiler to keep.
+#[allow(clippy::disallowed_methods)]
+#[inline(always)]
+pub(crate) fn compiler_fence() {
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
 /// What `fence!` expands to in normal builds.

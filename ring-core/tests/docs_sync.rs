@@ -56,7 +56,7 @@ fn rows_in_code() -> BTreeMap<String, String> {
 /// `(id, ordering)` of every table row of the protocol documents that has both.
 fn rows_in_docs() -> BTreeMap<String, String> {
     let mut rows = BTreeMap::new();
-    for file in ["docs/protocol.md", "docs/protocol-mpmc.md"] {
+    for file in ["docs/protocol.md", "docs/protocol-mpmc.md", "docs/protocol-waiting.md"] {
         if !root().join(file).exists() {
             continue;
         }
@@ -118,8 +118,10 @@ fn identity_table_is_the_struct() {
 fn spsc_table_is_the_struct() {
     let mut expected = offsets!(SpscControl: identity, tail.word, head.head, head.seen,
         producer.seat, producer.pid, producer.start_time, producer.boot, producer.pid_namespace, producer.facts_sum,
+        producer.barrier,
         consumer.seat, consumer.pid, consumer.start_time, consumer.boot, consumer.pid_namespace, consumer.facts_sum,
-        last_lease.word, waiters.word, producer_event.word, consumer_event.word);
+        consumer.barrier,
+        last_lease.word, waiters.receivers, waiters.senders, waiters.fences, producer_event.word, consumer_event.word);
     for (_, name) in &mut expected {
         *name = name.replace("head.", "");
     }

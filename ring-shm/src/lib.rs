@@ -10,6 +10,7 @@ mod descriptor;
 mod error;
 mod facts;
 mod fork;
+mod futex;
 mod heap;
 mod inventory;
 mod lease;
@@ -23,8 +24,10 @@ mod posix;
 mod segment;
 mod setup_error;
 pub mod spsc;
+mod strategy;
 mod sys;
 mod trust;
+pub mod wait;
 
 pub use attach::kind_of;
 pub use error::{CreateError, FileKind, LeaseError, MapError, OpenError, OsError, UnlinkError};

@@ -94,6 +94,12 @@ impl Life {
         }
     }
 
+    /// Makes the next poll ask, whenever the last one did: its caller has slept, and polls seldom.
+    pub(crate) fn ask_soon(&mut self) {
+        self.polls = u32::MAX;
+        self.next_probe = None;
+    }
+
     /// Whether the peer may be asked after again: at most once a millisecond, and without a look at the clock in 63
     /// of 64 polls.
     pub(crate) fn probe_is_due(&mut self) -> bool {

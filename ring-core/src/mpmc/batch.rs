@@ -103,6 +103,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         }
         self.producer.abandon(self.first.plus(self.pushed), self.count.saturating_sub(self.pushed));
         self.producer.settled(self.first.plus(self.pushed));
+        self.producer.ring.tell_receivers(self.pushed);
         self.len()
     }
 
@@ -216,6 +217,7 @@ impl<'m> Consumer<'m> {
                 self.free(p);
             }
         }
+        self.ring.tell_senders(next.since(first));
         if next == end || self.single {
             self.settled(next);
         } else {

@@ -26,6 +26,8 @@ impl Ring<'_> {
             return Ok(Repair::Closed);
         }
         self.closing.store(1, ord!(MX2, Relaxed));
+        // An only producer that sleeps notices it now.
+        self.tell_all();
         Ok(match self.settle_close(lease, &mut verdict)? {
             Ok(_) => Repair::Closed,
             Err(owned) => owned,
@@ -36,6 +38,7 @@ impl Ring<'_> {
     /// claimers before it have released.
     pub(super) fn close_tail(&self) {
         self.tail.fetch_or(Tail::CLOSED, ord!(MX4, Relaxed));
+        self.tell_all();
     }
 
     /// Single-producer rings: closes the tail after a request, unless a producer is there to do it. The
@@ -66,6 +69,7 @@ impl Ring<'_> {
             let end = self.end_of_messages();
             if let Ok(end) = end {
                 self.tail.store(Tail::open(end).0 | Tail::CLOSED, ord!(MX6, Release));
+                self.tell_all();
             }
             membership::leave(&seat, lease);
             return end.map(Ok);

@@ -16,6 +16,7 @@ use super::word::{
     Intent, MAX_ATTEMPT, MAX_BATCH, SlotState, State, committed, free, meta_len, meta_tag, orphaned, void,
 };
 use crate::error::{Corrupt, Field};
+use crate::park::Sleeper;
 use crate::position::Position;
 use crate::region::Span;
 use crate::seat::{Role, SeatFacts, Verdict};
@@ -34,6 +35,8 @@ pub struct Consumer<'m> {
     /// What was claimed for the next operation, or did not fit into the caller's buffer.
     pending: Option<Found>,
     pub(super) single: bool,
+    /// Whether this handle was refused since it last claimed: a wake that was meant for it may concern others.
+    refused: bool,
     /// Looks left before a slot that is not readable is asked about.
     looks: u32,
     pub(super) lease: u64,
@@ -86,6 +89,7 @@ impl<'m> Consumer<'m> {
             held: Intent::NONE,
             pending: None,
             single: ring.single(Role::Consumer),
+            refused: false,
             looks: LOOKS,
             lease,
             entry,
@@ -228,6 +232,9 @@ impl<'m> Consumer<'m> {
                     for p in Intent::new(head, count).positions() {
                         self.ring.slots.note_claim(false, p, 0);
                     }
+                    if self.refused {
+                        self.pass_on();
+                    }
                     if !gaps || self.release_gaps(head, count) < count {
                         return Ok(Found { position: head, attempt: 0, count });
                     }
@@ -282,11 +289,22 @@ impl<'m> Consumer<'m> {
 
     /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
     #[cold]
-    fn give_up<T>(&self, announced: bool, refusal: ReadError) -> Result<T, ReadError> {
+    fn give_up<T>(&mut self, announced: bool, refusal: ReadError) -> Result<T, ReadError> {
+        self.refused = true;
         if announced {
             self.clear_intent();
         }
         Err(refusal)
+    }
+
+    /// After a claim that was refused at first: messages are committed in any order, so the one that woke us may not be
+    /// the one we got, and nobody else may know of it. Wakes one more if the next message is ready as well.
+    #[cold]
+    fn pass_on(&mut self) {
+        self.refused = false;
+        if self.is_ready() {
+            self.ring.tell_receivers(1);
+        }
     }
 
     /// Release, as MC3: this store, too, may be all that a repairer sees of us.
@@ -305,6 +323,7 @@ impl<'m> Consumer<'m> {
                 gaps = gaps.saturating_add(1);
             }
         }
+        self.ring.tell_senders(gaps);
         gaps
     }
 
@@ -323,6 +342,7 @@ impl<'m> Consumer<'m> {
             if word == void(first) {
                 self.free(first);
                 self.moved(first.plus(1));
+                self.ring.tell_senders(1);
                 continue;
             }
             self.nothing(first)?;
@@ -370,6 +390,7 @@ impl<'m> Consumer<'m> {
     pub(super) fn release(&mut self, p: Position) {
         self.free(p);
         self.settled(p.plus(1));
+        self.ring.tell_senders(1);
     }
 
     /// Marks the slot of `p` free for the next lap.
@@ -411,6 +432,7 @@ impl<'m> Consumer<'m> {
         // Release, partner of MD3: payload and our reads of it come before the adopter's.
         slot.word().store(orphaned(p, attempt), ord!(MC12, Release));
         self.ring.orphans.fetch_or(1, ord!(MC13, Release));
+        self.ring.tell_receivers(1);
     }
 
     /// Puts back `count` claimed positions from `first` on, and withdraws the intent: a live one would keep others
@@ -472,6 +494,12 @@ impl<'m> Consumer<'m> {
             self.clear_intent();
         }
         membership::leave(&self.entry, self.lease);
+    }
+
+    /// Where this handle sleeps until messages are committed.
+    #[must_use]
+    pub fn sleeper(&self) -> Option<Sleeper<'m>> {
+        self.ring.sleeper(&self.entry, Role::Consumer)
     }
 
     /// Writes who holds this handle.

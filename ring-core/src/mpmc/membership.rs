@@ -168,6 +168,9 @@ impl<'m> Ring<'m> {
         if !self.single(Role::Consumer) {
             entry.intent(Role::Consumer).store(Intent::NONE.0, ord!(MJ11, Release));
         }
+        // The fence and the swap have put the last owner's bits before us; ours are not set yet.
+        self.forget_waiting(&entry);
+        self.set_barrier(&entry);
         entry.set_role(role);
         entry
     }

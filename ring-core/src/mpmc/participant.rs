@@ -82,9 +82,21 @@ impl<'m> Entry<'m> {
         self.region.word(self.line.wrapping_add(offset))
     }
 
-    /// Offset of the entry in the region.
-    pub(super) fn offset(&self) -> usize {
-        self.line
+    /// The word its owner sleeps on.
+    pub(super) fn event(&self) -> Option<&'m Word> {
+        self.fact(offset_of!(ParticipantLine, event))
+    }
+
+    /// Writes how its owner publishes, for people.
+    pub(super) fn set_barrier(&self, barrier: u64) {
+        if let Some(word) = self.fact(offset_of!(ParticipantLine, barrier)) {
+            word.store(barrier, ord!(W18, Relaxed));
+        }
+    }
+
+    /// How its owner publishes: a guess.
+    pub(super) fn barrier(&self) -> u64 {
+        self.fact(offset_of!(ParticipantLine, barrier)).map_or(0, |word| word.load(ord!(W19, Relaxed)))
     }
 
     /// Writes which role has just taken the entry.

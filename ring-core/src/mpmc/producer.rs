@@ -12,6 +12,7 @@ use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{Intent, MAX_BATCH, MAX_POSITION, SlotState, State, Tail, committed, free, meta, void};
 use crate::error::{Corrupt, Field};
+use crate::park::Sleeper;
 use crate::position::Position;
 use crate::region::{Slot, Span};
 use crate::seat::{Role, SeatFacts, Verdict};
@@ -39,6 +40,8 @@ pub struct Producer<'m> {
     /// Whether `open` has been reserved for the next guard.
     reserved: bool,
     single: bool,
+    /// Whether this handle was refused since it last claimed: a wake that was meant for it may concern others.
+    refused: bool,
     /// Looks left before a slot that is not free is asked about.
     looks: u32,
     lease: u64,
@@ -56,6 +59,7 @@ impl<'m> Producer<'m> {
             open: Intent::NONE,
             reserved: false,
             single: ring.single(Role::Producer),
+            refused: false,
             looks: LOOKS,
             lease,
             entry,
@@ -178,6 +182,9 @@ impl<'m> Producer<'m> {
                     for p in Intent::new(first, count).positions() {
                         self.ring.slots.note_claim(true, p, 0);
                     }
+                    if self.refused {
+                        self.pass_on();
+                    }
                     return Ok((first, count));
                 }
                 Err(now) => seen = Tail(now),
@@ -216,12 +223,23 @@ impl<'m> Producer<'m> {
 
     /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
     #[cold]
-    fn give_up<T>(&self, announced: bool, refusal: ClaimError) -> Result<T, ClaimError> {
+    fn give_up<T>(&mut self, announced: bool, refusal: ClaimError) -> Result<T, ClaimError> {
+        self.refused = true;
         if announced {
             // Release, as MP3: this store, too, may be all that a repairer sees of us.
             self.intent.store(Intent::NONE.0, ord!(MP7, Release));
         }
         Err(refusal)
+    }
+
+    /// After a claim that was refused at first: slots become free in any order, so the one that woke us may not be the
+    /// one we got, and nobody else may know of it. Wakes one more if the next slot is free as well.
+    #[cold]
+    fn pass_on(&mut self) {
+        self.refused = false;
+        if self.is_ready() {
+            self.ring.tell_senders(1);
+        }
     }
 
     /// Finds out why the slot `free` positions past `seen` is not free: the tail to go on with, or a refusal.
@@ -302,6 +320,7 @@ impl<'m> Producer<'m> {
         let closing = self.ring.closing.load(ord!(MS2, Relaxed)) != 0;
         if closing {
             self.ring.tail.store(Tail::open(self.next).0 | Tail::CLOSED, ord!(MS3, Release));
+            self.ring.tell_all();
         }
         closing
     }
@@ -322,6 +341,7 @@ impl<'m> Producer<'m> {
         slot.store_meta(meta(len as u64, tag), ord!(MP8, Relaxed));
         self.publish(p, slot);
         self.settled(p.plus(1));
+        self.ring.tell_receivers(1);
     }
 
     /// Stores that the message of `p` is complete.
@@ -350,6 +370,9 @@ impl<'m> Producer<'m> {
             for p in Intent::new(first, count).positions() {
                 // Release, partner of MC2: whatever was written comes before.
                 self.ring.slots.at(p).word().store(void(p), ord!(MP6, Release));
+            }
+            if count > 0 {
+                self.ring.tell_receivers(count);
             }
         }
         self.open = Intent::NONE;
@@ -401,6 +424,12 @@ impl<'m> Producer<'m> {
     /// [`Corrupt`] for impossible words.
     pub fn repair(&mut self, blocked: Blocked, verdict: impl FnMut(u64) -> Verdict) -> Result<Repair, Corrupt> {
         self.ring.repair(blocked, self.lease, verdict)
+    }
+
+    /// Where this handle sleeps until slots are released.
+    #[must_use]
+    pub fn sleeper(&self) -> Option<Sleeper<'m>> {
+        self.ring.sleeper(&self.entry, Role::Producer)
     }
 
     /// Ends the ring: from now on nothing can be claimed. Claims made before stay valid.

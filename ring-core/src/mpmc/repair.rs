@@ -103,7 +103,10 @@ impl Ring<'_> {
                 self.slots.note_decision(true, p, 0);
                 // Release, partner of MC2: the dead claimer's stores to the payload come before the next writer's.
                 match slot.word().compare_exchange(free(p), void(p), ord!(MR3, Release), ord!(MR5, Relaxed)) {
-                    Ok(_) => Repair::Skipped(p),
+                    Ok(_) => {
+                        self.tell_receivers(u64::MAX);
+                        Repair::Skipped(p)
+                    }
                     Err(_) => Repair::Moved,
                 }
             }
@@ -171,6 +174,9 @@ impl Ring<'_> {
         }
         if orphan {
             self.orphans.fetch_or(1, ord!(MR12, Release));
+            self.tell_receivers(1);
+        } else {
+            self.tell_senders(1);
         }
         repair
     }

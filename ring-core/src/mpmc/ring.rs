@@ -4,11 +4,12 @@
 use core::mem::offset_of;
 
 use super::format::{Format, Limits, Redelivery};
-use super::participant::{Participant, Table, checked_lease};
+use super::participant::{Entry, Participant, Table, checked_lease};
 use super::word::{MAX_POSITION, Tail, free};
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
-use crate::layout::{Identity, Kind, MpmcControl, ParticipantLine, mpmc_data_offset, slot_stride};
+use crate::layout::{Identity, Kind, MpmcControl, mpmc_data_offset, slot_stride};
+use crate::park::{self, Bell, Sleeper, Waiting, Wake};
 use crate::position::Position;
 use crate::region::Slots;
 use crate::seat::{MAX_LEASE, Role, SeatFacts};
@@ -26,6 +27,11 @@ pub struct Ring<'m> {
     pub(super) orphans: &'m Word,
     pub(super) closing: &'m Word,
     pub(super) table: Table<'m>,
+    /// The bell of who waits for messages.
+    data: Bell<'m>,
+    /// The bell of who waits for free slots.
+    space: Bell<'m>,
+    wake: Wake,
     pub(super) limits: Limits,
     last_lease: &'m Word,
     type_hash: u64,
@@ -85,6 +91,7 @@ impl<'m> Ring<'m> {
     /// Finds the parts of a region whose identity has been checked.
     fn carve(region: Region<'m>, format: &Format) -> Option<Self> {
         let data = mpmc_data_offset(format.limits.participants);
+        let fences = region.word(offset_of!(MpmcControl, waiters.fences))?;
         Some(Self {
             slots: region.slots(data, format.slots, slot_stride(format.slot_size))?,
             tail: region.word(offset_of!(MpmcControl, tail))?,
@@ -96,12 +103,75 @@ impl<'m> Ring<'m> {
             },
             orphans: region.word(offset_of!(MpmcControl, orphans))?,
             closing: region.word(offset_of!(MpmcControl, closing))?,
+            data: Bell { sleepers: region.word(offset_of!(MpmcControl, waiters.receivers))?, fences },
+            space: Bell { sleepers: region.word(offset_of!(MpmcControl, waiters.senders))?, fences },
+            wake: Wake::NEVER,
             table: Table::new(region, format.limits.participants)?,
             limits: format.limits,
             last_lease: region.word(offset_of!(MpmcControl, last_lease))?,
             type_hash: format.type_hash,
             generation: format.generation,
         })
+    }
+
+    /// The same ring, whose handles wake sleeping peers by `wake`. Without it peers may not sleep.
+    #[must_use]
+    pub fn with_wake(mut self, wake: Wake) -> Self {
+        self.wake = wake;
+        self
+    }
+
+    /// Wakes up to `count` of those who wait for messages. After what they may be waiting for.
+    #[inline(always)]
+    pub(super) fn tell_receivers(&self, count: u64) {
+        self.tell(&self.data, count);
+    }
+
+    /// Wakes up to `count` of those who wait for free slots. After what they may be waiting for.
+    #[inline(always)]
+    pub(super) fn tell_senders(&self, count: u64) {
+        self.tell(&self.space, count);
+    }
+
+    #[inline(always)]
+    fn tell(&self, bell: &Bell<'m>, count: u64) {
+        if bell.is_wanted(&self.wake) {
+            let table = self.table;
+            bell.ring(count, &self.wake, |index| table.entry(u64::from(index))?.event());
+        }
+    }
+
+    /// Wakes everybody: the ring has ended, or was repaired.
+    pub(super) fn tell_all(&self) {
+        self.tell_receivers(u64::MAX);
+        self.tell_senders(u64::MAX);
+    }
+
+    /// Where the participant in `entry` sleeps.
+    pub(super) fn sleeper(&self, entry: &Entry<'m>, role: Role) -> Option<Sleeper<'m>> {
+        let bell = match role {
+            Role::Producer => self.space,
+            Role::Consumer => self.data,
+        };
+        Some(Sleeper::new(bell, entry.event()?, entry.index))
+    }
+
+    /// Forgets what a former owner of the entry left of its waiting.
+    pub(super) fn forget_waiting(&self, entry: &Entry<'_>) {
+        park::forget([self.data, self.space], entry.index);
+    }
+
+    /// Says how the new owner of an entry publishes.
+    pub(super) fn set_barrier(&self, entry: &Entry<'_>) {
+        entry.set_barrier(if self.wake.is_light() { 1 } else { 2 });
+    }
+
+    /// How the participant `index` waits and publishes: guesses, for people.
+    #[must_use]
+    pub fn waiting(&self, index: u32) -> Waiting {
+        let barrier = self.table.entry(u64::from(index)).map_or(0, |entry| entry.barrier());
+        let (data, space) = (self.data.waiting(index, barrier), self.space.waiting(index, barrier));
+        if space.asleep { space } else { data }
     }
 
     /// Loads and checks head and tail. They move meanwhile, so the head is loaded twice: what is claimed for reading
@@ -154,12 +224,6 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn facts_of(&self, lease: u64) -> Option<SeatFacts> {
         self.table.entries().find_map(|entry| entry.look().facts_of(lease))
-    }
-
-    /// Offset in the region of the event word that the participant `index` sleeps on.
-    #[must_use]
-    pub fn event_offset(&self, index: u32) -> Option<usize> {
-        self.table.entry(u64::from(index))?.offset().checked_add(offset_of!(ParticipantLine, event))
     }
 
     /// Head, tail and whether the ring was closed: a guess while anybody works.

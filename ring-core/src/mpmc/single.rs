@@ -18,6 +18,9 @@ impl Ring<'_> {
         let closed = was.is_closed() || self.closing.load(ord!(MS11, Relaxed)) != 0;
         let tail = if closed { Tail::open(end).0 | Tail::CLOSED } else { Tail::open(end).0 };
         self.tail.store(tail, ord!(MS12, Release));
+        if closed {
+            self.tell_all();
+        }
         Ok((!closed).then_some(end))
     }
 

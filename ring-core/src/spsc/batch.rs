@@ -153,6 +153,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
             self.producer.area.store_header(self.at, 0, ord!(B2, Relaxed));
             self.producer.area.store_header(self.producer.tail, self.first, ord!(B3, Release));
             self.producer.moved(self.at);
+            self.producer.tell();
         }
         self.pushed
     }

@@ -8,15 +8,15 @@ use core::mem::offset_of;
 use super::batch::ReadBatch;
 use super::error::ReadError;
 use super::pace::Slip;
-use super::ring::Ring;
-use crate::Region;
+use super::ring::{self, Ring};
 use crate::error::{Corrupt, Field};
 use crate::layout::SpscControl;
+use crate::park::{Sleeper, Wake};
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, Header, record_len, tag};
-use crate::region::{Area, Span};
+use crate::region::{Area, Control, Span};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
-use crate::sync::{Word, ord};
+use crate::sync::ord;
 
 /// How far ahead of the head a stream is prefetched: the way from record to record depends on what was just read, so
 /// without it each line is a miss of its own.
@@ -36,9 +36,8 @@ pub struct Consumer<'m> {
     /// The `seen` mark as this handle has stored it. It never goes back: a batch that was kept has been seen, whatever
     /// is read singly afterwards.
     seen: Position,
-    head_word: &'m Word,
-    seen_word: &'m Word,
-    region: Region<'m>,
+    control: Control<'m>,
+    wake: Wake,
     /// Unpublished bytes that are tolerated before the head is stored.
     release_every: u32,
     lease: u32,
@@ -83,9 +82,8 @@ impl<'m> Consumer<'m> {
             published: head,
             redelivered_before: seen,
             seen: seen.max(head),
-            head_word: ring.head,
-            seen_word: ring.seen,
-            region: ring.region,
+            control: ring.control,
+            wake: ring.wake,
             release_every: u32::try_from(ring.release_every).unwrap_or(u32::MAX),
             lease: u32::try_from(lease).unwrap_or(0),
             told,
@@ -287,7 +285,7 @@ impl<'m> Consumer<'m> {
     pub(super) fn mark_seen(&mut self, end: Position) {
         if self.seen.precedes(end) {
             self.seen = end;
-            self.seen_word.store(end.get(), ord!(C5, Release));
+            self.control.word::<{ offset_of!(SpscControl, head.seen) }>().store(end.get(), ord!(C5, Release));
         }
     }
 
@@ -323,7 +321,34 @@ impl<'m> Consumer<'m> {
     fn publish_head(&mut self) {
         self.published = self.head;
         // Release, partner of S1: our reads of the space come before the producer's overwriting it.
-        self.head_word.store(self.head.get(), ord!(C4, Release));
+        self.control.word::<{ offset_of!(SpscControl, head) }>().store(self.head.get(), ord!(C4, Release));
+        self.tell();
+    }
+
+    /// Wakes the producer if it sleeps. After everything that it may be waiting for.
+    #[inline(always)]
+    fn tell(&self) {
+        let bell = ring::bell_of_space(&self.control);
+        if bell.is_wanted(&self.wake) {
+            let control = self.control;
+            bell.ring(1, &self.wake, |index| ring::event(&control, index));
+        }
+    }
+
+    /// Where this handle sleeps until something is committed.
+    #[must_use]
+    pub fn sleeper(&self) -> Option<Sleeper<'m>> {
+        let index = ring::index(Role::Consumer);
+        Some(Sleeper::new(ring::bell_of_data(&self.control), ring::event(&self.control, index)?, index))
+    }
+
+    /// Whether a record can be read now, asking as [`try_recv_into_asking`](Self::try_recv_into_asking) does. A
+    /// promise: only this handle takes records.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ready_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<(), ReadError> {
+        self.find_asking(verdict).map(drop)
     }
 
     /// Tells the producer of everything released so far, where `release_every` held it back. Call before sleeping.
@@ -339,7 +364,7 @@ impl<'m> Consumer<'m> {
     /// [`Corrupt`] for an impossible seat word.
     #[inline]
     pub fn producer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
-        let Some(seat) = Seat::of(&self.region, Role::Producer) else { return Ok(None) };
+        let Some(seat) = Seat::of(&self.control.region(), Role::Producer) else { return Ok(None) };
         let Some(end) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
         // Only a second zero is the end: the last records may have come between our look at the header and the
         // close, or the death. Relaxed: the seat's Acquire, or the fence, has put them before this load.
@@ -360,8 +385,9 @@ impl<'m> Consumer<'m> {
     /// Closes in order, everything released told to the producer. Call it last; a second call does nothing.
     pub fn close(&mut self) {
         self.flush();
-        if let Some(seat) = Seat::of(&self.region, Role::Consumer) {
+        if let Some(seat) = Seat::of(&self.control.region(), Role::Consumer) {
             seat.close(u64::from(self.lease));
+            self.tell();
         }
     }
 
@@ -393,8 +419,8 @@ impl<'m> Consumer<'m> {
     /// stored tail may lag behind).
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let Some(tail) = self.region.word(offset_of!(SpscControl, tail)) else { return 0 };
-        let tail = Position::new(tail.load(ord!(C8, Relaxed)));
+        let tail = self.control.word::<{ offset_of!(SpscControl, tail) }>().load(ord!(C8, Relaxed));
+        let tail = Position::new(tail);
         if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity) } else { 0 }
     }
 }

@@ -3,18 +3,22 @@
 
 use core::cell::Cell;
 use core::marker::PhantomData;
+use core::mem::offset_of;
 
 use super::batch::ClaimBatch;
 use super::error::ClaimError;
 use super::pace::Patience;
-use super::ring::Ring;
-use crate::Region;
+use super::ring::{self, Ring};
 use crate::error::{Corrupt, Field};
+use crate::layout::SpscControl;
+use crate::park::{Sleeper, Wake};
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, mark_word, padding_word, record_word};
-use crate::region::{Area, Span};
+use crate::region::{Area, Control, Span};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
-use crate::sync::{Word, ord};
+use crate::sync::ord;
+
+const HEAD: usize = offset_of!(SpscControl, head);
 
 /// How far past the new tail the next lines are asked for. Nearer would take the line the consumer is polling.
 const WRITE_AHEAD: u64 = 128;
@@ -31,9 +35,8 @@ pub struct Producer<'m> {
     /// The capacity; or 0 while the mark of the former session waits for space, which sends every claim to
     /// [`Producer::refill`].
     pub(super) window: u64,
-    head_word: &'m Word,
-    tail_word: &'m Word,
-    region: Region<'m>,
+    control: Control<'m>,
+    wake: Wake,
     lease: u32,
     /// Lease of the consumer whose end has been reported, or was over before this handle sat down.
     told: u32,
@@ -52,9 +55,8 @@ impl<'m> Producer<'m> {
             tail,
             cached_head: head,
             window: ring.geometry.capacity,
-            head_word: ring.head,
-            tail_word: ring.tail,
-            region: ring.region,
+            control: ring.control,
+            wake: ring.wake,
             lease: u32::try_from(lease).unwrap_or(0),
             told,
             pending_mark: before,
@@ -211,7 +213,7 @@ impl<'m> Producer<'m> {
     pub(super) fn refill(&mut self, end: Position) -> Result<(), ClaimError> {
         self.patience.before_look();
         // Acquire, partner of C4: the consumer's reads of the space come before our overwriting it.
-        let head = Position::new(self.head_word.load(ord!(S1, Acquire)));
+        let head = Position::new(self.control.word::<HEAD>().load(ord!(S1, Acquire)));
         let used = self.tail.since(self.cached_head);
         if head.since(self.cached_head) > used || head.get() & self.geometry.align().wrapping_sub(1) != 0 {
             return Err(Corrupt::new(Field::Head, head.get(), self.tail.get()).into());
@@ -238,11 +240,12 @@ impl<'m> Producer<'m> {
             self.area.store_header(end, 0, ord!(M1, Relaxed));
             self.area.store_header(self.tail, mark_word(self.pending_mark), ord!(M2, Release));
             // The note goes before the tail moves: a successor that still finds it also finds the mark.
-            if let Some(seat) = Seat::of(&self.region, Role::Producer) {
+            if let Some(seat) = Seat::of(&self.control.region(), Role::Producer) {
                 seat.marked(u64::from(self.lease));
             }
             self.moved(end);
             self.pending_mark = 0;
+            self.tell();
         }
         self.window = if self.pending_mark == 0 { self.geometry.capacity } else { 0 };
     }
@@ -265,6 +268,7 @@ impl<'m> Producer<'m> {
         if (end.get() ^ end.get().wrapping_sub(size)) >= 64 {
             self.area.prefetch_write(end.plus(WRITE_AHEAD), size);
         }
+        self.tell();
         record
     }
 
@@ -282,7 +286,53 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     pub(super) fn moved(&mut self, end: Position) {
         self.tail = end;
-        self.tail_word.store(end.get(), ord!(S6, Release));
+        self.control.word::<{ offset_of!(SpscControl, tail) }>().store(end.get(), ord!(S6, Release));
+    }
+
+    /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
+    #[inline(always)]
+    pub(super) fn tell(&self) {
+        let bell = ring::bell_of_data(&self.control);
+        if bell.is_wanted(&self.wake) {
+            let control = self.control;
+            bell.ring(1, &self.wake, |index| ring::event(&control, index));
+        }
+    }
+
+    /// Where this handle sleeps until space is released.
+    #[must_use]
+    pub fn sleeper(&self) -> Option<Sleeper<'m>> {
+        let index = ring::index(Role::Producer);
+        Some(Sleeper::new(ring::bell_of_space(&self.control), ring::event(&self.control, index)?, index))
+    }
+
+    /// Whether a claim of `len` bytes would succeed now, asking as [`try_claim_asking`](Self::try_claim_asking) does. A
+    /// promise: only this handle takes space.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ready_asking(&mut self, len: usize, verdict: impl FnOnce(u64) -> Verdict) -> Result<(), ClaimError> {
+        match self.reserve(len) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.why(error, verdict)),
+        }
+    }
+
+    /// The same for a batch of at least `min` and at most `max` records.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ready_batch_asking(
+        &mut self,
+        min: usize,
+        max: usize,
+        len: usize,
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<(), ClaimError> {
+        match ClaimBatch::room(self, min, max, len) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.why(error, verdict)),
+        }
     }
 
     /// Whether the consumer that was or came to be seated has left, reported once per consumer.
@@ -290,7 +340,7 @@ impl<'m> Producer<'m> {
     /// # Errors
     /// [`Corrupt`] for an impossible seat word.
     pub fn consumer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
-        let Some(seat) = Seat::of(&self.region, Role::Consumer) else { return Ok(None) };
+        let Some(seat) = Seat::of(&self.control.region(), Role::Consumer) else { return Ok(None) };
         let Some(end) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
         self.told = u32::try_from(end.lease).unwrap_or(0);
         Ok(Some(end.end))
@@ -299,8 +349,9 @@ impl<'m> Producer<'m> {
     /// Closes in order: the consumer gets everything committed, then the end of the session. Call it last; a
     /// second call does nothing.
     pub fn close(&mut self) {
-        if let Some(seat) = Seat::of(&self.region, Role::Producer) {
+        if let Some(seat) = Seat::of(&self.control.region(), Role::Producer) {
             seat.close(u64::from(self.lease));
+            self.tell();
         }
     }
 
@@ -331,7 +382,7 @@ impl<'m> Producer<'m> {
     /// Bytes committed and not yet released: a guess for the producer (an upper bound, the consumer may go on).
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let head = Position::new(self.head_word.load(ord!(S8, Relaxed)));
+        let head = Position::new(self.control.word::<HEAD>().load(ord!(S8, Relaxed)));
         self.tail.since(head).min(self.geometry.capacity)
     }
 }

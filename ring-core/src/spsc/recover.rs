@@ -18,6 +18,7 @@ pub(super) fn sit_producer<'m>(
     mut verdict: impl FnMut(u64) -> Verdict,
 ) -> Result<Producer<'m>, SeatError> {
     let before = take(ring, Role::Producer, lease, &mut verdict)?;
+    ring.wake_up_in(Role::Producer);
     let (head, end, last_mark) = end_of_chain(ring)?;
     ring.tail.store(end.get(), ord!(R4, Relaxed));
     let told = ended(ring.seat(Role::Consumer)?, &mut verdict);
@@ -39,6 +40,7 @@ pub(super) fn sit_consumer<'m>(
     mut verdict: impl FnMut(u64) -> Verdict,
 ) -> Result<Consumer<'m>, SeatError> {
     take(ring, Role::Consumer, lease, &mut verdict)?;
+    ring.wake_up_in(Role::Consumer);
     let at = ring.positions()?;
     // A session of which nothing is unread is not this consumer's to report: it waits for the next one. The seat is
     // looked at before the header, so that an end seen here has all its records in place.

@@ -8,10 +8,11 @@ use super::producer::Producer;
 use super::recover;
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
-use crate::layout::{ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, HeadLine, Identity, Kind, SpscControl};
+use crate::layout::{ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, HeadLine, Identity, Kind, SeatLine, SpscControl};
+use crate::park::{self, Bell, Waiting, Wake};
 use crate::position::Position;
 use crate::record::Geometry;
-use crate::region::Area;
+use crate::region::{Area, Control};
 use crate::seat::{MAX_LEASE, Role, Seat, SeatError, SeatFacts, SeatState, Verdict};
 use crate::sync::{Word, ord};
 
@@ -101,6 +102,8 @@ impl Format {
 #[derive(Debug, Clone, Copy)]
 pub struct Ring<'m> {
     pub(super) region: Region<'m>,
+    pub(super) control: Control<'m>,
+    pub(super) wake: Wake,
     pub(super) area: Area<'m>,
     pub(super) geometry: Geometry,
     pub(super) release_every: u64,
@@ -193,6 +196,8 @@ impl<'m> Ring<'m> {
         let head = offset_of!(SpscControl, head);
         Some(Self {
             region,
+            control: region.control()?,
+            wake: Wake::NEVER,
             area: region.area(CONTROL_SIZE, identity.capacity)?,
             geometry: Geometry::new(identity.capacity, line_aligned),
             release_every: identity.release_every,
@@ -203,6 +208,34 @@ impl<'m> Ring<'m> {
             type_hash: identity.type_hash,
             generation: identity.generation,
         })
+    }
+
+    /// The same ring, whose handles wake sleeping peers by `wake`. Without it peers may not sleep.
+    #[must_use]
+    pub fn with_wake(mut self, wake: Wake) -> Self {
+        self.wake = wake;
+        self
+    }
+
+    /// Forgets what the one before in the seat of `role` left of its waiting, and says how this one publishes.
+    pub(super) fn wake_up_in(&self, role: Role) {
+        park::forget([bell_of_data(&self.control), bell_of_space(&self.control)], index(role));
+        let barrier = role.line().wrapping_add(offset_of!(SeatLine, barrier));
+        if let Some(word) = self.region.word(barrier) {
+            word.store(if self.wake.is_light() { 1 } else { 2 }, ord!(W18, Relaxed));
+        }
+    }
+
+    /// Who sleeps, and whose publications need no fence: guesses, for people.
+    #[must_use]
+    pub fn waiting(&self, role: Role) -> Waiting {
+        let bell = match role {
+            Role::Producer => bell_of_space(&self.control),
+            Role::Consumer => bell_of_data(&self.control),
+        };
+        let barrier = role.line().wrapping_add(offset_of!(SeatLine, barrier));
+        let barrier = self.region.word(barrier).map_or(0, |word| word.load(ord!(W19, Relaxed)));
+        bell.waiting(index(role), barrier)
     }
 
     /// Loads and checks seen mark, head and tail, which may be in motion: between two loads both sides may pass many
@@ -350,6 +383,41 @@ impl<'m> Ring<'m> {
     /// [`Corrupt`] when they cannot belong together.
     pub fn head_and_tail(&self) -> Result<(Position, Position), Corrupt> {
         self.positions().map(|p| (p.head, p.tail))
+    }
+}
+
+/// The bell of who waits for records.
+#[inline(always)]
+pub(super) fn bell_of_data<'m>(control: &Control<'m>) -> Bell<'m> {
+    Bell {
+        sleepers: control.word::<{ offset_of!(SpscControl, waiters.receivers) }>(),
+        fences: control.word::<{ offset_of!(SpscControl, waiters.fences) }>(),
+    }
+}
+
+/// The bell of who waits for space.
+#[inline(always)]
+pub(super) fn bell_of_space<'m>(control: &Control<'m>) -> Bell<'m> {
+    Bell {
+        sleepers: control.word::<{ offset_of!(SpscControl, waiters.senders) }>(),
+        fences: control.word::<{ offset_of!(SpscControl, waiters.fences) }>(),
+    }
+}
+
+/// Where the holder of a seat stands in the bitmaps.
+pub(super) const fn index(role: Role) -> u32 {
+    match role {
+        Role::Producer => 0,
+        Role::Consumer => 1,
+    }
+}
+
+/// The word on which the participant `index` sleeps.
+pub(super) fn event<'m>(control: &Control<'m>, index: u32) -> Option<&'m Word> {
+    match index {
+        0 => Some(control.word::<{ offset_of!(SpscControl, producer_event) }>()),
+        1 => Some(control.word::<{ offset_of!(SpscControl, consumer_event) }>()),
+        _ => None,
     }
 }
 

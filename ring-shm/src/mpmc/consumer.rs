@@ -55,7 +55,7 @@ use crate::trust::{Trust, Trusted, Untrusted};
 /// ```
 #[derive(Debug)]
 pub struct Consumer<T: Trust = Untrusted> {
-    joined: Joined<core_mpmc::Consumer<'static>>,
+    pub(super) joined: Joined<core_mpmc::Consumer<'static>>,
     trust: PhantomData<T>,
 }
 
@@ -144,6 +144,11 @@ impl<T: Trust> Consumer<T> {
     #[inline]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, T>, TryRecvError> {
         self.joined.run(|core| core.try_read_batch(max)).map(ReadBatch::new)
+    }
+
+    /// Claims up to `max` messages for the next read or batch of this handle, which then has them.
+    pub(super) fn fetch(&mut self, max: usize) -> Result<(), TryRecvError> {
+        self.joined.run(|core| core.fetch(max))
     }
 
     /// Ends the ring for everybody: from now on nothing can be sent, and consumers are told when the last message

@@ -49,6 +49,11 @@ impl Cure {
         Self { watch: Watch::new(slots), settled: Settled::default() }
     }
 
+    /// See [`Watch::slept`].
+    pub(super) fn slept(&mut self) {
+        self.watch.slept();
+    }
+
     /// Who is in the way of what a refusal named, if that is known.
     pub(super) fn holder(&self, trouble: Trouble) -> Option<Holder> {
         match trouble {

@@ -8,7 +8,7 @@ use ring_core::mpmc::{ClaimError, ReadError};
 use crate::life::Refusal;
 
 /// What every operation says in a process that inherited the handle.
-const FORKED: &str =
+pub(super) const FORKED: &str =
     "this handle was inherited over fork and belongs to the parent process; open the ring again in this process";
 
 /// A participant that stands in the way: alive, or not shown to be dead.

@@ -13,7 +13,7 @@
 use core::mem::ManuallyDrop;
 use std::thread;
 
-use ring_core::Corrupt;
+use ring_core::{Corrupt, Sleeper};
 use ring_core::mpmc::{self as core_mpmc, ClaimError, ReadError, Ring, SeatFacts};
 
 use super::Stats;
@@ -22,6 +22,7 @@ use super::error::{Holder, TryRecvError, TrySendError};
 use super::setup::{self, Place};
 use crate::fork;
 use crate::life::{Refusal, UNUSABLE};
+use crate::wait::Waiter;
 
 /// One of ring-core's handles.
 pub(super) trait Core {
@@ -35,10 +36,11 @@ pub(super) trait Core {
     fn corrupt(corrupt: Corrupt) -> Self::Refusal;
     fn index(&self) -> u32;
     fn sign(&self, facts: SeatFacts);
+    fn sleeper(&self) -> Option<Sleeper<'static>>;
     fn leave(self);
 }
 
-impl Core for core_mpmc::Producer<'_> {
+impl Core for core_mpmc::Producer<'static> {
     type Refusal = ClaimError;
     type Error = TrySendError;
 
@@ -66,12 +68,16 @@ impl Core for core_mpmc::Producer<'_> {
         self.set_facts(facts);
     }
 
+    fn sleeper(&self) -> Option<Sleeper<'static>> {
+        self.sleeper()
+    }
+
     fn leave(self) {
         self.leave();
     }
 }
 
-impl Core for core_mpmc::Consumer<'_> {
+impl Core for core_mpmc::Consumer<'static> {
     type Refusal = ReadError;
     type Error = TryRecvError;
 
@@ -98,6 +104,10 @@ impl Core for core_mpmc::Consumer<'_> {
 
     fn sign(&self, facts: SeatFacts) {
         self.set_facts(facts);
+    }
+
+    fn sleeper(&self) -> Option<Sleeper<'static>> {
+        self.sleeper()
     }
 
     fn leave(self) {
@@ -154,6 +164,21 @@ impl<C: Core> Joined<C> {
             Err(corrupt) => C::corrupt(corrupt),
         };
         Err(refused::<C>(refusal, &mut self.born, &mut self.cold))
+    }
+
+    /// Its place for what waiting needs.
+    pub(super) fn waiter(&mut self) -> &mut Option<Box<Waiter>> {
+        &mut self.cold.place.waiter
+    }
+
+    /// Where it sleeps.
+    pub(super) fn sleeper(&self) -> Option<Sleeper<'static>> {
+        self.core.sleeper()
+    }
+
+    /// It polls seldom, so every look counts.
+    pub(super) fn slept(&mut self) {
+        self.cold.cure.slept();
     }
 
     #[inline(always)]

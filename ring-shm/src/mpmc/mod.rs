@@ -25,6 +25,8 @@ mod options;
 mod producer;
 mod records;
 mod setup;
+mod wait;
+mod wait_error;
 mod watch;
 
 pub use claims::{Claim, ClaimBatch};
@@ -37,6 +39,7 @@ pub use options::Options;
 pub use producer::Producer;
 pub use records::{BatchRecord, ReadBatch, Record};
 pub use ring_core::mpmc::{Received, Redelivery};
+pub use wait_error::{RecvError, SendError};
 
 use crate::name::SegmentName;
 use crate::segment::Segment;

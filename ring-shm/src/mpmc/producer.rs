@@ -32,7 +32,7 @@ use crate::trust::{Trust, Trusted, Untrusted};
 /// ```
 #[derive(Debug)]
 pub struct Producer<T: Trust = Untrusted> {
-    joined: Joined<core_mpmc::Producer<'static>>,
+    pub(super) joined: Joined<core_mpmc::Producer<'static>>,
     trust: PhantomData<T>,
 }
 
@@ -144,6 +144,15 @@ impl<T: Trust> Producer<T> {
     #[inline]
     pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
         self.joined.run(|core| core.try_claim_batch_exact(count, len)).map(ClaimBatch::new)
+    }
+
+    /// Claims up to `max` slots for the next claim or batch of this handle, which then has them.
+    pub(super) fn reserve(&mut self, max: usize, len: usize) -> Result<(), TrySendError> {
+        let most = self.max_len();
+        if len > most {
+            return Err(TrySendError::TooLong { len, max: most });
+        }
+        self.joined.run(|core| core.reserve(max))
     }
 
     /// Ends the ring for everybody: from now on nothing can be sent, and consumers are told when the last message

@@ -64,6 +64,11 @@ impl Watch {
         }
     }
 
+    /// Notes that the caller sleeps between its looks, so that each of them counts.
+    pub(super) fn slept(&mut self) {
+        self.stride = 1;
+    }
+
     /// Notes that `blocked` is in the way; whether to ask who that is, and whether it lives.
     pub(super) fn is_blocked(&mut self, blocked: Blocked) -> bool {
         let now = Instant::now();

@@ -37,18 +37,18 @@ use crate::trust::{Trust, Trusted, Untrusted};
 #[derive(Debug)]
 #[repr(align(128))] // two handles side by side on one stack would share lines
 pub struct Consumer<T: Trust = Untrusted> {
-    seated: Seated,
+    pub(super) seated: Seated,
     trust: PhantomData<T>,
 }
 
 /// The handle without its trust; leaves the seat when dropped.
 #[derive(Debug)]
-struct Seated {
-    core: core_spsc::Consumer<'static>,
+pub(super) struct Seated {
+    pub(super) core: core_spsc::Consumer<'static>,
     /// The process image this handle works in, or [`UNUSABLE`].
     born: u64,
     /// Dropped last: it holds the memory.
-    place: Box<Place>,
+    pub(super) place: Box<Place>,
 }
 
 // The promise of two cache lines.
@@ -172,6 +172,13 @@ impl<T: Trust> Consumer<T> {
             Ok(batch) => Ok(ReadBatch::new(batch)),
             Err(error) => Err(refuse(error, born, place)),
         }
+    }
+
+    /// Whether a record can be read, which it then can: only this handle takes records.
+    pub(super) fn has_record(&mut self) -> Result<(), TryRecvError> {
+        self.usable()?;
+        let Seated { core, born, place } = &mut self.seated;
+        core.ready_asking(|lease| place.ask(Role::Producer, lease)).map_err(|error| refuse(error, born, place))
     }
 
     #[inline(always)]

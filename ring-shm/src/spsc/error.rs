@@ -8,7 +8,7 @@ use ring_core::{Corrupt, SessionEnd};
 use crate::life::Refusal;
 
 /// What every operation says in a process that inherited the handle.
-const FORKED: &str =
+pub(super) const FORKED: &str =
     "this handle was inherited over fork and belongs to the parent process; open the ring again in this process";
 
 /// Why nothing was sent, or claimed.

@@ -17,6 +17,8 @@ mod inspect;
 mod options;
 mod producer;
 mod setup;
+mod wait;
+mod wait_error;
 
 pub use consumer::Consumer;
 pub use error::{TryRecvError, TrySendError};
@@ -25,6 +27,7 @@ pub use inspect::{Seat, Snapshot, inspect, recover};
 pub use options::Options;
 pub use producer::Producer;
 pub use ring_core::spsc::Received;
+pub use wait_error::{RecvError, SendError};
 
 use ring_core::Position;
 

@@ -38,18 +38,18 @@ use crate::trust::{Trust, Trusted, Untrusted};
 #[derive(Debug)]
 #[repr(align(128))] // two handles side by side on one stack would share lines
 pub struct Producer<T: Trust = Untrusted> {
-    seated: Seated,
+    pub(super) seated: Seated,
     trust: PhantomData<T>,
 }
 
 /// The handle without its trust; leaves the seat when dropped.
 #[derive(Debug)]
-struct Seated {
-    core: core_spsc::Producer<'static>,
+pub(super) struct Seated {
+    pub(super) core: core_spsc::Producer<'static>,
     /// The process image this handle works in, or [`UNUSABLE`].
     born: u64,
     /// Dropped last: it holds the memory.
-    place: Box<Place>,
+    pub(super) place: Box<Place>,
 }
 
 // The promise of two cache lines.
@@ -196,6 +196,15 @@ impl<T: Trust> Producer<T> {
             Ok(batch) => Ok(ClaimBatch::new(batch)),
             Err(error) => Err(refuse(error, born, place)),
         }
+    }
+
+    /// Whether a claim of up to `max` records would succeed, which it then does: only this handle takes space.
+    pub(super) fn has_room(&mut self, min: usize, max: usize, len: usize) -> Result<(), TrySendError> {
+        self.usable()?;
+        let Seated { core, born, place } = &mut self.seated;
+        let ask = |lease| place.ask(Role::Consumer, lease);
+        let room = if max == 1 { core.ready_asking(len, ask) } else { core.ready_batch_asking(min, max, len, ask) };
+        room.map_err(|error| refuse(error, born, place))
     }
 
     #[inline(always)]

@@ -8,11 +8,13 @@ use ring_core::{Role, SeatError, SeatState, Verdict};
 use super::Options;
 use crate::attach;
 use crate::facts::Facts;
+use crate::futex;
 use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
 use crate::name::SegmentName;
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
+use crate::wait::Waiter;
 
 /// Creates the segment with an empty ring in it, complete before its name appears.
 pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, SetupError> {
@@ -43,6 +45,8 @@ pub(super) fn open_and_sit<H>(
 /// A place in a ring: memory under a lease, and the validated ring in it. What every handle stands on.
 #[derive(Debug)]
 pub(super) struct Place {
+    /// What waiting needs; before the memory that it sleeps in.
+    pub(super) waiter: Option<Box<Waiter>>,
     pub(super) ring: Ring<'static>,
     pub(super) life: Life,
     pub(super) lease: u64,
@@ -53,16 +57,16 @@ impl Place {
     pub(super) fn in_segment(segment: &Segment) -> Result<Self, SetupError> {
         // A counter that is used up yields 0, which is no lease number.
         let mapping = attach::lease(segment, |region| Ok(Ring::attach(region)?.next_lease().unwrap_or(0)))?;
-        let ring = Ring::attach(life::leased_region(&mapping)?)?;
+        let ring = Ring::attach(life::leased_region(&mapping)?)?.with_wake(futex::registered_wake());
         let lease = mapping.lease();
-        Ok(Self { ring, life: Life::mapped(mapping), lease })
+        Ok(Self { waiter: None, ring, life: Life::mapped(mapping), lease })
     }
 
     /// A place in a heap ring.
     pub(super) fn in_heap(heap: &Arc<Heap>) -> Result<Self, SetupError> {
-        let ring = Ring::attach(life::heap_region(heap))?;
+        let ring = Ring::attach(life::heap_region(heap))?.with_wake(futex::registered_wake());
         let lease = ring.next_lease()?;
-        Ok(Self { ring, life: Life::heap(HeapLease::take(heap.clone(), lease)), lease })
+        Ok(Self { waiter: None, ring, life: Life::heap(HeapLease::take(heap.clone(), lease)), lease })
     }
 
     /// Sits down by `sit`, which is given the lease and the oracle about the seats' holders.

@@ -1,0 +1,245 @@
+//! Who must be woken, and how a sleeper makes sure that it will be. The system calls are the caller's: a ring is given
+//! a [`Wake`] to end a sleep, and a [`Sleeper`] is told when the sleep itself may begin.
+//!
+//! The publisher's side costs two loads of a line that nobody writes while nobody sleeps. What makes that enough is an
+//! order that the *sleeper* pays for: between setting its bit and looking once more it runs a barrier on every CPU
+//! that runs a publisher. Where that cannot be had, publishers fence. Steps and rows: `docs/protocol-waiting.md`.
+
+use core::fmt;
+#[cfg(not(loom))]
+use core::ptr::NonNull;
+
+use crate::sync::{Word, compiler_fence, fence, ord};
+
+/// The word a participant sleeps on.
+#[derive(Clone, Copy)]
+pub struct Event<'m> {
+    word: &'m Word,
+}
+
+impl<'m> Event<'m> {
+    pub(crate) fn new(word: &'m Word) -> Self {
+        Self { word }
+    }
+
+    /// The half of the word that the kernel compares: the low one, which little-endian puts first. For the
+    /// platform's wait and wake calls alone; nothing else may access it.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub fn address(&self) -> NonNull<u32> {
+        NonNull::from(self.word).cast()
+    }
+
+    /// What the kernel would compare, for the model of it.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn value(&self) -> u32 {
+        low(self.word.load(ord!(W13, Relaxed)))
+    }
+
+    /// Makes whoever is about to sleep on a ticket given before not sleep. The caller then wakes who sleeps already.
+    pub fn disturb(&self) {
+        // Release, partner of W1: who draws a ticket that counts this sees why it was done.
+        self.word.fetch_add(1, ord!(W12, Release));
+    }
+}
+
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Event")
+    }
+}
+
+/// How the platform ends a sleep, and what this process's publishers must do before they may look for sleepers.
+#[derive(Clone, Copy)]
+pub struct Wake {
+    call: fn(Event<'_>) -> bool,
+    light: bool,
+}
+
+impl Wake {
+    /// For rings whose participants never sleep.
+    pub const NEVER: Self = Self { call: |_| false, light: true };
+
+    /// `call` wakes whoever sleeps on the event, and says whether anybody did. It must not block, fail or unwind.
+    ///
+    /// `light` promises that a sleeper's barrier reaches this process's threads (on Linux: the process has registered
+    /// for `MEMBARRIER_CMD_GLOBAL_EXPEDITED`). Otherwise each publication is followed by a fence.
+    #[must_use]
+    pub const fn new(call: fn(Event<'_>) -> bool, light: bool) -> Self {
+        Self { call, light }
+    }
+
+    /// Whether publishers need no fence of their own.
+    #[must_use]
+    pub const fn is_light(&self) -> bool {
+        self.light
+    }
+}
+
+impl fmt::Debug for Wake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wake").field("light", &self.light).finish_non_exhaustive()
+    }
+}
+
+/// Those who sleep until a ring changes in one way: a bit for each participant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bell<'m> {
+    /// Who sleeps.
+    pub(crate) sleepers: &'m Word,
+    /// Whose barrier does not reach other processes.
+    pub(crate) fences: &'m Word,
+}
+
+impl Bell<'_> {
+    /// After a publication: whether somebody may be asleep who waits for it.
+    #[inline(always)]
+    pub(crate) fn is_wanted(&self, wake: &Wake) -> bool {
+        if wake.light {
+            // Models of rings whose participants never sleep have no use for two more loads per step.
+            if cfg!(loom) {
+                return false;
+            }
+            // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the load up.
+            compiler_fence();
+        } else {
+            // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
+            fence!(W4, SeqCst);
+        }
+        self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) != 0
+    }
+
+    /// Wakes up to `count` sleepers. A bit whose owner did not sleep (it was just about to, or is dead) does not count.
+    /// `event` finds the event word of a participant.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn ring<'a>(&self, count: u64, wake: &Wake, event: impl Fn(u32) -> Option<&'a Word>) {
+        if wake.light && self.fences.load(ord!(W6, Relaxed)) != 0 {
+            // Somebody's barrier does not reach us.
+            fence!(W7, SeqCst);
+        }
+        let mut left = count;
+        // Each round clears a bit that was set, so 64 are all there are; a peer that sets them again stops nobody.
+        for _ in 0..64 {
+            let bits = self.sleepers.load(ord!(W8, Relaxed));
+            if bits == 0 || left == 0 {
+                return;
+            }
+            let index = bits.trailing_zeros();
+            let bit = 1u64 << index;
+            // Acquire, partner of W2: the ticket was drawn before the event is moved on, so it is out of date.
+            if self.sleepers.fetch_and(!bit, ord!(W9, Acquire)) & bit == 0 {
+                continue; // somebody else was quicker
+            }
+            let Some(word) = event(index) else { continue }; // no participant has this bit
+            word.fetch_add(1, ord!(W10, Relaxed));
+            if (wake.call)(Event::new(word)) {
+                left = left.wrapping_sub(1);
+            }
+        }
+    }
+}
+
+/// The place where one participant sleeps.
+#[derive(Debug, Clone, Copy)]
+pub struct Sleeper<'m> {
+    bell: Bell<'m>,
+    event: Event<'m>,
+    bit: u64,
+}
+
+impl<'m> Sleeper<'m> {
+    pub(crate) fn new(bell: Bell<'m>, event: &'m Word, index: u32) -> Self {
+        Self { bell, event: Event::new(event), bit: 1u64.checked_shl(index).unwrap_or(0) }
+    }
+
+    /// Announces a sleep. The caller then runs its barrier ([`Sleeper::fence`], or the platform's), looks once more
+    /// whether there is still nothing, and sleeps on the event only if its low half still is the ticket returned.
+    ///
+    /// The ticket is drawn first: drawn after the bit is set, it could be of after a waker took the bit, and the sleep
+    /// would be one that nobody knows of.
+    #[must_use]
+    pub fn announce(&self) -> u32 {
+        // Acquire, partner of W12.
+        let ticket = self.event.word.load(ord!(W1, Acquire));
+        // Release, partner of W9.
+        self.bell.sleepers.fetch_or(self.bit, ord!(W2, Release));
+        low(ticket)
+    }
+
+    /// The barrier of a sleeper whose publishers all fence.
+    pub fn fence(&self) {
+        fence!(W3, SeqCst);
+    }
+
+    /// Ends what [`Sleeper::announce`] began. True if a waker had taken the bit: then something happened, and a caller
+    /// that leaves without having looked since must look, or pass the wake on.
+    pub fn withdraw(&self) -> bool {
+        self.bell.sleepers.fetch_and(!self.bit, ord!(W11, Relaxed)) & self.bit == 0
+    }
+
+    /// Says whether this participant's barrier reaches other processes; if not, all publishers fence. To be called
+    /// before the first sleep. A publisher that goes light may miss the wish, and a sleeper, once: the first sleep
+    /// after it should be short.
+    pub fn set_reach(&self, reaches: bool) {
+        if reaches {
+            self.bell.fences.fetch_and(!self.bit, ord!(W14, Relaxed));
+        } else {
+            self.bell.fences.fetch_or(self.bit, ord!(W15, Relaxed));
+        }
+    }
+
+    /// The event to sleep on.
+    #[must_use]
+    pub fn event(&self) -> Event<'m> {
+        self.event
+    }
+}
+
+/// How a participant waits and publishes: guesses, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// Whether it has announced a sleep.
+    pub asleep: bool,
+    /// Whether it publishes without a fence; `None` until it has said.
+    pub light: Option<bool>,
+    /// Whether its barrier does not reach other processes, so that all of them fence.
+    pub wants_fences: bool,
+}
+
+impl Bell<'_> {
+    /// What the words say of the participant `index`, whose barrier word is `barrier`.
+    pub(crate) fn waiting(&self, index: u32, barrier: u64) -> Waiting {
+        let bit = 1u64.checked_shl(index).unwrap_or(0);
+        Waiting {
+            asleep: self.sleepers.load(ord!(W8, Relaxed)) & bit != 0,
+            light: match barrier {
+                1 => Some(true),
+                2 => Some(false),
+                _ => None,
+            },
+            wants_fences: self.fences.load(ord!(W6, Relaxed)) & bit != 0,
+        }
+    }
+}
+
+/// Forgets that the participant `index` sleeps, or wants fences: for who takes its place, or finds it dead.
+pub(crate) fn forget(bells: [Bell<'_>; 2], index: u32) {
+    let bit = 1u64.checked_shl(index).unwrap_or(0);
+    for bell in bells {
+        // Looked at first: a join that writes the line would disturb everybody.
+        if bell.sleepers.load(ord!(W16, Relaxed)) & bit != 0 {
+            bell.sleepers.fetch_and(!bit, ord!(W17, Relaxed));
+        }
+        if bell.fences.load(ord!(W16, Relaxed)) & bit != 0 {
+            bell.fences.fetch_and(!bit, ord!(W17, Relaxed));
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+fn low(word: u64) -> u32 {
+    word as u32
+}

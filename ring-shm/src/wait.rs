@@ -1,0 +1,314 @@
+//! Waiting: the loop behind every blocking call, the strategies it can follow, and how to interrupt it.
+//!
+//! A blocking call looks, and when there is nothing to do lets its [`WaitStrategy`] pass the time: by spinning, by
+//! yielding, or by parking in the kernel. Whatever the strategy, it ends when the ring changes, when the peer has
+//! closed or died, at its deadline, or when a [`Canceller`] says so. No sleep is longer than a slice, so a wake-up that
+//! died with its sender costs 50 ms, and a deadline is kept to the slice.
+//!
+//! The protocol between sleepers and publishers: `docs/protocol-waiting.md`. How to choose: `docs/waiting.md`.
+
+use core::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ring_core::{Interrupt, Sleeper};
+
+pub use crate::strategy::{Idle, Park, Round, Spin, SpinYield, WaitStrategy};
+
+use crate::error::OsError;
+use crate::fork;
+use crate::futex::{self, Slept};
+
+/// The longest sleep: what a wake-up that was lost to a death costs.
+pub const SLICE: Duration = Duration::from_millis(50);
+
+/// The first sleep of a handle whose barrier reaches nobody: a publisher may just have missed the wish for fences.
+const FIRST_SLICE: Duration = Duration::from_millis(1);
+
+/// The first sleep while somebody else is in the middle of what we wait for. He is through with it in a microsecond,
+/// or dead; doubled from sleep to sleep.
+const BLOCKED_SLICE: Duration = Duration::from_millis(2);
+
+/// What a look has found that found nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    /// Empty, or full.
+    Idle,
+    /// Somebody is in the middle of it.
+    Blocked,
+}
+
+/// Why a wait ended without what it waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ended<E> {
+    /// A look said so.
+    Refused(E),
+    Timeout,
+    Cancelled,
+    Os(OsError),
+}
+
+/// A handle that can wait.
+pub(crate) trait Waits {
+    /// Its place for what waiting needs, which is made by the first wait.
+    fn waiter(&mut self) -> &mut Option<Box<Waiter>>;
+    /// Where it sleeps.
+    fn sleeper(&self) -> Option<Sleeper<'static>>;
+    /// It has slept a whole slice: the next look asks about peers, whenever it asked before.
+    fn slept(&mut self);
+}
+
+/// Interrupts the blocking calls of one handle, from any thread of the process or from a signal handler.
+///
+/// [`cancel`](Canceller::cancel) makes the call that waits now, or else the next one that would have to wait, return
+/// `Cancelled`; nothing is lost or taken. One request cancels one call. After the handle is gone it does nothing.
+///
+/// ```
+/// let (_tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
+/// let canceller = rx.canceller();
+/// std::thread::scope(|s| {
+///     s.spawn(|| canceller.cancel());
+///     assert_eq!(rx.recv_into(&mut [0; 8]), Err(ring_shm::spsc::RecvError::Cancelled));
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Canceller {
+    interrupt: Option<Arc<Interrupt<'static>>>,
+    /// The process image it belongs to: a forked child has no memory behind the event.
+    born: u64,
+}
+
+impl Canceller {
+    /// Cancels. Async-signal-safe, and idempotent until the handle has noticed.
+    pub fn cancel(&self) {
+        if let (Some(interrupt), true) = (&self.interrupt, self.born == fork::epoch()) {
+            interrupt.request(|event| {
+                futex::wake(event);
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller").finish_non_exhaustive()
+    }
+}
+
+/// What one handle needs to wait.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    strategy: Box<dyn WaitStrategy>,
+    interrupt: Option<Arc<Interrupt<'static>>>,
+    /// Whether its barrier reaches other processes; `None` before the first sleep.
+    reaches: Option<bool>,
+    one_cpu: bool,
+    /// The process image this belongs to.
+    born: u64,
+}
+
+// A strategy that panics is lost with its wait (see `until`), so nobody meets it half done.
+impl UnwindSafe for Waiter {}
+impl RefUnwindSafe for Waiter {}
+
+impl Waiter {
+    fn new() -> Self {
+        Self {
+            strategy: Box::new(Park::default()),
+            interrupt: None,
+            reaches: None,
+            one_cpu: futex::is_alone_on_one_cpu(),
+            born: fork::epoch(),
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.as_ref().is_some_and(|interrupt| interrupt.is_requested())
+    }
+
+    fn take_interrupt(&self) {
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.take();
+        }
+    }
+
+    /// The barrier between announcing a sleep and the last look before it. Returns how long the sleep may be.
+    fn barrier(&mut self, sleeper: &Sleeper<'_>) -> Duration {
+        let reaches = self.reaches != Some(false) && futex::barrier();
+        let is_news = self.reaches != Some(reaches);
+        if is_news {
+            self.reaches = Some(reaches);
+            sleeper.set_reach(reaches);
+        }
+        if !reaches {
+            sleeper.fence();
+        }
+        if is_news && !reaches { FIRST_SLICE } else { SLICE }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if let (Some(interrupt), true) = (&self.interrupt, self.born == fork::epoch()) {
+            interrupt.leave(std::thread::yield_now);
+        }
+    }
+}
+
+/// The waiter of a handle, made if it has none.
+fn of<H: Waits>(handle: &mut H) -> &mut Box<Waiter> {
+    handle.waiter().get_or_insert_with(|| Box::new(Waiter::new()))
+}
+
+/// Makes a handle wait by `strategy`.
+pub(crate) fn set_strategy<H: Waits>(handle: &mut H, strategy: impl WaitStrategy + 'static) {
+    of(handle).strategy = Box::new(strategy);
+}
+
+/// Something to interrupt the handle's waits with. It does nothing for a handle that cannot sleep any more.
+pub(crate) fn canceller<H: Waits>(handle: &mut H) -> Canceller {
+    let sleeper = handle.sleeper();
+    let waiter = of(handle);
+    if let (None, Some(sleeper)) = (&waiter.interrupt, sleeper) {
+        waiter.interrupt = Some(Arc::new(Interrupt::new(sleeper.event())));
+    }
+    Canceller { interrupt: waiter.interrupt.clone(), born: waiter.born }
+}
+
+/// When a wait has to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    Never,
+    After(Duration),
+    At(Instant),
+}
+
+impl Limit {
+    /// The moment; `None`: never, be it because it lies beyond the clock.
+    fn moment(self) -> Option<Instant> {
+        match self {
+            Self::Never => None,
+            Self::After(timeout) => Instant::now().checked_add(timeout),
+            Self::At(moment) => Some(moment),
+        }
+    }
+}
+
+/// Looks until there is something, or the wait has to end. At least one look is made.
+pub(crate) fn until<H: Waits, T, E>(
+    handle: &mut H,
+    limit: Limit,
+    mut look: impl FnMut(&mut H) -> Result<Result<T, Nothing>, E>,
+) -> Result<T, Ended<E>> {
+    if let Ok(found) = look(handle).map_err(Ended::Refused)? {
+        return Ok(found);
+    }
+    let deadline = limit.moment();
+    // Taken out so that looks have the handle to themselves. A look that panics loses it: the next wait makes another.
+    of(handle);
+    let Some(mut waiter) = handle.waiter().take() else { return Err(Ended::Timeout) };
+    let ended = Wait { waiter: &mut waiter, deadline, announced: None }.run(handle, &mut look);
+    *handle.waiter() = Some(waiter);
+    ended
+}
+
+/// One look: what was found, nothing, or a refusal.
+trait Look<H, T, E>: FnMut(&mut H) -> Result<Result<T, Nothing>, E> {}
+
+impl<H, T, E, F: FnMut(&mut H) -> Result<Result<T, Nothing>, E>> Look<H, T, E> for F {}
+
+/// One wait.
+struct Wait<'w> {
+    waiter: &'w mut Waiter,
+    deadline: Option<Instant>,
+    /// Set between announcing a sleep and withdrawing it.
+    announced: Option<Announced>,
+}
+
+struct Announced {
+    sleeper: Sleeper<'static>,
+    ticket: u32,
+    /// The longest this sleep may be.
+    slice: Duration,
+}
+
+impl Wait<'_> {
+    fn run<H: Waits, T, E>(mut self, handle: &mut H, mut look: impl Look<H, T, E>) -> Result<T, Ended<E>> {
+        let mut blocked_slice = BLOCKED_SLICE;
+        for number in 0.. {
+            let nothing = match look(handle).map_err(Ended::Refused)? {
+                Ok(found) => return Ok(found),
+                Err(nothing) => nothing,
+            };
+            if self.waiter.is_interrupted() {
+                return self.leave(handle, look, |wait| {
+                    wait.waiter.take_interrupt();
+                    Ended::Cancelled
+                });
+            }
+            let left = self.deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return self.leave(handle, look, |_| Ended::Timeout);
+            }
+            if let Some(Announced { sleeper, ticket, mut slice }) = self.announced {
+                if nothing == Nothing::Blocked {
+                    slice = slice.min(blocked_slice);
+                    blocked_slice = blocked_slice.saturating_mul(2);
+                }
+                if self.sleep(&sleeper, ticket, slice.min(left)).map_err(Ended::Os)? == Slept::Expired {
+                    handle.slept();
+                }
+                continue;
+            }
+            if self.waiter.strategy.idle(Round { number, one_cpu: self.waiter.one_cpu }) == Idle::Park {
+                self.announce(handle.sleeper());
+            }
+        }
+        Err(Ended::Timeout) // after 2^32 looks or more
+    }
+
+    /// From here on a publisher wakes us; what was published before, the next look finds.
+    fn announce(&mut self, sleeper: Option<Sleeper<'static>>) {
+        let Some(sleeper) = sleeper else { return };
+        let ticket = sleeper.announce();
+        let slice = self.waiter.barrier(&sleeper);
+        self.announced = Some(Announced { sleeper, ticket, slice });
+    }
+
+    fn sleep(&mut self, sleeper: &Sleeper<'_>, ticket: u32, time: Duration) -> Result<Slept, OsError> {
+        let slept = futex::sleep(sleeper.event(), ticket, time);
+        self.withdraw();
+        self.waiter.one_cpu = futex::is_alone_on_one_cpu();
+        slept
+    }
+
+    /// Takes the announcement back; true if a waker had been quicker.
+    fn withdraw(&mut self) -> bool {
+        self.announced.take().is_some_and(|announced| announced.sleeper.withdraw())
+    }
+
+    /// Leaves empty-handed; unless a waker has just taken us for somebody who will see to what it published, and that
+    /// is still there.
+    fn leave<H, T, E>(
+        &mut self,
+        handle: &mut H,
+        mut look: impl Look<H, T, E>,
+        ended: impl FnOnce(&mut Self) -> Ended<E>,
+    ) -> Result<T, Ended<E>> {
+        if self.withdraw() {
+            if let Ok(found) = look(handle).map_err(Ended::Refused)? {
+                return Ok(found);
+            }
+        }
+        Err(ended(self))
+    }
+}
+
+impl Drop for Wait<'_> {
+    /// However the wait ends, and be it by a look that panics.
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
