@@ -132,10 +132,10 @@ fn spsc_table_is_the_struct() {
 #[test]
 fn mpmc_tables_are_the_structs() {
     let mut control = offsets!(MpmcControl: identity, tail.word, head.word, last_lease.word, orphans.word, closing.word,
-        waiters.word);
+        waiters.receivers, waiters.senders, waiters.fences);
     control.push((4096, "participant table".into()));
     let mut entry = offsets!(ParticipantLine: lease, write_intent, read_intent, role, reserved, event, pid, start_time,
-        boot, pid_namespace, facts_sum, reserved_facts);
+        boot, pid_namespace, facts_sum, barrier, reserved_facts);
     let mut slot = offsets!(SlotHeader: word, meta);
     slot.push((size_of::<SlotHeader>(), "payload".into()));
     control.append(&mut entry);

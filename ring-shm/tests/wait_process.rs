@@ -354,10 +354,9 @@ fn a_parked_handle_costs_next_to_nothing() {
     let ring = mpmc::heap(16, 8).unwrap();
     let mut many = ring.consumer().unwrap();
     let time = Duration::from_millis(1500);
-    for wait in [
-        &mut (|| assert!(rx.recv_into_timeout(&mut [0; 8], time).is_err())) as &mut dyn FnMut(),
-        &mut || assert!(many.recv_into_timeout(&mut [0; 8], time).is_err()),
-    ] {
+    for wait in [&mut (|| assert!(rx.recv_into_timeout(&mut [0; 8], time).is_err())) as &mut dyn FnMut(), &mut || {
+        assert!(many.recv_into_timeout(&mut [0; 8], time).is_err())
+    }] {
         let before = used();
         wait();
         let used = used() - before;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use ring_core::mpmc::Received;
 use ring_core::{Position, Sleeper};
 
+use super::claims::{Claim, ClaimBatch};
 use super::error::{TryRecvError, TrySendError};
-use super::guards::{Claim, ClaimBatch, ReadBatch, Record};
+use super::records::{ReadBatch, Record};
 use super::wait_error::{RecvError, SendError};
 use super::{Consumer, Producer};
 use crate::trust::Trust;
@@ -189,12 +190,7 @@ impl<T: Trust> Producer<T> {
         self.claim_batch_until(max, len, Limit::After(timeout))
     }
 
-    fn claim_batch_until(
-        &mut self,
-        max: usize,
-        len: usize,
-        limit: Limit,
-    ) -> Result<ClaimBatch<'_, T>, SendError> {
+    fn claim_batch_until(&mut self, max: usize, len: usize, limit: Limit) -> Result<ClaimBatch<'_, T>, SendError> {
         until_sent(self, limit, |tx| tx.reserve(max, len))?;
         Ok(self.try_claim_batch(max, len)?)
     }
