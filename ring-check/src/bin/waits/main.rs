@@ -1,0 +1,234 @@
+//! Sleeps by the million, with signals raining and senders dying: no wait may outlive its deadline by more than a slice,
+//! and a message may lie there unseen for long only where its sender died before it could wake anybody. `ci/waits.sh`
+//! runs it.
+
+#[path = "../../chance.rs"]
+#[allow(dead_code, reason = "shared with the storm, which uses more of it")]
+mod chance;
+mod sender;
+mod sleeper;
+
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chance::{Rng, now};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use ring_shm::{mpmc, spsc};
+
+/// What went wrong, in words.
+type Failure = Box<dyn std::error::Error>;
+
+const USAGE: &str = "\
+waits [--sleeps N] [--seed S] [--plant deaf|late]
+
+Three receivers sleep N times in all (default 30000) while their senders are killed and stopped. A plant is a bug that has
+to be found: `deaf` sleepers announce nothing, so that nobody wakes them; `late` ones sleep past their deadlines.";
+
+/// A bug planted into the sleepers, to see that the campaign can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plant {
+    None,
+    Deaf,
+    Late,
+}
+
+impl Plant {
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Deaf => "deaf",
+            Self::Late => "late",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::None, Self::Deaf, Self::Late].into_iter().find(|plant| plant.name() == text)
+    }
+}
+
+/// Which ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Spsc,
+    Mpmc,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Spsc => "spsc",
+            Self::Mpmc => "mpmc",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Spsc, Self::Mpmc].into_iter().find(|kind| kind.name() == text)
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["sender", kind, name, seed] => sender::run(kind, name, seed),
+        ["sleeper", kind, name, seed, sleeps, plant] => sleeper::run(kind, name, seed, sleeps, plant),
+        _ => campaign(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("waits: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A process of this program, killed when it is dropped.
+struct Worker {
+    process: Child,
+    kind: Kind,
+    name: String,
+}
+
+impl Worker {
+    fn start(role: &str, kind: Kind, name: &str, more: &[&str]) -> Result<Self, Failure> {
+        let process = Command::new(std::env::current_exe()?)
+            .args([role, kind.name(), name])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        Ok(Self { process, kind, name: name.into() })
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Not reaped, so the number is its own still.
+        let _ = kill(Pid::from_raw(self.process.id() as i32), signal);
+    }
+
+    fn end(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn parse(args: &[String]) -> Result<(u64, u64, Plant), Failure> {
+    let (mut sleeps, mut seed, mut plant) = (30_000, now(), Plant::None);
+    for pair in args.chunks(2) {
+        match pair {
+            [option, value] if option == "--sleeps" => sleeps = value.parse()?,
+            [option, value] if option == "--seed" => seed = value.parse()?,
+            [option, value] if option == "--plant" => plant = Plant::parse(value).ok_or(USAGE)?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok((sleeps, seed, plant))
+}
+
+fn campaign(args: &[String]) -> Result<(), Failure> {
+    let (sleeps, seed, plant) = parse(args)?;
+    println!("seed {seed}");
+    let mut rng = Rng(seed);
+    let names = [Kind::Spsc, Kind::Mpmc].map(|kind| format!("waits-{}-{}-{seed}", kind.name(), std::process::id()));
+    let [one, many] = &names;
+    let _clean = Names(&names);
+    spsc::create(one, &spsc::Options::new().capacity(1 << 14))?;
+    mpmc::create(many, &mpmc::Options::new().slots(64).slot_size(16).max_participants(16))?;
+
+    let share = sleeps.div_ceil(3).to_string();
+    let mut sleepers = Vec::new();
+    for (kind, name) in [(Kind::Spsc, one), (Kind::Mpmc, many), (Kind::Mpmc, many)] {
+        sleepers.push(Worker::start("sleeper", kind, name, &[&rng.next().to_string(), &share, plant.name()])?);
+    }
+    let mut senders = Vec::new();
+    for (kind, name) in [(Kind::Spsc, one), (Kind::Mpmc, many), (Kind::Mpmc, many)] {
+        senders.push(Worker::start("sender", kind, name, &[&rng.next().to_string()])?);
+    }
+    let kills = rain(&mut rng, &mut sleepers, &mut senders)?;
+    drop(senders);
+    report(sleepers, kills)
+}
+
+/// Signals to sleepers, death and standstill to senders, until the sleepers have had enough. How many died.
+fn rain(rng: &mut Rng, sleepers: &mut [Worker], senders: &mut [Worker]) -> Result<u64, Failure> {
+    let mut kills = 0;
+    let end = Instant::now() + Duration::from_secs(3600);
+    while Instant::now() < end {
+        let mut busy = false;
+        for sleeper in &mut *sleepers {
+            busy |= sleeper.process.try_wait()?.is_none();
+        }
+        if !busy {
+            return Ok(kills);
+        }
+        thread::sleep(Duration::from_micros(rng.below(3000)));
+        let sleeper = &mut sleepers[rng.below(3) as usize];
+        if sleeper.process.try_wait()?.is_none() {
+            sleeper.signal(Signal::SIGUSR1);
+        }
+        let sender = &mut senders[rng.below(3) as usize];
+        match rng.below(8) {
+            0 => {
+                sender.end();
+                kills += 1;
+                *sender = Worker::start("sender", sender.kind, &sender.name, &[&rng.next().to_string()])?;
+            }
+            1 => {
+                sender.signal(Signal::SIGSTOP);
+                thread::sleep(Duration::from_micros(rng.below(500)));
+                sender.signal(Signal::SIGCONT);
+            }
+            _ => {}
+        }
+    }
+    Err("the sleepers do not come to an end".into())
+}
+
+/// Adds up what the sleepers say, and judges.
+fn report(sleepers: Vec<Worker>, kills: u64) -> Result<(), Failure> {
+    let mut total = sleeper::Account::default();
+    for mut sleeper in sleepers {
+        let mut text = String::new();
+        if let Some(mut out) = sleeper.process.stdout.take() {
+            std::io::Read::read_to_string(&mut out, &mut text)?;
+        }
+        if !sleeper.process.wait()?.success() {
+            return Err("a sleeper failed".into());
+        }
+        print!("{}: {text}", sleeper.kind.name());
+        total.add(&text)?;
+    }
+    let sleeper::Account { sleeps, received, late_max_us, overslept, late_seen } = total;
+    println!(
+        "waits: {sleeps} sleeps, {received} messages, {kills} kills, latest {late_max_us} us, {overslept} overslept, {late_seen} seen late"
+    );
+    if overslept > 0 {
+        return Err(format!("{overslept} waits outlived their deadline by more than a slice").into());
+    }
+    // A sender that dies between commit and wake leaves one message to the slice, and the host may hold up a few.
+    if late_seen > kills / 4 + received / 1000 + 2 {
+        return Err(format!(
+            "{late_seen} messages of {received} were seen late, {kills} senders died: wake-ups are lost"
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Names to be removed at the end, whatever happens.
+struct Names<'a>(&'a [String]);
+
+impl Drop for Names<'_> {
+    fn drop(&mut self) {
+        for name in self.0 {
+            let _ = ring_shm::unlink(name, true);
+        }
+    }
+}
