@@ -58,11 +58,17 @@ impl Account<'_> {
             Hand::Releasing => Due { least: 0, most: 1, flagged },
             Hand::Seen | Hand::Keeping if self.shape.at_most_once => Due { least: 0, most: 1, flagged: None },
             Hand::Seen | Hand::Keeping => Due { least: 1, most: 1, flagged },
-            Hand::Unsaid if self.shape.at_most_once && !self.peaceful => Due { least: 0, most: 1, flagged: None },
+            Hand::Unsaid if self.may_be_dropped(id) => Due { least: 0, most: 1, flagged: None },
             Hand::Unsaid if self.is_copied(id) => Due { least: 0, most: 1, flagged: None },
             Hand::Unsaid if self.past.lent.contains(&id) => Due { least, most: 1, flagged },
             Hand::Unsaid => Due { least, most: 1, flagged: self.peaceful.then_some(false) },
         }
+    }
+
+    /// At most once: gone with whoever had it in hand, which one victim can only have the first one.
+    fn may_be_dropped(&self, id: Id) -> bool {
+        let reached = self.victims.len() > 1 || self.past.queued.first() == Some(&id);
+        self.shape.at_most_once && !self.peaceful && reached
     }
 
     /// A copying receive releases before it returns: whoever dies in between has all the bytes in the buffer.

@@ -71,7 +71,7 @@ impl Bench {
         Ok(if early {
             Living::before(&self.stage, self.operation.who)?
         } else {
-                Living::nobody(&self.stage, &self.stage.name)
+            Living::nobody(&self.stage, &self.stage.name)
         }
         .planted(self.plant))
     }
@@ -201,7 +201,9 @@ impl<'a> Watch<'a> {
 
     /// What the victim makes is found among its descriptors; it has no name for most of the time.
     fn find(&mut self) {
-        let Some(entries) = self.maker.and_then(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok()) else { return };
+        let Some(entries) = self.maker.and_then(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok()) else {
+            return;
+        };
         for path in entries.flatten().map(|entry| entry.path()) {
             let target = std::fs::read_link(&path).unwrap_or_default();
             let own = target.ends_with(format!("ring.{}", self.stage.name));

@@ -189,7 +189,10 @@ fn doubles(bench: &Bench, orders: &Orders, rng: &mut Rng) -> Result<Tally, Failu
 /// All operations, or one.
 fn campaign(orders: &Orders) -> Result<bool, Failure> {
     println!("seed {}", orders.seed);
-    println!("{:<26} {:>12} {:>8} {:>8} {:>8} {:>8} {:>7}", "operation", "instructions", "kills", "stops", "pairs", "strayed", "seconds");
+    println!(
+        "{:<26} {:>12} {:>8} {:>8} {:>8} {:>8} {:>7}",
+        "operation", "instructions", "kills", "stops", "pairs", "strayed", "seconds"
+    );
     let mut total = Tally::default();
     for operation in operations().filter(|operation| orders.only.as_ref().is_none_or(|only| operation.name == only)) {
         let start = Instant::now();

@@ -14,11 +14,11 @@ mod audit;
 #[cfg(target_arch = "x86_64")]
 mod bench;
 #[cfg(target_arch = "x86_64")]
+mod campaign;
+#[cfg(target_arch = "x86_64")]
 #[path = "../../chance.rs"]
 #[allow(dead_code, reason = "the storm uses more of it")]
 mod chance;
-#[cfg(target_arch = "x86_64")]
-mod campaign;
 #[cfg(target_arch = "x86_64")]
 mod data;
 #[cfg(target_arch = "x86_64")]

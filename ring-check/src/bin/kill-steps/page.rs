@@ -78,11 +78,8 @@ const _: () = assert!(size_of::<Said>() <= LEN);
 
 impl Said {
     /// A page on which nothing is written.
-    pub(crate) const NOTHING: Self = Self {
-        told: 0,
-        outcome: 0,
-        notes: [Note { tag: 0, len: 0, stage: 0, flagged: 0, bytes: [0; ROOM] }; NOTES],
-    };
+    pub(crate) const NOTHING: Self =
+        Self { told: 0, outcome: 0, notes: [Note { tag: 0, len: 0, stage: 0, flagged: 0, bytes: [0; ROOM] }; NOTES] };
 
     pub(crate) fn outcome(&self) -> Outcome {
         match self.outcome {

@@ -199,4 +199,3 @@ pub(crate) fn gap(stage: &Stage) -> Result<Past, Failure> {
     mpmc::Producer::open(&stage.name)?.try_claim(8)?.abort();
     some(stage)
 }
-

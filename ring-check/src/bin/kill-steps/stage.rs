@@ -26,24 +26,12 @@ pub(crate) struct Shape {
 }
 
 /// Small, so that a lap is short.
-pub(crate) const SPSC: Shape = Shape {
-    kind: Kind::Spsc,
-    capacity: 256,
-    every: 0,
-    single: (true, true),
-    participants: 2,
-    at_most_once: false,
-};
+pub(crate) const SPSC: Shape =
+    Shape { kind: Kind::Spsc, capacity: 256, every: 0, single: (true, true), participants: 2, at_most_once: false };
 
 /// With places for one sender and one receiver besides the victim, and for the victim's successor.
-pub(crate) const MPMC: Shape = Shape {
-    kind: Kind::Mpmc,
-    capacity: 4,
-    every: 0,
-    single: (false, false),
-    participants: 4,
-    at_most_once: false,
-};
+pub(crate) const MPMC: Shape =
+    Shape { kind: Kind::Mpmc, capacity: 4, every: 0, single: (false, false), participants: 4, at_most_once: false };
 
 impl Shape {
     /// Creates such a ring.

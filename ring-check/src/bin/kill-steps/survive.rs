@@ -306,8 +306,8 @@ impl<'a> Living<'a> {
     }
 
     fn check_nobody_declared_dead(&self, operation: &Operation) -> Result<(), String> {
-        let settled: u64 = self.tx.iter().map(|tx| tx.settled()).sum::<u64>()
-            + self.rx.iter().map(|rx| rx.settled()).sum::<u64>();
+        let settled: u64 =
+            self.tx.iter().map(|tx| tx.settled()).sum::<u64>() + self.rx.iter().map(|rx| rx.settled()).sum::<u64>();
         if settled != 0 {
             return Err(format!("{settled} claims of the living were settled"));
         }
