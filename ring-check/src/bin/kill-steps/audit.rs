@@ -49,11 +49,10 @@ impl Account<'_> {
         let sender = self.victims.iter().find(|victim| id.is_of(victim.author));
         let committed = sender.is_none_or(|victim| id.seq() < victim.said.told);
         let least = usize::from(committed);
-        // How far any victim has come with it.
-        let notes = self.victims.iter().flat_map(|victim| &victim.said.notes);
-        let hand = notes.filter(|note| note.tag == id.0).map(Note::stage).max().unwrap_or(Hand::Unsaid);
         let flagged = Some(true);
-        match hand {
+        match self.hand(id) {
+            // It was told, and the space is given back only later: who comes after its death may get it again.
+            Hand::Done if self.shape.every > 0 && !self.peaceful => Due { least: 0, most: 1, flagged },
             Hand::Done => Due { least: 0, most: 0, flagged: None },
             Hand::Releasing => Due { least: 0, most: 1, flagged },
             Hand::Seen | Hand::Keeping if self.shape.at_most_once => Due { least: 0, most: 1, flagged: None },
@@ -63,6 +62,12 @@ impl Account<'_> {
             Hand::Unsaid if self.past.lent.contains(&id) => Due { least, most: 1, flagged },
             Hand::Unsaid => Due { least, most: 1, flagged: self.peaceful.then_some(false) },
         }
+    }
+
+    /// How far any victim has come with a message.
+    fn hand(&self, id: Id) -> Hand {
+        let notes = self.victims.iter().flat_map(|victim| &victim.said.notes);
+        notes.filter(|note| note.tag == id.0).map(Note::stage).max().unwrap_or(Hand::Unsaid)
     }
 
     /// At most once: gone with whoever had it in hand, which one victim can only have the first one.
@@ -80,7 +85,7 @@ impl Account<'_> {
 
     /// What is wrong with what has arrived; the survivors have sent `sent` messages.
     pub(crate) fn judge(&self, got: &[Arrival], sent: usize) -> Result<(), String> {
-        self.hands()?;
+        self.hands(sent)?;
         let mut known = self.ids();
         for id in &known {
             let (due, count) = (self.due(*id), got.iter().filter(|arrival| arrival.id == *id).count());
@@ -109,9 +114,13 @@ impl Account<'_> {
         }
         let survivors = (0..sent).map(|seq| Id::new(Author::Survivor, seq));
         for id in survivors.clone() {
+            // A victim that was only stopped may have got it, and may have put it back.
+            let hand = self.hand(id);
+            let taken = usize::from(hand == Hand::Done);
             let arrivals: Vec<_> = got.iter().filter(|arrival| arrival.id == id).collect();
-            if arrivals.len() != 1 || arrivals[0].flagged {
-                return Err(format!("a survivor's {id:?} has arrived {} times, or flagged", arrivals.len()));
+            let flagged = hand == Hand::Keeping;
+            if arrivals.len() + taken != 1 || arrivals.iter().any(|arrival| arrival.flagged != flagged) {
+                return Err(format!("a survivor's {id:?} has arrived {} times, or flagged", arrivals.len() + taken));
             }
         }
         known.extend(survivors);
@@ -122,10 +131,11 @@ impl Account<'_> {
     }
 
     /// What is wrong with what the victims had in their hands.
-    fn hands(&self) -> Result<(), String> {
+    fn hands(&self, sent: usize) -> Result<(), String> {
         let mut before: Vec<(Author, Id, Hand)> =
             self.past.lent.iter().map(|id| (Author::Dead, *id, Hand::Seen)).collect();
-        let ids = self.ids();
+        let mut ids = self.ids();
+        ids.extend((0..sent).map(|seq| Id::new(Author::Survivor, seq)));
         for victim in self.victims {
             for note in victim.said.notes.iter().filter(|note| note.stage() != Hand::Unsaid) {
                 let bytes = note.bytes.get(..note.len as usize).ok_or("a length that nobody sent")?;

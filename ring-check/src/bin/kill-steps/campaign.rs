@@ -26,8 +26,8 @@ The seed chooses among the points of long operations, and the pairs.";
 /// Failures of one operation that are told in full.
 const TOLD: usize = 4;
 
-/// Other points of a long operation, in the short form and in the long one.
-const OTHERS: [u64; 2] = [100, 1000];
+/// Other points of a long operation, in the short form and in the long one, for each way in which peers come.
+const OTHERS: [u64; 2] = [50, 500];
 
 /// Pairs of each operation.
 const PAIRS: [u64; 2] = [10, 700];
@@ -161,7 +161,7 @@ fn singles(bench: &Bench, orders: &Orders, rng: &mut Rng, quiet: bool) -> Tally 
                 tally.kills += 1;
             }
             if does("stops") && bench.operation.can_wait() {
-                let insist = orders.long || k % 4 == 0;
+                let insist = k % 4 == 0;
                 tally.point(bench.stop(early, k, insist), quiet, || format!("stop:{name}:{}:{k}", arrival(early)));
                 tally.stops += 1;
             }

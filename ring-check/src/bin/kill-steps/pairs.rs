@@ -11,7 +11,7 @@ use crate::survive::Living;
 use crate::trace::{Trace, Victim};
 
 /// Second deaths for each first one.
-const SECONDS: u64 = 50;
+const SECONDS: u64 = 70;
 
 /// Where the two died.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -264,7 +264,8 @@ impl<'a> Living<'a> {
         }
         let start = Instant::now();
         let lap = self.shape.laps();
-        let (mut turn, mut blocked) = (0, insist);
+        // A full SPSC ring asks the kernel by itself, at the 64th poll.
+        let (mut turn, mut blocked) = (0, insist && self.shape.kind == Kind::Mpmc);
         let mut idle = 0;
         // Until neither side gets on; then they ask for a while who that is.
         let polls = if self.shape.kind == Kind::Spsc { POLLS } else { 3 };
