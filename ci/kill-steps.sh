@@ -4,23 +4,24 @@
 # the short form of CI: planted bugs first, which must be found; then every instruction of the short operations, and a
 # sample of the long ones and of the pairs.
 #
-#   ci/kill-steps.sh [--long [--for SECONDS]] [--seed S] [--only OPERATION] [--plants] [--point POINT]
+#   ci/kill-steps.sh [--long [--for SECONDS] [--shard I/N]] [--seed S] [--only OPERATION] [--plants] [--point POINT]
 #
 # The long form takes each point with peers there before the victim and without, 1,000 other instructions of each long
 # operation, and more than 40,000 pairs. It can be interrupted, or ends by itself after SECONDS, and goes on where it
-# was when it is started again with the same seed and the same build; once all is done the result goes to
-# docs/results/kill-steps.md.
+# was when it is started again with the same seed and the same build; several can share the work, each with its own I
+# of N. Once all is done the result goes to docs/results/kill-steps.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-long="" seconds=0 seed=1 rest=() command="ci/kill-steps.sh $*"
+long="" seconds=0 seed=1 shard=1 shards=1 rest=() command="ci/kill-steps.sh $*"
 while [ $# -gt 0 ]; do
     case "$1" in
         --long) long=1 ;;
         --for) seconds=${2:?} && shift ;;
+        --shard) IFS=/ read -r shard shards <<< "${2:?}" && shift ;;
         --seed) seed=${2:?} && shift ;;
         --only | --point) rest+=("$1" "${2:?}") && shift ;;
         --plants) rest+=("$1") ;;
-        *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift
 done
@@ -36,8 +37,10 @@ fi
 # Each line of the state is a part that is done: operation, kind, instructions, points, strayed, failed.
 state="$target/kill-steps.$seed.$(sha256sum "$steps" | cut -c1-16)"
 touch "$state"
-end=$((SECONDS + seconds)) failed=0
+end=$((SECONDS + seconds)) failed=0 turn=0
 for operation in $("$steps" --list); do
+    turn=$((turn + 1))
+    if [ $((turn % shards)) -ne $((shard % shards)) ]; then continue; fi
     for kind in kills stops pairs; do
         if grep -q "^$operation $kind " "$state"; then continue; fi
         if [ "$seconds" -gt 0 ] && [ "$SECONDS" -ge "$end" ]; then
@@ -55,6 +58,10 @@ for operation in $("$steps" --list); do
     done
 done
 
+if [ "$(wc -l < "$state")" -lt $((3 * turn)) ]; then
+    echo "to be continued by others: $(wc -l < "$state") parts done"
+    exit 0
+fi
 results=docs/results/kill-steps.md
 [ -e "$results" ] || cat > "$results" <<'HEAD'
 # Death at every instruction

@@ -9,15 +9,12 @@ use crate::chance::Rng;
 use crate::message::Author;
 use crate::operation::{Env, Operation};
 use crate::page::Outcome;
-use crate::peer::Kind;
+use crate::peer::{self, Kind};
 use crate::plant::Plant;
 use crate::seats;
 use crate::stage::{Past, Stage};
 use crate::survive::Living;
 use crate::trace::{Trace, Victim};
-
-/// Up to here every instruction is a point.
-pub(crate) const LONG: u64 = 2000;
 
 /// An operation that is ready to be tried.
 pub(crate) struct Bench {
@@ -51,11 +48,11 @@ impl Bench {
         &self.traces[usize::from(early)]
     }
 
-    /// The points to be tried: all, or of a long operation those before and after each change of the segment and each
-    /// system call, and `others` more.
-    pub(crate) fn points(&self, early: bool, others: u64, rng: &mut Rng) -> Vec<u64> {
+    /// The points to be tried: all, or of an operation of more than `long` instructions those before and after each
+    /// change of the segment and each system call, and `others` more.
+    pub(crate) fn points(&self, early: bool, long: u64, others: u64, rng: &mut Rng) -> Vec<u64> {
         let trace = self.trace(early);
-        if trace.len() <= LONG {
+        if trace.len() <= long {
             return (0..=trace.len()).collect();
         }
         let mut points = trace.borders();
@@ -68,6 +65,10 @@ impl Bench {
 
     fn living(&self, early: bool) -> Result<Living<'_>, Failure> {
         self.stage.reset()?;
+        if self.operation.makes {
+            // Of a point that failed.
+            let _ = ring_shm::unlink(&self.stage.fresh, true);
+        }
         Ok(if early {
             Living::before(&self.stage, self.operation.who)?
         } else {
@@ -167,18 +168,21 @@ impl Bench {
         if !others.is_empty() {
             return Err(format!("left behind: {others:?}").into());
         }
-        self.make_beside()?;
+        seats::open_or_create(*shape, fresh)?;
+        let mut living = Living::nobody(&self.stage, fresh);
+        living.laps(&Account { shape: *shape, past: &Past::default(), victims: &[], peaceful: true })?;
+        drop(living);
         ring_shm::unlink(fresh, false)?;
         let left = self.stage.left_behind()?;
         if left.is_empty() { Ok(()) } else { Err(format!("not removed: {left:?}").into()) }
     }
 
-    /// Somebody else makes the ring, or finds it, and works in it.
+    /// Somebody else makes the ring, or finds it; the seat in it may be the victim's already.
     fn make_beside(&self) -> Result<(), Failure> {
-        let Stage { shape, fresh, .. } = &self.stage;
-        seats::open_or_create(*shape, fresh)?;
-        let mut living = Living::nobody(&self.stage, fresh);
-        Ok(living.laps(&Account { shape: *shape, past: &Past::default(), victims: &[], peaceful: true })?)
+        match seats::open_or_create(self.stage.shape, &self.stage.fresh) {
+            Err(e) if !peer::is_taken(&e) => Err(e.into()),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -26,6 +26,9 @@ The seed chooses among the points of long operations, and the pairs.";
 /// Failures of one operation that are told in full.
 const TOLD: usize = 4;
 
+/// Up to here every instruction is a point, in the short form and in the long one.
+const LONG: [u64; 2] = [2000, 4000];
+
 /// Other points of a long operation, in the short form and in the long one, for each way in which peers come.
 const OTHERS: [u64; 2] = [50, 500];
 
@@ -150,7 +153,8 @@ fn singles(bench: &Bench, orders: &Orders, rng: &mut Rng, quiet: bool) -> Tally 
     let name = bench.operation.name;
     let does = |kind: &str| orders.kind.as_deref().is_none_or(|only| only == kind);
     for early in bench.arrivals() {
-        for k in bench.points(early, OTHERS[usize::from(orders.long)], rng) {
+        let form = usize::from(orders.long);
+        for k in bench.points(early, LONG[form], OTHERS[form], rng) {
             // In the short form each point is tried either with peers before the victim, or after it.
             let half = bench.arrivals().len() == 2 && (k ^ orders.seed) & 1 == u64::from(early);
             if !orders.long && half {

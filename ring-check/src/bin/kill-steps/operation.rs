@@ -95,7 +95,7 @@ pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     pub(crate) who: Who,
-    /// The victim has its place before the first mark.
+    /// The victim has its place from before the first mark to after the second.
     pub(crate) seated: bool,
     /// The operation ends its session, or the ring.
     pub(crate) leaves: bool,

@@ -17,8 +17,10 @@ use crate::trace::mark;
 /// How long something must be in the way before anybody asks about it, and a little more.
 const IN_THE_WAY: Duration = Duration::from_micros(1200);
 
-/// How often an heir tries: for some milliseconds. No clock, since it is stepped through as well.
-const TRIES: u32 = 50_000;
+/// How often an heir tries, and how long it waits while somebody is in its way: for some milliseconds. No clock, since
+/// it is stepped through as well.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_micros(100);
 
 macro_rules! operations {
     ($module:ident, $kind:ident) => {
@@ -85,7 +87,7 @@ macro_rules! operations {
                                 told += 1;
                                 env.page.told(told);
                             }
-                            Err(Refused::Busy | Refused::Died | Refused::Closed) => {}
+                            Err(Refused::Busy | Refused::Died | Refused::Closed) => std::thread::sleep(PAUSE),
                             Err(Refused::Wait) => break,
                             Err(Refused::Wrong(what)) => return Err(what.into()),
                         }
@@ -118,8 +120,9 @@ macro_rules! operations {
                             Err(e) => match Refused::from(e) {
                                 Refused::Wait => quiet += 1,
                                 Refused::Wrong(what) => return Err(what.into()),
-                                Refused::Closed if stringify!($kind) == "mpmc" => break,
-                                _ => {}
+                                Refused::Closed if env.shape.kind == Kind::Mpmc => break,
+                                Refused::Busy => std::thread::sleep(PAUSE),
+                                Refused::Closed | Refused::Died => {}
                             },
                         }
                     }
@@ -296,11 +299,13 @@ pub(crate) const ALL: &[Operation] = {
         Operation::new("mpmc-close-by-tool", MPMC, Tool, past::some, close_by_tool).leaves(),
         Operation::new("mpmc-sp-join", ONE_PRODUCER, Producer, past::some, on_mpmc::sit_producer).unseated(),
         Operation::new("mpmc-sp-takeover", ONE_PRODUCER, Producer, past::dead_sender, on_mpmc::sit_producer).unseated(),
-        Operation::new("mpmc-sp-leave", ONE_PRODUCER, Producer, past::some, on_mpmc::leave_producer).sends(1),
+        Operation::new("mpmc-sp-leave", ONE_PRODUCER, Producer, past::some, on_mpmc::leave_producer)
+            .sends(1)
+            .unseated(),
         Operation::new("mpmc-sp-close", ONE_PRODUCER, Producer, past::some, close_by_producer).leaves(),
         Operation::new("mpmc-sp-close-by-tool", ONE_PRODUCER, Tool, past::dead_sender, close_by_tool).leaves(),
         Operation::new("mpmc-sc-takeover", ONE_CONSUMER, Consumer, past::dead_reader, on_mpmc::sit_consumer).unseated(),
-        Operation::new("mpmc-sc-leave", ONE_CONSUMER, Consumer, past::some, on_mpmc::leave_consumer),
+        Operation::new("mpmc-sc-leave", ONE_CONSUMER, Consumer, past::some, on_mpmc::leave_consumer).unseated(),
         Operation::new("mpmc-create", MPMC, Tool, past::nothing, create).makes(),
         Operation::new("mpmc-create-and-sit", MPMC, Tool, past::nothing, create_and_sit).makes(),
         Operation::new("mpmc-remove", MPMC, Tool, past::nothing, remove).makes(),

@@ -295,6 +295,7 @@ impl<'a> Living<'a> {
                     // The past has ended, or the victim is just closing.
                     Err(Refused::Closed) if self.shape.kind == Kind::Spsc => self.ends.push(End::Closed),
                     Err(Refused::Closed) if operation.leaves => break,
+                    Err(Refused::Died) if dead => self.ends.push(End::Died),
                     Err(refused) => return Err(format!("a receiver beside the stopped: {refused:?}")),
                 }
             }
