@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
+use std::mem::offset_of;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -164,21 +165,23 @@ impl Page {
     /// Message `index` has arrived, and its bytes are in their room.
     #[inline]
     pub(crate) fn seen(&self, index: usize, tag: u32, len: usize, flagged: bool, stage: Stage) {
-        let note = self.note(index);
-        // SAFETY: 1; within the page, and volatile for the order.
-        unsafe { (&raw mut (*note).tag).write_volatile(tag) };
-        // SAFETY: 1.
-        unsafe { (&raw mut (*note).len).write_volatile(len as u32) };
-        // SAFETY: 1.
-        unsafe { (&raw mut (*note).flagged).write_volatile(u32::from(flagged)) };
+        self.word(index, offset_of!(Note, tag), tag);
+        self.word(index, offset_of!(Note, len), len as u32);
+        self.word(index, offset_of!(Note, flagged), u32::from(flagged));
         self.stage(index, stage);
     }
 
     /// How far it has come with message `index`.
     #[inline]
     pub(crate) fn stage(&self, index: usize, stage: Stage) {
-        let note = self.note(index);
-        // SAFETY: 1.
-        unsafe { (&raw mut (*note).stage).write_volatile(stage as u32) };
+        self.word(index, offset_of!(Note, stage), stage as u32);
+    }
+
+    /// Stores a word of note `index`.
+    #[inline]
+    fn word(&self, index: usize, offset: usize, value: u32) {
+        let word = self.note(index).wrapping_byte_add(offset).cast::<u32>();
+        // SAFETY: 1; within the page, and volatile for the order.
+        unsafe { word.write_volatile(value) };
     }
 }
