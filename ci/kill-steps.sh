@@ -67,8 +67,10 @@ results=docs/results/kill-steps.md
 # Death at every instruction
 
 Each section is a campaign of `ci/kill-steps.sh --long`. *Instructions*: from mark to mark, in a release build. *Kills*
-and *stops*: points at which the victim was killed, or stopped while others worked and then let go on, with peers that
-were there before it and without. *Pairs*: a second victim was killed in what it did about the first one's death.
+and *stops*: points at which the victim was killed, or stopped while others worked and then let go on, with peers that were
+there before it and without. *Pairs*: a second victim was killed in what it did about the first one's death. A victim
+goes another way than the first where it reads what differs from process to process, such as `/proc/self/stat`, or waits
+for the clock: it is killed all the same, some instructions beside the point.
 HEAD
 sum() { awk -v kind="$1" '$2 == kind { n += $4 } END { print n + 0 }' "$state"; }
 all=$(awk '{ n += $4 } END { print n }' "$state")

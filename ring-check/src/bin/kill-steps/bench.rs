@@ -23,7 +23,7 @@ pub(crate) struct Bench {
     pub(crate) past: Past,
     /// Its instructions without anybody there before, and with.
     traces: [Trace; 2],
-    plant: Plant,
+    pub(crate) plant: Plant,
 }
 
 impl Bench {

@@ -175,7 +175,7 @@ fn singles(bench: &Bench, orders: &Orders, rng: &mut Rng, quiet: bool) -> Tally 
 }
 
 /// Pairs of deaths.
-fn doubles(bench: &Bench, orders: &Orders, rng: &mut Rng) -> Result<Tally, Failure> {
+fn doubles(bench: &Bench, orders: &Orders, rng: &mut Rng, quiet: bool) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     if bench.operation.makes || orders.kind.as_deref().is_some_and(|only| only != "pairs") {
         return Ok(tally);
@@ -185,7 +185,7 @@ fn doubles(bench: &Bench, orders: &Orders, rng: &mut Rng) -> Result<Tally, Failu
     tally.pairs = pairs::run(bench, PAIRS[usize::from(orders.long)], rng, |pair, e| failed.push((pair.clone(), e)))?;
     for (pair, e) in failed {
         let Pair { first, heir, second } = pair;
-        tally.point(Err(e), false, || format!("pair:{name}:{first}:{heir}:{second}"));
+        tally.point(Err(e), quiet, || format!("pair:{name}:{first}:{heir}:{second}"));
     }
     Ok(tally)
 }
@@ -203,7 +203,7 @@ fn campaign(orders: &Orders) -> Result<bool, Failure> {
         let bench = bench(*operation, Plant::None)?;
         let mut rng = Rng(operation.name.bytes().fold(orders.seed, |seed, byte| mix(seed ^ u64::from(byte))));
         let mut tally = singles(&bench, orders, &mut rng, false);
-        tally.add(&doubles(&bench, orders, &mut rng)?);
+        tally.add(&doubles(&bench, orders, &mut rng, false)?);
         println!(
             "{:<26} {:>12} {:>8} {:>8} {:>8} {:>8} {:>7.1}",
             operation.name,
@@ -246,11 +246,13 @@ fn plants() -> Result<bool, Failure> {
     let mut all = true;
     for plant in Plant::ALL {
         let bench = bench(plant.operation(), plant)?;
-        let kind = if plant.stops() { "stops" } else { "kills" };
-        let orders = Orders { kind: Some(kind.to_owned()), seed: 1, ..Orders::default() };
-        let tally = singles(&bench, &orders, &mut Rng(1), true);
-        let points = tally.kills + tally.stops;
-        match tally.first {
+        let orders = Orders { kind: Some(plant.kind().to_owned()), seed: 1, ..Orders::default() };
+        let mut rng = Rng(1);
+        let mut tally = singles(&bench, &orders, &mut rng, true);
+        let twice = doubles(&bench, &orders, &mut rng, true)?;
+        tally.add(&twice);
+        let points = tally.kills + tally.stops + tally.pairs;
+        match tally.first.or(twice.first) {
             Some(first) => println!("planted {}: found at {} of {points} points; {first}", plant.name(), tally.failed),
             None => println!("planted {}: NOT FOUND at {points} points", plant.name()),
         }

@@ -68,7 +68,8 @@ impl<'a> Estate<'a> {
         let said = stage.heir.read();
         let second = Testimony { author: Author::Heir, sends: self.heir.sends, whole: false, said };
         let victims = [self.first, second];
-        Ok(Living::nobody(stage, &stage.name).go_on(&self.bench.account(&victims, false))?)
+        let mut living = Living::nobody(stage, &stage.name).planted(self.bench.plant);
+        Ok(living.go_on(&self.bench.account(&victims, false))?)
     }
 }
 

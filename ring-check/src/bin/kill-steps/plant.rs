@@ -28,8 +28,10 @@ pub(crate) enum Plant {
     ReleaseFirst,
     /// A sender is told that its message is committed before it is.
     ToldFirst,
-    /// Redelivered messages pass for fresh ones.
+    /// Redelivered messages pass for fresh ones, after one death.
     HideFlag,
+    /// The same after two.
+    HideFlagOfPairs,
     /// Whoever is stopped is taken for dead.
     StoppedIsDead,
     /// A message that was released is put into the ring once more.
@@ -37,8 +39,15 @@ pub(crate) enum Plant {
 }
 
 impl Plant {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::CommitFirst, Self::ReleaseFirst, Self::ToldFirst, Self::HideFlag, Self::StoppedIsDead, Self::Twice];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::CommitFirst,
+        Self::ReleaseFirst,
+        Self::ToldFirst,
+        Self::HideFlag,
+        Self::HideFlagOfPairs,
+        Self::StoppedIsDead,
+        Self::Twice,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -47,6 +56,7 @@ impl Plant {
             Self::ReleaseFirst => "release-first",
             Self::ToldFirst => "told-first",
             Self::HideFlag => "hide-flag",
+            Self::HideFlagOfPairs => "hide-flag-of-pairs",
             Self::StoppedIsDead => "stopped-is-dead",
             Self::Twice => "twice",
         }
@@ -60,14 +70,23 @@ impl Plant {
             Self::ReleaseFirst => Operation::new("release-first", SPSC, Consumer, past::some, release_first),
             Self::ToldFirst => Operation::new("told-first", MPMC, Producer, past::some, told_first).sends(1),
             Self::Twice => Operation::new("twice", SPSC, Producer, past::some, twice).sends(1),
-            Self::HideFlag => named("mpmc-read-release"),
+            Self::HideFlag | Self::HideFlagOfPairs => named("mpmc-read-release"),
             Self::StoppedIsDead | Self::None => named("mpmc-claim-commit"),
         }
     }
 
-    /// It shows beside somebody who is stopped, not after a death.
-    pub(crate) fn stops(self) -> bool {
-        self == Self::StoppedIsDead
+    /// Which kind of points it shows at.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::StoppedIsDead => "stops",
+            Self::HideFlagOfPairs => "pairs",
+            _ => "kills",
+        }
+    }
+
+    /// Whether receivers hide the flag.
+    pub(crate) fn hides(self) -> bool {
+        matches!(self, Self::HideFlag | Self::HideFlagOfPairs)
     }
 }
 

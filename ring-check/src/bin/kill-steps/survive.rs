@@ -155,7 +155,7 @@ impl<'a> Living<'a> {
     }
 
     fn note(&mut self, arrival: Arrival) {
-        let flagged = arrival.flagged && self.plant != Plant::HideFlag;
+        let flagged = arrival.flagged && !self.plant.hides();
         self.got.push(Arrival { flagged, ..arrival });
     }
 
