@@ -10,9 +10,6 @@ use crate::seats::HEIRS;
 use crate::survive::Living;
 use crate::trace::{Trace, Victim};
 
-/// Second deaths for each first one.
-const SECONDS: u64 = 70;
-
 /// Where the two died.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pair {
@@ -79,10 +76,10 @@ fn point(trace: &Trace, rng: &mut Rng) -> u64 {
     if borders.is_empty() || rng.once_in(2) { rng.below(trace.len() + 1) } else { rng.of(&borders) }
 }
 
-/// Tries `count` pairs; `failed` is told of each that failed.
+/// Tries `count` pairs, with `seconds` second deaths for each first one; `failed` is told of each that failed.
 pub(crate) fn run(
     bench: &Bench,
-    count: u64,
+    (count, seconds): (u64, u64),
     rng: &mut Rng,
     mut failed: impl FnMut(&Pair, Failure),
 ) -> Result<u64, Failure> {
@@ -93,7 +90,7 @@ pub(crate) fn run(
         let (first, heir) = (point(bench.trace(false), rng), rng.of(&heirs));
         let estate = Estate::new(bench, first, heir)?;
         let trace = estate.record()?;
-        for _ in 0..SECONDS.min(count - done) {
+        for _ in 0..seconds.min(count - done) {
             let pair = Pair { first, heir, second: point(&trace, rng) };
             if let Err(e) = estate.kill(&trace, pair.second) {
                 failed(&pair, e);
