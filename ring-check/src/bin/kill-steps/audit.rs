@@ -57,10 +57,10 @@ impl Account<'_> {
             Hand::Releasing => Due { least: 0, most: 1, flagged },
             Hand::Seen | Hand::Keeping if self.shape.at_most_once => Due { least: 0, most: 1, flagged: None },
             Hand::Seen | Hand::Keeping => Due { least: 1, most: 1, flagged },
-            Hand::Unsaid if self.may_be_dropped(id) => Due { least: 0, most: 1, flagged: None },
-            Hand::Unsaid if self.is_copied(id) => Due { least: 0, most: 1, flagged: None },
-            Hand::Unsaid if self.past.lent.contains(&id) => Due { least, most: 1, flagged },
-            Hand::Unsaid => Due { least, most: 1, flagged: self.peaceful.then_some(false) },
+            Hand::Unsaid | Hand::Copying if self.may_be_dropped(id) => Due { least: 0, most: 1, flagged: None },
+            Hand::Unsaid | Hand::Copying if self.is_copied(id) => Due { least: 0, most: 1, flagged: None },
+            Hand::Unsaid | Hand::Copying if self.past.lent.contains(&id) => Due { least, most: 1, flagged },
+            Hand::Unsaid | Hand::Copying => Due { least, most: 1, flagged: self.peaceful.then_some(false) },
         }
     }
 
@@ -80,7 +80,7 @@ impl Account<'_> {
     fn is_copied(&self, id: Id) -> bool {
         let message = id.message();
         let notes = self.victims.iter().flat_map(|victim| &victim.said.notes);
-        notes.filter(|note| note.stage() == Hand::Unsaid).any(|note| note.bytes.starts_with(message.bytes()))
+        notes.filter(|note| note.stage() == Hand::Copying).any(|note| note.bytes.starts_with(message.bytes()))
     }
 
     /// What is wrong with what has arrived; the survivors have sent `sent` messages.
@@ -137,7 +137,7 @@ impl Account<'_> {
         let mut ids = self.ids();
         ids.extend((0..sent).map(|seq| Id::new(Author::Survivor, seq)));
         for victim in self.victims {
-            for note in victim.said.notes.iter().filter(|note| note.stage() != Hand::Unsaid) {
+            for note in victim.said.notes.iter().filter(|note| note.stage() > Hand::Copying) {
                 let bytes = note.bytes.get(..note.len as usize).ok_or("a length that nobody sent")?;
                 let id = message::check(note.tag, bytes)?;
                 if !ids.contains(&id) {

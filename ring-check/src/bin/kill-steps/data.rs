@@ -112,6 +112,7 @@ macro_rules! operations {
 
             pub(crate) fn recv(env: &Env<'_>) -> Result<(), Failure> {
                 let mut rx = Consumer::open(env.name)?;
+                env.page.stage(0, Hand::Copying);
                 mark();
                 match rx.try_recv_into(env.page.room(0)) {
                     Ok(got) => {
@@ -197,6 +198,7 @@ fn recv_second(env: &Env<'_>) -> Result<(), Failure> {
     if !matches!(more, Err(spsc::TryRecvError::BufferTooSmall { .. } | spsc::TryRecvError::Disconnected)) {
         return Err(format!("no second message: {more:?}").into());
     }
+    env.page.stage(1, Hand::Copying);
     mark();
     match rx.try_recv_into(env.page.room(1)) {
         Ok(got) => {

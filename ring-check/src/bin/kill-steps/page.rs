@@ -26,16 +26,18 @@ const LEN: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub(crate) enum Stage {
-    /// Nothing was said: the bytes may be there all the same.
+    /// Nothing was said.
     Unsaid = 0,
+    /// It is receiving by copy: the bytes may be there all the same.
+    Copying = 1,
     /// It has the message in hand.
-    Seen = 1,
+    Seen = 2,
     /// It is about to put it back, or has done so.
-    Keeping = 2,
+    Keeping = 3,
     /// It is about to release it.
-    Releasing = 3,
+    Releasing = 4,
     /// It was told that it is released.
-    Done = 4,
+    Done = 5,
 }
 
 /// A message in a victim's hands.
@@ -98,9 +100,10 @@ impl Note {
     pub(crate) fn stage(&self) -> Stage {
         match self.stage {
             0 => Stage::Unsaid,
-            1 => Stage::Seen,
-            2 => Stage::Keeping,
-            3 => Stage::Releasing,
+            1 => Stage::Copying,
+            2 => Stage::Seen,
+            3 => Stage::Keeping,
+            4 => Stage::Releasing,
             _ => Stage::Done,
         }
     }

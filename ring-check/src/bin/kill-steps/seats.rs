@@ -182,6 +182,7 @@ fn idle_round(env: &Env<'_>) -> Result<(), Failure> {
         env.page.seen(index, got.tag, got.len, got.redelivered, Hand::Done);
     }
     std::thread::sleep(2 * IN_THE_WAY);
+    env.page.stage(2, Hand::Copying);
     mark();
     match rx.try_recv_into(env.page.room(2)) {
         Ok(got) => {
