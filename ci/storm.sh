@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
-cargo build --quiet --release -p ring-check
+cargo build --quiet --release -p ring-check --bin storm
 storm="${CARGO_TARGET_DIR:-target}/release/storm"
 seed=${seed:-$(date +%s%N)}
 

@@ -63,7 +63,7 @@ pub(crate) struct Stall {
     pub(crate) from: u64,
     /// When it went on.
     pub(crate) to: u64,
-    /// How much of that it was running for: what lies between two polls counts up to 5 ms.
+    /// The same without the time for which it was ready to run and had no CPU.
     pub(crate) running: u64,
 }
 

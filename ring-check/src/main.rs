@@ -149,7 +149,12 @@ fn storm(orders: &Orders) -> Result<bool, Failure> {
         failed = true;
     }
     println!("rounds: {rounds}, {:.1} s", start.elapsed().as_secs_f64());
-    println!("{}", stalls(&mut total.stalls));
+    println!(
+        "blocked by a dead claim: {} times, went on after {}; polling all the while, {}",
+        total.stalls.len(),
+        spread(&mut total.stalls),
+        spread(&mut total.polling)
+    );
     println!(
         "storm: {} kills, {} messages, {} lost, {} unflagged duplicates, {} stuck",
         total.kills, total.messages, total.lost, total.duplicates, total.stuck
@@ -157,18 +162,12 @@ fn storm(orders: &Orders) -> Result<bool, Failure> {
     Ok(!failed && total.lost + total.duplicates + total.stuck == 0)
 }
 
-/// How soon the blocked went on.
-fn stalls(all: &mut [u64]) -> String {
+/// Median, 99th percentile and maximum of times in nanoseconds.
+fn spread(all: &mut [u64]) -> String {
     all.sort_unstable();
     let at = |share: f64| {
         let index = (all.len() as f64 * share) as usize;
         all.get(index.min(all.len().saturating_sub(1))).map_or(0.0, |nanos| *nanos as f64 / 1e6)
     };
-    format!(
-        "blocked by a dead claim: {} times, went on after p50 {:.2} ms, p99 {:.2} ms, at most {:.2} ms",
-        all.len(),
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    )
+    format!("p50 {:.2} ms, p99 {:.2} ms, at most {:.2} ms", at(0.5), at(0.99), at(1.0))
 }

@@ -34,6 +34,8 @@ pub(crate) struct Outcome {
     pub(crate) stuck: u64,
     /// How long survivors were blocked by somebody dead, in nanoseconds.
     pub(crate) stalls: Vec<u64>,
+    /// How much of that they could have polled.
+    pub(crate) polling: Vec<u64>,
 }
 
 impl Outcome {
@@ -44,6 +46,7 @@ impl Outcome {
         self.duplicates += other.duplicates;
         self.stuck += other.stuck;
         self.stalls.extend(other.stalls);
+        self.polling.extend(other.polling);
     }
 }
 
@@ -277,8 +280,10 @@ impl Round<'_> {
                     continue;
                 }
                 let blocked = stall.to - from;
+                let polling = blocked.min(stall.running);
                 self.outcome.stalls.push(blocked);
-                if blocked.min(stall.running) > SOON {
+                self.outcome.polling.push(polling);
+                if polling > SOON {
                     self.outcome.stuck += 1;
                     println!("stuck: worker {number} for {} ms in ring {}", blocked / 1_000_000, self.name);
                 }

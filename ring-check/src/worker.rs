@@ -14,9 +14,6 @@ use crate::{Failure, Plant};
 /// The most messages of a batch.
 const BATCH: usize = 8;
 
-/// What lies between two polls counts as blocked up to this: beyond it this process was not running.
-const GAP: u64 = 5_000_000;
-
 /// What the supervisor told a worker.
 pub(crate) struct Task {
     pub(crate) kind: Kind,
@@ -86,39 +83,41 @@ impl<'a> Fuse<'a> {
 /// Measures how long this worker is blocked by somebody dead.
 struct Clock<'a> {
     account: Account<'a>,
-    /// The stall under way, when it was looked at last, and what had been repaired before it.
-    stall: Option<(Stall, u64, u64)>,
+    stall: Option<Blocked>,
+}
+
+/// A stall under way.
+struct Blocked {
+    from: u64,
+    /// How long this process had waited for a CPU by then.
+    waited: u64,
+    /// What had been repaired before it.
+    repaired: u64,
 }
 
 impl Clock<'_> {
     /// After each operation.
     fn tick<T>(&mut self, outcome: &Result<T, Refused>, repaired: impl Fn() -> u64) {
-        match (outcome, &mut self.stall) {
-            (Err(Refused::Busy), None) => {
-                let from = now();
-                self.stall = Some((Stall { from, to: from, running: 0 }, from, repaired()));
+        let busy = matches!(outcome, Err(Refused::Busy));
+        match &self.stall {
+            None if busy => self.stall = Some(Blocked { from: now(), waited: waited(), repaired: repaired() }),
+            // Put out of the way, and perhaps the next one is in it: another stall.
+            Some(stall) if repaired() != stall.repaired => {
+                let (to, ready) = (now(), waited());
+                let running = (to - stall.from).saturating_sub(ready - stall.waited);
+                self.account.stalled(Stall { from: stall.from, to, running });
+                self.stall = busy.then(|| Blocked { from: to, waited: ready, repaired: repaired() });
             }
-            (Err(Refused::Busy), Some((stall, last, before))) => {
-                let at = now();
-                stall.running += (at - *last).min(GAP);
-                *last = at;
-                // Put out of the way, and the next one is in it: another stall.
-                if repaired() != *before {
-                    self.account.stalled(Stall { to: at, ..*stall });
-                    self.stall = Some((Stall { from: at, to: at, running: 0 }, at, repaired()));
-                }
-            }
-            (_, Some((stall, last, before))) => {
-                let at = now();
-                if repaired() != *before {
-                    let running = stall.running + (at - *last).min(GAP);
-                    self.account.stalled(Stall { to: at, running, ..*stall });
-                }
-                self.stall = None;
-            }
-            (_, None) => {}
+            Some(_) if !busy => self.stall = None,
+            _ => {}
         }
     }
+}
+
+/// Nanoseconds for which this process was ready to run and another one had the CPU.
+fn waited() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    stat.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 /// Sends until told to stop, or until all numbers are used.

@@ -1,0 +1,147 @@
+//! The ring of one operation. It is prepared once; its bytes are then put back before each victim, when nobody has a
+//! handle, so that every victim meets the same state at no cost.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use ring_shm::{SetupError, mpmc, spsc};
+
+use crate::Failure;
+use crate::message::{Author, Id};
+use crate::page::Page;
+use crate::peer::Kind;
+
+/// What a ring is like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) kind: Kind,
+    /// Bytes, or slots.
+    pub(crate) capacity: u64,
+    /// SPSC: bytes after which space is released.
+    pub(crate) every: u64,
+    /// Only one producer, only one consumer.
+    pub(crate) single: (bool, bool),
+    pub(crate) participants: u32,
+    pub(crate) at_most_once: bool,
+}
+
+/// Small, so that a lap is short.
+pub(crate) const SPSC: Shape =
+    Shape { kind: Kind::Spsc, capacity: 256, every: 0, single: (true, true), participants: 2, at_most_once: false };
+
+/// With places for one sender and one receiver besides the victim, and for the victim's successor.
+pub(crate) const MPMC: Shape =
+    Shape { kind: Kind::Mpmc, capacity: 4, every: 0, single: (false, false), participants: 4, at_most_once: false };
+
+impl Shape {
+    /// Creates such a ring.
+    pub(crate) fn create(&self, name: &str) -> Result<(), SetupError> {
+        match self.kind {
+            Kind::Spsc => spsc::create(name, &self.spsc()),
+            Kind::Mpmc => mpmc::create(name, &self.mpmc()),
+        }
+    }
+
+    pub(crate) fn spsc(&self) -> spsc::Options {
+        spsc::Options::new().capacity(self.capacity).release_every(self.every)
+    }
+
+    pub(crate) fn mpmc(&self) -> mpmc::Options {
+        let options = mpmc::Options::new().slots(self.capacity).slot_size(40).max_participants(self.participants);
+        let options = if self.single.0 { options.max_producers(1) } else { options };
+        let options = if self.single.1 { options.max_consumers(1) } else { options };
+        if self.at_most_once { options.at_most_once() } else { options }
+    }
+
+    /// Messages of about three laps.
+    pub(crate) fn laps(&self) -> usize {
+        let lap = if self.kind == Kind::Spsc { self.capacity / 32 } else { self.capacity };
+        lap as usize * 3
+    }
+}
+
+/// What lies in a ring before an operation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    /// Messages that have to arrive, in this order.
+    pub(crate) queued: Vec<Id>,
+    /// Those of them that somebody dead has seen.
+    pub(crate) lent: Vec<Id>,
+    /// Somebody dead is in it.
+    pub(crate) dead: bool,
+}
+
+impl Past {
+    /// Numbers the next message to be queued.
+    pub(crate) fn next(&mut self) -> Id {
+        let id = Id::new(Author::Past, self.queued.len());
+        self.queued.push(id);
+        id
+    }
+}
+
+/// A ring, and what is written down about its victims.
+pub(crate) struct Stage {
+    pub(crate) shape: Shape,
+    pub(crate) name: String,
+    /// A name for what a victim creates.
+    pub(crate) fresh: String,
+    pub(crate) page: Page,
+    /// The second victim's.
+    pub(crate) heir: Page,
+    file: File,
+    bytes: Vec<u8>,
+}
+
+impl Stage {
+    /// Creates the ring of `shape`.
+    pub(crate) fn new(shape: Shape, name: String) -> Result<Self, Failure> {
+        shape.create(&name)?;
+        let file = File::options().read(true).write(true).open(path(&name))?;
+        let len = usize::try_from(file.metadata()?.len())?;
+        let fresh = format!("{name}-fresh");
+        Ok(Self { shape, name, fresh, page: Page::new()?, heir: Page::new()?, file, bytes: vec![0; len] })
+    }
+
+    /// The bytes as they are now.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, Failure> {
+        let mut bytes = vec![0; self.bytes.len()];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Takes the present state for the one to put back.
+    pub(crate) fn keep(&mut self) -> Result<(), Failure> {
+        self.bytes = self.bytes()?;
+        Ok(())
+    }
+
+    /// Puts the state back. Nobody may have a handle.
+    pub(crate) fn reset(&self) -> Result<(), Failure> {
+        self.put_back(&self.bytes)
+    }
+
+    /// Puts `bytes` in place of what is there. Nobody may have a handle.
+    pub(crate) fn put_back(&self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.file.write_all_at(bytes, 0)?)
+    }
+
+    /// Names left behind, other than its own.
+    pub(crate) fn left_behind(&self) -> Result<Vec<String>, Failure> {
+        let own = format!("ring.{}", self.name);
+        let names = std::fs::read_dir("/dev/shm")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter(|name| name.contains(&self.name) && *name != own).collect())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = ring_shm::unlink(&self.fresh, true);
+        let _ = ring_shm::unlink(&self.name, true);
+    }
+}
+
+/// Where a segment is.
+fn path(name: &str) -> String {
+    format!("/dev/shm/ring.{name}")
+}

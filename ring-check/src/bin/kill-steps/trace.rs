@@ -1,0 +1,257 @@
+//! One victim: a forked child that is run to its first mark, then on by any number of instructions, and killed or
+//! stopped there. The instructions between its marks are stepped through once and written down; later victims run
+//! freely to the nearest place that they pass only once, and are stepped from there.
+//!
+//! # Safety
+//!
+//! 1. This process has one thread, so a forked child may do anything.
+//! 2. `int3` changes no register and no memory; without a tracer it ends the process, which is what is wanted then.
+#![allow(unsafe_code)]
+
+use std::collections::HashSet;
+
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+
+use crate::Failure;
+
+/// Exit status of a victim whose set-up failed; its words are on stderr.
+const BROKEN: i32 = 70;
+
+/// Between two of these lies the operation. The same instruction both times, so its address tells it from a step.
+#[inline(never)]
+pub(crate) fn mark() {
+    // SAFETY: 2.
+    unsafe { core::arch::asm!("int3") };
+}
+
+/// One instruction that is about to be executed.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    at: u64,
+    /// It enters the kernel.
+    call: bool,
+    /// It changes the segment.
+    change: bool,
+    /// The last step up to here whose address no earlier one has.
+    anchor: u32,
+}
+
+/// The instructions of an operation, from mark to mark.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    steps: Vec<Step>,
+    /// The address behind the mark's instruction.
+    mark: u64,
+}
+
+impl Trace {
+    /// How many instructions there are; a victim may be killed after 0 and up to so many.
+    pub(crate) fn len(&self) -> u64 {
+        self.steps.len() as u64
+    }
+
+    /// The points before and after each change of the segment, and each system call.
+    pub(crate) fn borders(&self) -> Vec<u64> {
+        let mut points = Vec::new();
+        for (k, step) in (0..).zip(&self.steps) {
+            if step.call || step.change {
+                points.extend([k, k + 1]);
+            }
+        }
+        points.dedup();
+        points
+    }
+}
+
+/// Where a victim is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum At {
+    /// About to execute the instruction at this address.
+    Within(u64),
+    /// The operation is over.
+    Done,
+}
+
+/// A victim that is waiting for its tracer.
+#[derive(Debug)]
+pub(crate) struct Victim {
+    pid: Pid,
+    gone: bool,
+    /// The address behind its mark.
+    mark: u64,
+}
+
+impl Victim {
+    /// Forks a child that runs `play`, and waits for its first mark.
+    pub(crate) fn spawn(play: impl FnOnce() -> Result<(), Failure>) -> Result<Self, Failure> {
+        // SAFETY: 1.
+        let pid = match unsafe { fork() }? {
+            ForkResult::Parent { child } => child,
+            ForkResult::Child => {
+                let played = ptrace::traceme().map_err(Failure::from).and_then(|()| play());
+                if let Err(e) = &played {
+                    eprintln!("victim: {e}");
+                }
+                std::process::exit(if played.is_ok() { 0 } else { BROKEN });
+            }
+        };
+        let mut victim = Self { pid, gone: false, mark: 0 };
+        victim.wait(Signal::SIGTRAP)?;
+        ptrace::setoptions(pid, ptrace::Options::PTRACE_O_EXITKILL)?;
+        victim.mark = victim.address()?;
+        Ok(victim)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
+    fn wait(&mut self, signal: Signal) -> Result<(), Failure> {
+        match waitpid(self.pid, None)? {
+            WaitStatus::Stopped(_, found) if found == signal => Ok(()),
+            status @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => {
+                self.gone = true;
+                Err(format!("the victim ended: {status:?}").into())
+            }
+            status => Err(format!("the victim waits: {status:?}").into()),
+        }
+    }
+
+    fn address(&self) -> Result<u64, Failure> {
+        Ok(ptrace::getregs(self.pid)?.rip)
+    }
+
+    fn at(&self) -> Result<At, Failure> {
+        let address = self.address()?;
+        // After the first mark it is behind that instruction, at the second one before it.
+        Ok(if address == self.mark - 1 { At::Done } else { At::Within(address) })
+    }
+
+    fn step(&mut self) -> Result<At, Failure> {
+        ptrace::step(self.pid, None)?;
+        self.wait(Signal::SIGTRAP)?;
+        self.at()
+    }
+
+    /// Steps to the second mark and writes down what there is in between. `changed` says whether the segment has
+    /// changed since it was asked last, and is told when that was a system call.
+    pub(crate) fn record(&mut self, mut changed: impl FnMut(bool) -> bool) -> Result<Trace, Failure> {
+        let mut trace = Trace { steps: Vec::new(), mark: self.mark };
+        let (mut seen, mut anchor) = (HashSet::new(), 0);
+        // Code that the kernel lends to everybody cannot be given a breakpoint everywhere.
+        let lent = kernel_code()?;
+        let mut at = self.at()?;
+        while let At::Within(address) = at {
+            let index = u32::try_from(trace.steps.len())?;
+            let lent = lent.as_ref().is_some_and(|range| range.contains(&address));
+            if seen.insert(address) && !lent {
+                anchor = index;
+            }
+            let call = ptrace::read(self.pid, address as ptrace::AddressType)? & 0xffff == 0x050f;
+            at = self.step()?;
+            trace.steps.push(Step { at: address, call, change: changed(call), anchor });
+        }
+        Ok(trace)
+    }
+
+    /// Goes on to step `k` of `trace`, which a victim in the same state has left. Whether it went the same way.
+    pub(crate) fn advance(&mut self, trace: &Trace, k: u64) -> Result<bool, Failure> {
+        if k >= trace.len() {
+            return Ok(self.finish()? && trace.mark == self.mark);
+        }
+        let goal = trace.steps[k as usize];
+        let anchor = u64::from(goal.anchor);
+        if anchor > 0 && !self.run_to(trace.steps[anchor as usize].at)? {
+            return Ok(false);
+        }
+        let mut at = self.at()?;
+        for _ in anchor..k {
+            if at == At::Done {
+                return Ok(false);
+            }
+            at = self.step()?;
+        }
+        Ok(at == At::Within(goal.at))
+    }
+
+    /// Goes on to the instruction at `address`, which is not the next one; false if the operation ended before.
+    fn run_to(&mut self, address: u64) -> Result<bool, Failure> {
+        let place = address as ptrace::AddressType;
+        let word = ptrace::read(self.pid, place)?;
+        ptrace::write(self.pid, place, word & !0xff | 0xcc)?;
+        ptrace::cont(self.pid, None)?;
+        self.wait(Signal::SIGTRAP)?;
+        ptrace::write(self.pid, place, word)?;
+        let mut registers = ptrace::getregs(self.pid)?;
+        registers.rip -= 1;
+        // At the breakpoint, or at the mark.
+        ptrace::setregs(self.pid, registers)?;
+        Ok(registers.rip == address)
+    }
+
+    /// Goes on to the second mark.
+    pub(crate) fn finish(&mut self) -> Result<bool, Failure> {
+        if self.at()? == At::Done {
+            return Ok(true);
+        }
+        ptrace::cont(self.pid, None)?;
+        self.wait(Signal::SIGTRAP)?;
+        let mut registers = ptrace::getregs(self.pid)?;
+        registers.rip -= 1;
+        ptrace::setregs(self.pid, registers)?;
+        Ok(self.at()? == At::Done)
+    }
+
+    /// Goes on from the second mark to the orderly end.
+    pub(crate) fn leave(mut self) -> Result<(), Failure> {
+        let mut registers = ptrace::getregs(self.pid)?;
+        registers.rip = self.mark;
+        ptrace::setregs(self.pid, registers)?;
+        ptrace::cont(self.pid, None)?;
+        match waitpid(self.pid, None)? {
+            WaitStatus::Exited(_, 0) => {
+                self.gone = true;
+                Ok(())
+            }
+            status => Err(format!("the victim's end: {status:?}").into()),
+        }
+    }
+
+    /// Stops it where it is, alive: the signal comes before its next instruction.
+    pub(crate) fn stop(&mut self) -> Result<(), Failure> {
+        ptrace::cont(self.pid, Signal::SIGSTOP)?;
+        self.wait(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on after [`stop`](Self::stop), to its second mark.
+    pub(crate) fn resume(&mut self) -> Result<(), Failure> {
+        kill(self.pid, Signal::SIGCONT)?;
+        ptrace::cont(self.pid, None)?;
+        self.wait(Signal::SIGCONT)?;
+        if self.finish()? { Ok(()) } else { Err("the victim did not get to its second mark".into()) }
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) fn kill(self) {}
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        if !self.gone {
+            let _ = kill(self.pid, Signal::SIGKILL);
+            while !matches!(waitpid(self.pid, None), Ok(WaitStatus::Signaled(..) | WaitStatus::Exited(..)) | Err(_)) {}
+        }
+    }
+}
+
+/// Where the kernel has put its own code.
+fn kernel_code() -> Result<Option<std::ops::Range<u64>>, Failure> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let Some(line) = maps.lines().find(|line| line.ends_with("[vdso]")) else { return Ok(None) };
+    let (first, last) = line.split(' ').next().and_then(|range| range.split_once('-')).ok_or("maps")?;
+    Ok(Some(u64::from_str_radix(first, 16)?..u64::from_str_radix(last, 16)?))
+}
