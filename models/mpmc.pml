@@ -6,7 +6,8 @@
  * (LINGER times in all), with a message in hand or after it: everybody else has to get on without it.
  *
  * A slice is over only when nothing else can move (`timeout`). So who wakes by it was not woken by the protocol:
- * that is an error unless somebody has died. Checked as well: no living claim is settled by others, nothing committed
+ * that is an error unless somebody has died, or he waits in a closed ring for a living reader (whose release tells
+ * senders alone; slices are short there). Checked as well: no living claim is settled by others, nothing committed
  * is lost, nothing comes twice unflagged, no word is impossible, nobody is stuck once slices are over.
  */
 #ifndef NP
@@ -55,12 +56,19 @@ bool closed, hint;
 /* Waiting. `fresh` stands for "the event still is the ticket", which is all that the kernel compares. */
 byte receivers, senders;
 bool fresh[ALL], asleep[ALL], slice[ALL];
+bool at_end[ALL]; /* waits in a closed ring for others to release what they hold; a release tells senders alone */
 
 /* What the model knows beyond the words. Claimers and readers are index + 1. */
 byte writer[T], reader[T], crashes, keeps, lingers, aborts, rounds;
 bool committed[T], delivered[T], received[T], dead[ALL + 1], done[ALL], dawdling[ALL];
 
 #define at(p, w) (sp[(p) % N] == (p) && ss[(p) % N] == (w))
+#ifdef BUG_LONG_SLICE_AT_THE_END
+#define SHORT false
+#else
+#define SHORT true
+#endif
+
 #define next_lap(p) sp[(p) % N] = (p) + N; ss[(p) % N] = FREE; sa[(p) % N] = 0
 
 /* A store or read-modify-write of a participant, or its death before it. A death between loads concerns nobody, and one
@@ -244,7 +252,7 @@ inline pass_on(end, one, other, bits) {
        if
        :: at(p, one) || at(p, other) -> tell(bits, 1); break
        :: else ->
-#ifdef BUG_READY_LOOKS_ONCE
+#ifndef READY_LOOKS_AGAIN
           break
 #else
           if
@@ -378,7 +386,7 @@ inline drained() {
 
 /* Pop: one look. Leaves the position claimed in t, its attempt in a. */
 inline pop() {
-    d_step { h = head; named = false; result = IDLE };
+    d_step { h = head; named = false; result = IDLE; at_end[me] = false };
     do
     :: d_step { w = ss[h % N]; p = sp[h % N]; a = sa[h % N] }; /* MC2 */
        if
@@ -414,7 +422,6 @@ inline pop() {
              :: w == VOID -> /* a gap: given back at once */
                 W(assert(at(t, VOID)); next_lap(t); reader[t] = 0);
                 tell(senders, 1);
-                tell_end();
                 atomic { h = t + 1; t = 0; named = false; result = IDLE }
              :: else -> break
              fi
@@ -435,7 +442,7 @@ inline pop() {
                 a = 0;
                 if
                 :: h < t -> result = BUSY; bp = h; wr = true
-                :: h == t && shut -> drained()
+                :: h == t && shut -> drained(); at_end[me] = SHORT && result == BUSY
                 :: h == t && !shut ->
                    if
                    :: hint ->
@@ -463,18 +470,6 @@ inline pop() {
        fi
     fi;
     named = false
-}
-
-/* Who waits in a closed ring for the last messages to be released must hear of it. */
-inline tell_end() {
-#ifndef BUG_SILENT_END
-    if
-    :: closed -> tell(receivers, ALL)
-    :: else
-    fi
-#else
-    skip
-#endif
 }
 
 inline dawdle() {
@@ -585,8 +580,7 @@ proctype consumer(byte me) {
                  assert(at(t, COMM) && sa[t % N] == a && reader[t] == me + 1);
                  received[t] = true; reader[t] = 0; next_lap(t); t = 0; a = 0
              );
-             tell(senders, 1);
-             tell_end()
+             tell(senders, 1)
           :: keeps < KEEPS ->
              W( /* MC12 */
                  assert(at(t, COMM) && sa[t % N] == a && reader[t] == me + 1);
@@ -610,7 +604,7 @@ gone:
 /* Comes in when nobody else can move. */
 proctype kernel() {
     byte me = ALL, i, b, x, left;
-    bool lost, busy, bare, finished, producers, consumers, sleepers, alive;
+    bool lost, busy, bare, finished, producers, consumers, sleepers, ends, alive; /* bare: nothing is in the ring */
     do
     :: timeout ->
        atomic {
@@ -628,10 +622,11 @@ proctype kernel() {
               alive = alive || i >= NP && !dead[i];
               busy = busy || dawdling[i];
               sleepers = sleepers || asleep[i];
+              ends = ends || asleep[i] && at_end[i];
               /* Somebody sleeps although there is something for him. */
               lost = lost || asleep[i] && (i < NP ->
                   closed || at(tail, FREE) :
-                  at(head, COMM) || at(head, VOID) || closed && bare ||
+                  at(head, COMM) || at(head, VOID) || closed && bare && !at_end[i] ||
                   head == tail && (ss[0] == ORPH || ss[N - 1] == ORPH));
               i++
            :: else -> break
@@ -655,11 +650,14 @@ proctype kernel() {
           tell(senders, ALL)
        :: else ->
           atomic {
-              assert(crashes > 0 && sleepers); /* without a death nobody needs a slice */
+              assert(sleepers && (crashes > 0 || ends)); /* without a death nobody else needs a slice */
               assert(rounds < ROUNDS); /* and with one only a few: nobody is stuck */
               rounds++;
               do
-              :: i < ALL -> slice[i] = asleep[i]; asleep[i] = false; i++
+              :: i < ALL ->
+                 slice[i] = asleep[i] && (crashes > 0 || at_end[i]);
+                 asleep[i] = asleep[i] && !slice[i];
+                 i++
               :: else -> break
               od;
               i = 0
@@ -667,7 +665,7 @@ proctype kernel() {
        fi;
        atomic {
            lost = false; busy = false; bare = false; finished = false; producers = false; consumers = false;
-           sleepers = false; alive = false
+           sleepers = false; ends = false; alive = false
        }
     od;
     atomic {
