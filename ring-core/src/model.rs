@@ -71,8 +71,7 @@ impl Model {
     pub fn mpmc_words(participants: usize) -> impl Fn(usize) -> bool {
         move |offset| {
             let table = CONTROL_SIZE as usize..CONTROL_SIZE as usize + participants * size_of::<ParticipantLine>();
-            let control =
-                offset < size_of::<MpmcControl>() && (offset % 128 == 0 || offset / 128 == 6 && offset % 128 < 24);
+            let control = offset < size_of::<MpmcControl>() && (offset % 128 == 0 || offset / 128 == 6 && offset % 128 < 24);
             offset < 128 || control || table.contains(&offset) && (offset % 128 < 24 || offset % 128 == 64)
         }
     }

@@ -178,9 +178,9 @@ mod tests {
     /// How long a strategy looks without a park, in a wait of its own.
     fn spins_for(strategy: &mut impl WaitStrategy, one_cpu: bool) -> Option<Duration> {
         let start = Instant::now();
-        (0..)
-            .map(|number| strategy.idle(Round { number, one_cpu }))
-            .find(|idle| *idle == Idle::Park || start.elapsed() > Duration::from_secs(1));
+        (0..).map(|number| strategy.idle(Round { number, one_cpu })).find(|idle| {
+            *idle == Idle::Park || start.elapsed() > Duration::from_secs(1)
+        });
         let took = start.elapsed();
         (took < Duration::from_secs(1)).then_some(took)
     }

@@ -13,8 +13,8 @@
 use core::mem::ManuallyDrop;
 use std::thread;
 
-use ring_core::mpmc::{self as core_mpmc, ClaimError, ReadError, Ring, SeatFacts};
 use ring_core::{Corrupt, Sleeper};
+use ring_core::mpmc::{self as core_mpmc, ClaimError, ReadError, Ring, SeatFacts};
 
 use super::Stats;
 use super::cure::{Cure, Settled, Trouble};

@@ -189,7 +189,12 @@ impl<T: Trust> Producer<T> {
         self.claim_batch_until(max, len, Limit::After(timeout))
     }
 
-    fn claim_batch_until(&mut self, max: usize, len: usize, limit: Limit) -> Result<ClaimBatch<'_, T>, SendError> {
+    fn claim_batch_until(
+        &mut self,
+        max: usize,
+        len: usize,
+        limit: Limit,
+    ) -> Result<ClaimBatch<'_, T>, SendError> {
         until_sent(self, limit, |tx| tx.reserve(max, len))?;
         Ok(self.try_claim_batch(max, len)?)
     }

@@ -162,7 +162,12 @@ impl<T: Trust> Producer<T> {
         self.claim_batch_until(max, len, Limit::After(timeout))
     }
 
-    fn claim_batch_until(&mut self, max: usize, len: usize, limit: Limit) -> Result<ClaimBatch<'_, T>, SendError> {
+    fn claim_batch_until(
+        &mut self,
+        max: usize,
+        len: usize,
+        limit: Limit,
+    ) -> Result<ClaimBatch<'_, T>, SendError> {
         wait::until(self, limit, |tx| full(tx.has_room(1, max, len)))?;
         Ok(self.try_claim_batch(max, len)?)
     }

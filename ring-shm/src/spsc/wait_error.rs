@@ -38,9 +38,7 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Timeout => {
-                f.write_str("the ring was full all the time: the consumer is too slow, stopped, or not there")
-            }
+            Self::Timeout => f.write_str("the ring was full all the time: the consumer is too slow, stopped, or not there"),
             Self::Cancelled => f.write_str("the wait for space was cancelled"),
             Self::TooLong { len, max } => TrySendError::TooLong { len, max }.fmt(f),
             Self::Disconnected => TrySendError::Disconnected.fmt(f),
@@ -107,9 +105,7 @@ pub enum RecvError {
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Timeout => {
-                f.write_str("the ring was empty all the time: the producer is idle, stopped, or not there")
-            }
+            Self::Timeout => f.write_str("the ring was empty all the time: the producer is idle, stopped, or not there"),
             Self::Cancelled => f.write_str("the wait for a record was cancelled"),
             Self::BufferTooSmall { needed } => TryRecvError::BufferTooSmall { needed }.fmt(f),
             Self::Disconnected => TryRecvError::Disconnected.fmt(f),
