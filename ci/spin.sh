@@ -59,7 +59,6 @@ plants=(
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DBUG_TICKET_AFTER_BIT"
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DBUG_BIT_AFTER_EVENT"
     "mpmc.pml -DNP=2 -DNC=2 -DM=1 -DLINGER=1 -DBUG_NO_PASSING_ON"
-    "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DLINGER=1 -DBUG_COUNTS_THE_AWAKE"
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DBUG_NO_LIVE_CHECK"
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DBUG_SCAN_FIRST"
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DBUG_INTENT_LATE"

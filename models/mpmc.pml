@@ -79,11 +79,6 @@ bool committed[T], delivered[T], received[T], dead[ALL + 1], done[ALL], dawdling
 #define W(step) if :: d_step { step } fi
 #endif
 
-#ifdef BUG_COUNTS_THE_AWAKE
-#define WOKEN(x) true
-#else
-#define WOKEN(x) asleep[x]
-#endif
 #ifdef BUG_ATTEMPT_NOT_COUNTED
 #define COUNTED 0
 #else
@@ -102,7 +97,7 @@ inline tell(bits, count) {
        if
        :: b != 0 ->
           W(fresh[x] = false);
-          W(left = (WOKEN(x) -> left - 1 : left); asleep[x] = false);
+          W(left = (asleep[x] -> left - 1 : left); asleep[x] = false);
 #ifdef BUG_BIT_AFTER_EVENT
           W(bits = bits & ~(1 << x))
 #endif
