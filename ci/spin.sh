@@ -25,7 +25,7 @@ fi
 # file, then the configuration
 models=(
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1"
-    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DCRASHES=1"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DCRASHES=1 -DSWEEPS"
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DABORTS=1"
     "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DCRASHES=1"
     "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DKEEPS=1 -DLINGER=1"
@@ -60,7 +60,7 @@ plants=(
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DBUG_BIT_AFTER_EVENT"
     "mpmc.pml -DNP=2 -DNC=2 -DM=1 -DLINGER=1 -DBUG_NO_PASSING_ON"
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DBUG_NO_LIVE_CHECK"
-    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DBUG_SCAN_FIRST"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DSWEEPS -DBUG_SCAN_FIRST"
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DBUG_INTENT_LATE"
     "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DCRASHES=1 -DBUG_NO_WITHDRAWAL"
     "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DCRASHES=1 -DBUG_ATTEMPT_NOT_COUNTED"

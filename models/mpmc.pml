@@ -549,6 +549,10 @@ proctype consumer(byte me) {
              :: else -> repair_read(); bp++
              od;
              pop()
+#ifdef SWEEPS /* looks after what the first producer has left, claimed or not */
+          :: result == IDLE && dead[0] && wi[0] > 0 -> bp = wi[0] - 1; repair_write(); pop()
+          :: result == IDLE && !slept
+#endif
           :: else
           fi;
           atomic { again = false; slept = false; bp = 0; wr = false };
