@@ -671,6 +671,12 @@ proctype kernel() {
         /* who is left has received whatever was committed */
         do
         :: i < T -> assert(!committed[i] || received[i] || !alive); i++
+        :: else -> i = 0; break
+        od;
+        /* a full ring that nobody reads: its producers may sleep for ever */
+        closed = true;
+        do
+        :: i < ALL -> asleep[i] = false; i++
         :: else -> break
         od
     };
