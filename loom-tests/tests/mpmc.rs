@@ -38,6 +38,7 @@ models! {
     batch_in_the_way,
     keep,
     hint,
+    hint_of_a_newer_message,
     hint_for_two,
     hint_by_a_repairer,
     keep_and_close,

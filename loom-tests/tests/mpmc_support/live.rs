@@ -22,6 +22,7 @@ pub const MODELS: &[Model] = &[
     model("batch_in_the_way", 4, (1, 2), Body::Plain(batch_in_the_way)),
     model("keep", 4, (1, 2), Body::Plain(keep)),
     model("hint", 4, (2, 3), Body::Plain(hint)),
+    model("hint_of_a_newer_message", 4, (1, 2), Body::Plain(hint_of_a_newer_message)),
     model("hint_for_two", 4, (2, 3), Body::Plain(hint_for_two)),
     model("hint_by_a_repairer", 5, (2, 3), Body::Plain(hint_by_a_repairer)),
     model("keep_and_close", 4, (1, 2), Body::Plain(keep_and_close)),
@@ -367,6 +368,25 @@ fn hint(w: &World) {
         |_| record.keep(),
         |w| {
             let _ = w.recv(&mut rx);
+            let _ = w.recv(&mut rx);
+        },
+    );
+    assert!(!w.seen().is_empty() || w.recv(&mut rx) == Ok(1), "the hint is lost");
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The message was not even sent when a consumer began to look. Should he take its hint, he must find it all the same.
+fn hint_of_a_newer_message(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut other = w.consumer();
+    w.two(
+        |w| {
+            w.send(&mut tx, 1).unwrap();
+            if let Ok(record) = other.try_read() {
+                record.keep();
+            }
+        },
+        |w| {
             let _ = w.recv(&mut rx);
         },
     );

@@ -298,11 +298,13 @@ impl<'m> Consumer<'m> {
     }
 
     /// After a claim that was refused at first: messages are committed in any order, so the one that woke us may not be
-    /// the one we got, and nobody else may know of it. Wakes one more if the next message is ready as well.
+    /// the one we got, and nobody else may know of it. Wakes one more if the next message is ready as well, or one may
+    /// wait that has lost its reader: we took another one instead.
     #[cold]
     fn pass_on(&mut self) {
         self.refused = false;
-        if self.is_ready() {
+        // Relaxed: who raised the hint after this woke somebody after that.
+        if self.is_ready() || self.ring.orphans.load(ord!(ME6, Relaxed)) != 0 {
             self.ring.tell_receivers(1);
         }
     }

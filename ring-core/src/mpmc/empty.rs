@@ -71,8 +71,8 @@ impl Consumer<'_> {
                 Err(Corrupt::new(Field::Tail, tail.get(), head.get()).into())
             }
             End::Closed(tail) => self.drained(tail),
-            End::Open(_) => self.adopt_or(head, ReadError::Empty),
-            End::Closing => self.adopt_or(head, ReadError::Busy(Some(Blocked::Close))),
+            End::Open(_) => self.adopt_or(ReadError::Empty),
+            End::Closing => self.adopt_or(ReadError::Busy(Some(Blocked::Close))),
         }
     }
 
@@ -102,11 +102,11 @@ impl Consumer<'_> {
     }
 
     /// Looks for messages without a reader if the hint says so; `otherwise` if there are none.
-    fn adopt_or(&mut self, head: Position, otherwise: ReadError) -> Result<Next, ReadError> {
+    fn adopt_or(&mut self, otherwise: ReadError) -> Result<Next, ReadError> {
         if self.single || self.ring.orphans.load(ord!(ME6, Relaxed)) == 0 {
             return Err(otherwise);
         }
-        self.adopt_hinted(head)?.map(Next::Adopted).ok_or(otherwise)
+        self.adopt_hinted()?.map(Next::Adopted).ok_or(otherwise)
     }
 
     /// The ring is closed and everything has been claimed: Closed if everything has been released as well. Without a

@@ -11,12 +11,14 @@ use crate::seat::Verdict;
 use crate::sync::ord;
 
 impl<'m> Consumer<'m> {
-    /// Looks at every slot before `head` for a message without a reader, after the hint said that there is one.
-    pub(super) fn adopt_hinted(&mut self, head: Position) -> Result<Option<Found>, Corrupt> {
+    /// Looks at every slot before the head for a message without a reader, after the hint said that there is one.
+    pub(super) fn adopt_hinted(&mut self) -> Result<Option<Found>, Corrupt> {
         // Acquire, partner of MC13 and MR12: whoever set the hint had marked the slot. It is set by
         // read-modify-writes alone: a plain store would hide what earlier ones have released. Taken before looking, so
         // that a mark set while we look raises it again.
         self.ring.orphans.swap(0, ord!(MD1, Acquire));
+        // Loaded after that: an older head would leave out the very message the hint was for, and the hint is down.
+        let head = Position::new(self.ring.head.load(ord!(MD8, Relaxed)));
         self.adopt_first(head, None)
     }
 
@@ -79,6 +81,8 @@ impl<'m> Consumer<'m> {
         self.ring.slots.note_claim(false, p, attempt);
         // There may be more. Relaxed: as a read-modify-write it passes on what those before it have released.
         self.ring.orphans.fetch_or(1, ord!(MD5, Relaxed));
+        // Who was woken for another one may have found the hint down while we looked.
+        self.ring.tell_receivers(1);
         Some(Found { position: p, attempt, count: 1 })
     }
 

@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# The models of models/ in SPIN: each must hold, and each with a bug planted (-DBUG_...) must fail. See models/README.md.
+#
+#   ci/spin.sh             the form of the gate: under three minutes and two GiB
+#   ci/spin.sh --long      bigger configurations as well: up to eight GiB; writes docs/results/spin.md
+#   ci/spin.sh --record    the form of the gate, written to docs/results/spin.md
+#
+# Needs a C compiler, and SPIN, which it installs (Debian: `spin`) where it is missing.
+# Last line: `spin: N models, M states, P plants caught`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+long="" record="" command="ci/spin.sh $*"
+case "${1:-}" in
+    "") ;;
+    --long) long=1 record=1 ;;
+    --record) record=1 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+if ! command -v spin >/dev/null; then
+    sudo=""
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -qq && $sudo apt-get install -y -qq spin >/dev/null
+fi
+
+# file, then the configuration
+models=(
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DCRASHES=1 -DSWEEPS"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DABORTS=1"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DCRASHES=1"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DKEEPS=1 -DLINGER=1"
+    "waiting.pml"
+    "waiting.pml -DLIGHT=0"
+    "waiting.pml -DREACH=0"
+    "waiting.pml -DPUBLISHERS=2 -DLIGHT=1"
+    "waiting.pml -DPUBLISHERS=2 -DLIGHT=1 -DREACH=0"
+    "waiting.pml -DSLEEPERS=2 -DREACH=1"
+    "waiting.pml -DPUBLISHERS=2 -DCRASHES=1 -DM=1"
+    "waiting.pml -DWEAK -DPUBLISHERS=2 -DLIGHT=1"
+    "waiting.pml -DWEAK -DPUBLISHERS=2 -DLIGHT=1 -DREACH=0"
+    "waiting.pml -DWEAK -DSLEEPERS=2 -DREACH=1"
+    "cancel.pml"
+    "cancel.pml -DCOUNTS_THE_AWAKE"
+    "cancel.pml -DLEAVES_WITHOUT_A_LOOK"
+)
+[ -z "$long" ] || models+=(
+    "mpmc.pml -DNP=2 -DNC=1 -DM=2"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=2"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=2"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=2 -DCRASHES=1"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DCRASHES=1 -DKEEPS=1"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=2 -DKEEPS=1 -DLINGER=1"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DABORTS=1 -DCRASHES=1"
+    "waiting.pml -DPUBLISHERS=2 -DSLEEPERS=2 -DM=1 -DLIGHT=1 -DREACH=1"
+    "waiting.pml -DWEAK -DPUBLISHERS=2 -DSLEEPERS=2 -DM=1 -DLIGHT=1 -DREACH=1"
+    "cancel.pml -DCANCELS=2"
+)
+plants=(
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DBUG_TICKET_AFTER_BIT"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DBUG_BIT_AFTER_EVENT"
+    "mpmc.pml -DNP=2 -DNC=2 -DM=1 -DLINGER=1 -DBUG_NO_PASSING_ON"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DBUG_NO_LIVE_CHECK"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DSWEEPS -DBUG_SCAN_FIRST"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DCRASHES=1 -DBUG_INTENT_LATE"
+    "mpmc.pml -DNP=2 -DNC=1 -DM=1 -DN=1 -DCRASHES=1 -DBUG_NO_WITHDRAWAL"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DCRASHES=1 -DBUG_ATTEMPT_NOT_COUNTED"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DKEEPS=1 -DLINGER=1 -DBUG_NO_HINT"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DKEEPS=1 -DLINGER=1 -DBUG_STALE_HEAD"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=2 -DKEEPS=2 -DLINGER=1 -DBUG_ADOPTS_SILENTLY"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=2 -DKEEPS=1 -DLINGER=1 -DBUG_PASSES_NO_ORPHANS"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DLINGER=1 -DBUG_LONG_SLICE_AT_THE_END"
+    "waiting.pml -DBUG_NO_MEMBARRIER"
+    "waiting.pml -DBUG_BARRIER_FIRST"
+    "waiting.pml -DBUG_COMPILER_MOVES_THE_LOAD"
+    "waiting.pml -DLIGHT=0 -DBUG_NO_W4"
+    "waiting.pml -DREACH=0 -DBUG_NO_W7"
+    "waiting.pml -DREACH=0 -DBUG_NO_SHORT_SLICE"
+    "waiting.pml -DREACH=0 -DBUG_FIRST_SLICE_SPENT_UNSLEPT"
+    "waiting.pml -DLIGHT=0 -DREACH=0 -DWEAK -DBUG_NO_W3"
+    "waiting.pml -DBUG_TICKET_AFTER_BIT"
+    "waiting.pml -DBUG_BIT_AFTER_EVENT"
+    "waiting.pml -DWEAK -DBUG_W2_RELAXED"
+    "waiting.pml -DWEAK -DBUG_W9_RELAXED"
+    "cancel.pml -DBUG_REQUEST_LATE"
+    "cancel.pml -DBUG_W12_RELAXED"
+    "cancel.pml -DBUG_I3_RELAXED"
+    "cancel.pml -DBUG_NOT_COUNTED"
+    "cancel.pml -DBUG_GONE_IGNORED"
+    "cancel.pml -DBUG_DROPS_AT_ONCE"
+    "cancel.pml -DBUG_NO_DISTURBANCE"
+    "cancel.pml -DBUG_ASKED_BEFORE_THE_TICKET"
+    "cancel.pml -DBUG_LEAVES_WITHOUT_A_LOOK"
+)
+
+# Plants fail soon: compiling them well would take longer than running them.
+optimise=-O1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+memory=2000
+[ -z "$long" ] || memory=7500
+
+# Runs one configuration; leaves what the verifier said in $work/out. Fails if it did not come to a verdict.
+run() {
+    local file=$1 seconds
+    shift
+    (
+        cd "$work"
+        rm -f pan* ./*.trail
+        spin -a "$@" "$OLDPWD/models/$file" >gen 2>&1 || { cat gen >&2; exit 1; }
+        gcc $optimise -w -DSAFETY -DCOLLAPSE -DMEMLIM=$memory -o pan pan.c
+        seconds=$(date +%s.%N)
+        ./pan -m1000000 -w22 >out 2>&1 || true
+        awk -v a="$seconds" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f\n", b - a }' >seconds
+    ) || return 1
+    grep -q 'errors: [0-9]' "$work/out" && ! grep -qE 'max search depth too small|out of memory|MEMLIM' "$work/out"
+}
+field() { # what the verifier counted
+    awk -v what="$1" 'what == "depth" && /depth reached/ { sub(/,/, "", $5); print $5 }
+                      what == "errors" && /errors:/ { print $NF }
+                      what != "depth" && index($0, what) { print $1 }' "$work/out" | head -n 1
+}
+
+rows=() states=0 failed=0 caught=0
+for model in "${models[@]}"; do
+    read -ra words <<<"$model"
+    if ! run "${words[@]}" || [ "$(field errors)" != 0 ]; then
+        echo "FAILED: $model" >&2
+        grep -E 'assertion|errors|invalid|error' "$work/out" >&2 || true
+        failed=1
+        continue
+    fi
+    stored=$(field 'states, stored') transitions=$(field 'transitions (') depth=$(field depth) seconds=$(cat "$work/seconds")
+    states=$((states + ${stored%.*}))
+    echo "model $model: $stored states, $transitions transitions, depth $depth, $seconds s"
+    rows+=("| \`$model\` | $stored | $transitions | $depth | $seconds |")
+done
+optimise=-O0
+for plant in "${plants[@]}"; do
+    read -ra words <<<"$plant"
+    if run "${words[@]}" && [ "$(field errors)" = 1 ]; then
+        caught=$((caught + 1))
+        echo "plant $plant: caught after $(field 'states, stored') states"
+    else
+        echo "MISSED: $plant" >&2
+        failed=1
+    fi
+done
+last="spin: ${#rows[@]} models, $states states, $caught plants caught"
+if [ -n "$record" ] && [ "$failed" = 0 ]; then
+    {
+        echo "# Models in SPIN"
+        echo
+        echo "Written by \`$command\` on $(date -u +%F); $(spin -V | sed 's/ --.*//'), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)."
+        echo "Every state of each configuration was visited; what the flags mean stands at the top of each model."
+        echo
+        echo "| model | states stored | transitions | depth | seconds |"
+        echo "|---|---|---|---|---|"
+        printf '%s\n' "${rows[@]}"
+        echo
+        echo "$last"
+    } >docs/results/spin.md
+fi
+echo "$last"
+exit "$failed"
