@@ -5,22 +5,22 @@
 //!
 //! 1. `base` is the start of `len` mapped bytes that are never unmapped, with a page without access on either side.
 //! 2. Words of it are reached only through atomics, here and in `ring-core`; one thread does both.
+//! 3. Slices of it exist only between inputs, or within one call, when no ring operation is under way.
 #![allow(unsafe_code)]
 
+use std::collections::HashMap;
+use std::fmt::Debug;
 use std::num::NonZero;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
-use ring_core::Region;
+use ring_core::{Kind, Region};
 
 use crate::input::Input;
 
 const PAGE: usize = 4096;
-const CANARY: u64 = 0xCA4A_71E5_0DD5_EA15;
-
-/// The most pages of a ring.
-const PAGES: usize = 8;
+const CANARY: u8 = 0xCA;
 
 /// Guarded memory with a ring in it.
 #[derive(Debug)]
@@ -29,29 +29,40 @@ pub struct Arena {
     len: usize,
     /// Where the ring begins and ends.
     ring: (usize, usize),
+    /// The memory as it was when the ring was fresh.
+    fresh: Vec<u8>,
 }
 
-/// The arenas of this process, by their number of pages; never unmapped.
+/// The arenas of this process, one for each shape of ring; never unmapped.
 #[derive(Debug, Default)]
-pub struct Arenas([Option<Arena>; PAGES]);
+pub struct Arenas(HashMap<(Kind, u8), Arena>);
 
 impl Arenas {
-    /// Zeroed memory for a ring of `len` bytes, at most eight pages.
-    pub fn take(&mut self, len: usize) -> &Arena {
-        let pages = len.div_ceil(PAGE).clamp(1, PAGES);
-        let arena = self.0[pages - 1].get_or_insert_with(|| Arena::map(pages));
-        let start = (arena.len - len) & !127;
-        arena.ring = (start, start + len);
-        for i in 0..arena.len / 8 {
-            let inside = i * 8 + 8 > start && i * 8 < start + len;
-            arena.raw(i).store(if inside { 0 } else { CANARY }, Relaxed);
-        }
+    /// A fresh ring of `kind` and a shape of that kind. `format` formats one in the memory that it is lent, once.
+    pub fn take<E: Debug>(
+        &mut self,
+        kind: Kind,
+        shape: u8,
+        format: impl FnOnce(&mut dyn FnMut(u64) -> Region<'static>) -> Result<(), E>,
+    ) -> &Arena {
+        // Formatting writes a thousand words; copying them back is much quicker.
+        let arena = self.0.entry((kind, shape)).or_insert_with(|| {
+            let mut arena = None;
+            let mut lend = |len| arena.insert(Arena::map(len as usize)).region(len as usize);
+            format(&mut lend).expect("a good format");
+            let mut arena: Arena = arena.expect("it was lent");
+            arena.fresh = arena.bytes().to_vec();
+            arena
+        });
+        arena.restore();
         arena
     }
 }
 
 impl Arena {
-    fn map(pages: usize) -> Self {
+    /// Memory for a ring of `len` bytes.
+    fn map(len: usize) -> Self {
+        let pages = len.div_ceil(PAGE);
         let all = NonZero::new((pages + 2) * PAGE).expect("not zero");
         // SAFETY: a fresh private mapping harms nobody.
         let at = unsafe { mmap_anonymous(None, all, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }.expect("memory");
@@ -60,7 +71,31 @@ impl Arena {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the pages between the first and the last one are ours alone.
         unsafe { mprotect(base, pages * PAGE, access) }.expect("memory");
-        Self { base: base.cast(), len: pages * PAGE, ring: (0, 0) }
+        let start = (pages * PAGE - len) & !127;
+        let mut arena = Self { base: base.cast(), len: pages * PAGE, ring: (start, start + len), fresh: Vec::new() };
+        let bytes = arena.bytes_mut();
+        bytes[..start].fill(CANARY);
+        bytes[start + len..].fill(CANARY);
+        arena
+    }
+
+    /// Makes the ring fresh again.
+    fn restore(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh);
+        self.bytes_mut().copy_from_slice(&fresh);
+        self.fresh = fresh;
+    }
+
+    /// All of the memory, between inputs.
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: 1; 3.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+    }
+
+    /// As above.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: 1; 3.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
     }
 
     fn raw(&self, i: usize) -> &AtomicU64 {
@@ -73,21 +108,21 @@ impl Arena {
 
     /// The first `len` bytes of the ring's memory, for the ring.
     pub fn region(&self, len: usize) -> Region<'static> {
-        assert!(len <= self.ring.1 - self.ring.0);
+        assert!(len <= self.len());
         // SAFETY: 1; the ring's start was chosen inside.
         let at = unsafe { self.base.add(self.ring.0) };
         // SAFETY: 1 and 2.
         unsafe { Region::from_raw_parts(at, len) }.expect("aligned to 128")
     }
 
-    /// Whole words of the ring's memory.
-    pub fn words(&self) -> usize {
-        (self.ring.1 - self.ring.0) / 8
+    /// Bytes of the ring's memory.
+    pub fn len(&self) -> usize {
+        self.ring.1 - self.ring.0
     }
 
     /// Word `i` of the ring's memory, counted round.
     pub fn word(&self, i: usize) -> &AtomicU64 {
-        self.raw(self.ring.0 / 8 + i % self.words().max(1))
+        self.raw(self.ring.0 / 8 + i % (self.len() / 8))
     }
 
     /// The peer: changes one word, mostly one of `hot`.
@@ -120,14 +155,10 @@ impl Arena {
 
     /// Whether nobody wrote outside of the ring.
     pub fn check(&self) {
-        let (start, end) = (self.ring.0 / 8, self.ring.1.div_ceil(8));
-        for i in (0..start).chain(end..self.len / 8) {
-            assert_eq!(
-                self.raw(i).load(Relaxed),
-                CANARY,
-                "byte {} relative to the ring was written",
-                i as isize * 8 - self.ring.0 as isize
-            );
+        let bytes = self.bytes();
+        for outside in [&bytes[..self.ring.0], &bytes[self.ring.1..]] {
+            let good = outside.iter().fold(true, |good, byte| good & (*byte == CANARY));
+            assert!(good, "bytes outside of the ring were written");
         }
     }
 }

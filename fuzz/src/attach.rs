@@ -12,17 +12,17 @@ pub fn run(arenas: &mut Arenas, mut input: Input<'_>) {
     let kind = input.byte();
     let spsc = spsc::Format::new([64, 256, 1024, 4096][usize::from(kind & 3)]).line_aligned(kind & 7 == 7);
     let mpmc = mpmc::Format::new(4, 24).participants(5);
-    let len = if kind & 128 == 0 { spsc.footprint() } else { mpmc.footprint() } as usize;
-    let arena = arenas.take(len);
-    let formatted = if kind & 128 == 0 {
-        spsc::Ring::format(arena.region(len), &spsc).map(drop)
-    } else {
-        mpmc::Ring::format(arena.region(len), &mpmc).map(drop)
-    };
-    formatted.expect("a good format");
+    let arena = arenas.take(if kind & 128 == 0 { Kind::Spsc } else { Kind::Mpmc }, kind & 7, |lend| {
+        if kind & 128 == 0 {
+            spsc::Ring::format(lend(spsc.footprint()), &spsc).map(drop)
+        } else {
+            mpmc::Ring::format(lend(mpmc.footprint()), &mpmc).map(drop)
+        }
+    });
+    let len = arena.len();
     // Identity and positions.
     let hot: Vec<usize> = (0..18).chain([32, 33, 48, 64, 80, 512, 528, 544]).collect();
-    let mut clock = Clock::start();
+    let clock = Clock::start();
     for _ in 0..input.byte() % 32 {
         arena.scribble(&mut input, &hot);
     }
@@ -31,7 +31,7 @@ pub fn run(arenas: &mut Arenas, mut input: Input<'_>) {
     }
     let len = if kind & 32 == 0 { len } else { input.short() % (len + 1) };
     attach(arena.region(len), &mut input);
-    clock.tick(0);
+    clock.stop();
     arena.check();
 }
 

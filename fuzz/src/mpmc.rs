@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use ring_core::mpmc::{Blocked, ClaimError, Consumer, Format, Producer, ReadError, Redelivery, Ring};
-use ring_core::{Position, mpmc_data_offset, slot_stride};
+use ring_core::{Kind, Position, mpmc_data_offset, slot_stride};
 
 use crate::arena::{Arena, Arenas};
 use crate::clock::Clock;
@@ -17,7 +17,6 @@ const SLOT: u64 = 24;
 /// A ring with its participants, all of them leftovers of scribbles.
 pub struct World<'a> {
     arena: &'a Arena,
-    format: Format,
     hot: Vec<usize>,
     slots: Vec<usize>,
     ring: Ring<'static>,
@@ -27,9 +26,8 @@ pub struct World<'a> {
     blocked: Blocked,
 }
 
-/// The shape that the input chooses, its slots and its participants.
-fn shape(input: &mut Input<'_>) -> (Format, u64, u32) {
-    let kind = input.byte();
+/// The shape of a number, its slots and its participants.
+fn shape(kind: u8) -> (Format, u64, u32) {
     let slots = [1, 2, 4, 16][usize::from(kind & 3)];
     let participants = if kind & 128 != 0 { 64 } else { 5 };
     let mut format = Format::new(slots, SLOT).participants(participants);
@@ -53,17 +51,16 @@ fn shape(input: &mut Input<'_>) -> (Format, u64, u32) {
 impl<'a> World<'a> {
     /// A fresh ring of a shape that the input chooses.
     pub fn new(arenas: &'a mut Arenas, input: &mut Input<'_>) -> Self {
-        let (format, slots, participants) = shape(input);
-        let len = format.footprint() as usize;
-        let arena = arenas.take(len);
-        let ring = Ring::format(arena.region(len), &format).expect("a good format");
+        let kind = input.byte();
+        let (format, slots, participants) = shape(kind);
+        let arena = arenas.take(Kind::Mpmc, kind, |lend| Ring::format(lend(format.footprint()), &format).map(drop));
+        let ring = Ring::attach(arena.region(arena.len())).expect("a fresh ring");
         let (data, stride) = (mpmc_data_offset(participants.into()) as usize / 8, slot_stride(SLOT) as usize / 8);
         let slots: Vec<usize> = (0..slots as usize).map(|slot| data + slot * stride).collect();
         let entries = (0..participants as usize).flat_map(|entry| (0..3).map(move |word| 512 + entry * 16 + word));
         let control = (1..7).map(|line| line * 16);
         let hot = control.chain(slots.iter().flat_map(|at| [*at, *at + 1])).chain(entries).collect();
-        let mut world =
-            Self { arena, format, hot, slots, ring, tx: Vec::new(), rx: Vec::new(), blocked: Blocked::Close };
+        let mut world = Self { arena, hot, slots, ring, tx: Vec::new(), rx: Vec::new(), blocked: Blocked::Close };
         world.join(&mut Input(&[0]), true);
         world.join(&mut Input(&[0]), false);
         world.join(&mut Input(&[0]), true);
@@ -73,18 +70,17 @@ impl<'a> World<'a> {
 
     /// Runs the input: scribbles, and operations of which half are of the kind that this target is about.
     pub fn run(&mut self, mut input: Input<'_>, about: fn(&mut Self, &mut Input<'_>)) {
-        let mut clock = Clock::start();
+        let clock = Clock::start();
         while !input.is_empty() {
-            let operation = input.byte() % 16;
-            match operation {
+            match input.byte() % 16 {
                 0..=5 => self.arena.scribble(&mut input, &self.hot),
                 6..=11 => about(self, &mut input),
                 12 | 13 => self.push(&mut input),
                 14 => self.pop(&mut input),
                 _ => self.recover(&mut input),
             }
-            clock.tick(operation);
         }
+        clock.stop();
         self.arena.check();
     }
 
@@ -290,7 +286,7 @@ impl<'a> World<'a> {
                 }
                 None
             }
-            12 | 13 => match Ring::attach(self.arena.region(self.format.footprint() as usize)) {
+            12 | 13 => match Ring::attach(self.arena.region(self.arena.len())) {
                 Ok(ring) => {
                     self.ring = ring;
                     None

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring};
-use ring_core::{CONTROL_SIZE, Role, SeatError, Verdict};
+use ring_core::{CONTROL_SIZE, Kind, Role, SeatError, Verdict};
 
 use crate::arena::{Arena, Arenas};
 use crate::clock::Clock;
@@ -23,9 +23,8 @@ pub struct World<'a> {
     rx: Consumer<'static>,
 }
 
-/// The shape that the input chooses.
-fn shape(input: &mut Input<'_>) -> Format {
-    let kind = input.byte();
+/// The shape of a number.
+fn shape(kind: u8) -> Format {
     let capacity = [64, 128, 256, 1024][usize::from(kind & 3)];
     let aligned = kind & 4 != 0 && capacity >= 256;
     let every = if kind & 8 != 0 { capacity / 4 } else { 0 };
@@ -43,29 +42,28 @@ fn hot(words: usize) -> Vec<usize> {
 impl<'a> World<'a> {
     /// A fresh ring of a shape that the input chooses, both seats taken.
     pub fn new(arenas: &'a mut Arenas, input: &mut Input<'_>) -> Self {
-        let format = shape(input);
-        let len = format.footprint() as usize;
-        let arena = arenas.take(len);
-        let ring = Ring::format(arena.region(len), &format).expect("a good format");
+        let kind = input.byte();
+        let format = shape(kind);
+        let arena = arenas.take(Kind::Spsc, kind, |lend| Ring::format(lend(format.footprint()), &format).map(drop));
+        let ring = Ring::attach(arena.region(arena.len())).expect("a fresh ring");
         let tx = ring.sit_producer(1, |_| Verdict::Alive).expect("a fresh ring");
         let rx = ring.sit_consumer(2, |_| Verdict::Alive).expect("a fresh ring");
-        Self { hot: hot(arena.words()), arena, ring, tx, rx }
+        Self { hot: hot(arena.len() / 8), arena, ring, tx, rx }
     }
 
     /// Runs the input: scribbles, and operations of which half are of the kind that this target is about.
     pub fn run(&mut self, mut input: Input<'_>, about: fn(&mut Self, &mut Input<'_>)) {
-        let mut clock = Clock::start();
+        let clock = Clock::start();
         while !input.is_empty() {
-            let operation = input.byte() % 16;
-            match operation {
+            match input.byte() % 16 {
                 0..=5 => self.arena.scribble(&mut input, &self.hot),
                 6..=11 => about(self, &mut input),
                 12 | 13 => self.produce(&mut input),
                 14 => self.consume(&mut input),
                 _ => self.recover(&mut input),
             }
-            clock.tick(operation);
         }
+        clock.stop();
         self.arena.check();
     }
 
@@ -214,7 +212,7 @@ impl<'a> World<'a> {
             0 | 1 => self.ring.sit_producer(lease, input.oracle()).map(|tx| self.tx = tx).err(),
             2 | 3 => self.ring.sit_consumer(lease, input.oracle()).map(|rx| self.rx = rx).err(),
             4 | 5 => self.ring.recover(role, lease, what & 1 == 0, input.oracle()).err(),
-            6 => match Ring::attach(self.arena.region(self.ring.footprint() as usize)) {
+            6 => match Ring::attach(self.arena.region(self.arena.len())) {
                 Ok(ring) => {
                     self.ring = ring;
                     None

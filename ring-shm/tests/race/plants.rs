@@ -1,0 +1,77 @@
+//! Bugs that a sanitizer has to report, to show that it looks where it should.
+//!
+//! # Safety
+//!
+//! 1. None: each of these blocks is the planted bug. They are reached with `--plant` alone, under a sanitizer.
+#![allow(unsafe_code)]
+
+use std::thread;
+
+use ring_core::spsc::{Format, Ring};
+use ring_core::{Line, Region, Verdict};
+use ring_shm::spsc;
+
+/// Plants the bug of that name.
+pub(crate) fn run(name: &str) {
+    match name {
+        "race" => race(),
+        "late" => late(),
+        "freed" => freed(),
+        other => panic!("no plant {other:?}"),
+    }
+}
+
+/// Two threads write one word.
+fn race() {
+    static mut VICTIM: u64 = 0;
+    thread::scope(|scope| {
+        for i in 0..2 {
+            scope.spawn(move || {
+                let victim = &raw mut VICTIM;
+                // SAFETY: 1.
+                unsafe { victim.write_volatile(i) };
+            });
+        }
+    });
+}
+
+/// A consumer looks at each record once more after it has given it back.
+fn late() {
+    let (mut tx, mut rx) = spsc::heap(256).expect("a heap ring");
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for i in 0..20_000 {
+                while let Ok(mut claim) = tx.try_claim(48) {
+                    claim.fill(i as u8);
+                    claim.commit();
+                }
+                thread::yield_now();
+            }
+        });
+        scope.spawn(move || {
+            for _ in 0..20_000 {
+                let Ok(record) = rx.try_read() else {
+                    thread::yield_now();
+                    continue;
+                };
+                let first = record.as_ptr();
+                record.release();
+                thread::yield_now();
+                // SAFETY: 1.
+                let _ = unsafe { first.read_volatile() };
+            }
+        });
+    });
+}
+
+/// A ring's memory goes before its handle.
+fn freed() {
+    let lines: Box<[Line]> = (0..64).map(|_| Line::new()).collect();
+    let lines = Box::into_raw(lines);
+    // SAFETY: just leaked.
+    let ring = Ring::format(Region::new(unsafe { &*lines }), &Format::new(256)).expect("a good format");
+    let mut tx = ring.sit_producer(1, |_| Verdict::Alive).expect("a fresh ring");
+    // SAFETY: 1.
+    drop(unsafe { Box::from_raw(lines) });
+    let _ = tx.try_send(0, b"gone");
+}
