@@ -59,7 +59,7 @@ fn send(ring: &HeapRing, sender: u32) {
                     fill(number, &mut claim.as_mut_slice()[..len]);
                     claim.set_tag(number);
                     claim.truncate(len);
-                    if dies { std::mem::forget(claim) } else { drop(claim.commit()) }
+                    if dies { std::mem::forget(claim) } else { _ = claim.commit() }
                 })) else {
                     continue;
                 };
