@@ -35,7 +35,7 @@ mkdir -p "$work/found" "$work/logs"
 fuzz() { # target, seconds, corpora: the first one grows
     local target=$1 seconds=$2
     shift 2
-    "$work/$host/release/$target" -max_total_time="$seconds" -max_len=200 -timeout=2 -print_final_stats=1 \
+    "$work/$host/release/$target" -max_total_time="$seconds" -max_len=200 -timeout=20 -print_final_stats=1 \
         -artifact_prefix="$work/found/$target-" "$@" >"$work/logs/$target" 2>&1 && return
     grep -vE '^(#|INFO|stat::)' "$work/logs/$target" | tail -n 40 >&2
     return 1
@@ -77,7 +77,7 @@ fi
 if [ -z "$minutes$executions" ]; then
     plant() { # bug, target, what it must say
         rm -rf "$work/fresh" && mkdir -p "$work/fresh"
-        if RING_FUZZ_PLANT=$1 fuzz "$2" 30 -artifact_prefix="$work/fresh/" "$work/fresh" "fuzz/corpus/$2" 2>/dev/null ||
+        if RING_FUZZ_PLANT=$1 fuzz "$2" 30 -timeout=3 -artifact_prefix="$work/fresh/" "$work/fresh" "fuzz/corpus/$2" 2>/dev/null ||
             ! grep -qE "$3" "$work/logs/$2"; then
             echo "fuzz: the planted bug '$1' was not found by $2" >&2
             return 1

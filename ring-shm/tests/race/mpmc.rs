@@ -137,18 +137,15 @@ pub(crate) fn run() -> u64 {
     ] {
         let ring = HeapRing::new(&options).expect("a heap ring");
         let deliveries = Mutex::new(vec![(0, 0); (senders * MESSAGES) as usize]);
+        // Each thread is joined: what a scope does at its end a sanitizer does not see.
         thread::scope(|scope| {
-            for receiver in 0..receivers {
-                let (ring, deliveries) = (&ring, &deliveries);
-                scope.spawn(move || receive(ring, receiver, deliveries));
-            }
-            thread::scope(|scope| {
-                for sender in 0..senders {
-                    let ring = &ring;
-                    scope.spawn(move || send(ring, sender));
-                }
-            });
+            let (ring, deliveries) = (&ring, &deliveries);
+            let all = (0..receivers).map(|receiver| scope.spawn(move || receive(ring, receiver, deliveries)));
+            let receivers: Vec<_> = all.collect();
+            let senders: Vec<_> = (0..senders).map(|sender| scope.spawn(move || send(ring, sender))).collect();
+            senders.into_iter().for_each(|sender| sender.join().expect("a sender"));
             ring.producer().expect("a place").close().expect("a ring that is not corrupt");
+            receivers.into_iter().for_each(|receiver| receiver.join().expect("a receiver"));
         });
         let deliveries = deliveries.into_inner().expect("nobody panics with it");
         for (number, (seen, flagged)) in deliveries.iter().enumerate() {

@@ -129,7 +129,7 @@ pub(crate) fn run() -> u64 {
     let leases = Leases(Mutex::default());
     let total: Mutex<Option<u32>> = Mutex::new(None);
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let producers = scope.spawn(|| {
             let mut next = 0;
             for session in 0..SESSIONS {
                 next = thread::scope(|scope| {
@@ -144,7 +144,7 @@ pub(crate) fn run() -> u64 {
             }
             *total.lock().expect("nobody panics with it") = Some(next);
         });
-        scope.spawn(|| {
+        let consumers = scope.spawn(|| {
             let limit = || *total.lock().expect("nobody panics with it");
             let (mut next, mut session) = (0, 0);
             while limit() != Some(next) {
@@ -154,6 +154,8 @@ pub(crate) fn run() -> u64 {
                 session += 1;
             }
         });
+        producers.join().expect("producers");
+        consumers.join().expect("consumers");
     });
     let total = total.lock().expect("nobody panics with it").expect("all sessions have ended");
     u64::from(total)
