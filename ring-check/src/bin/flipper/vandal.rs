@@ -50,7 +50,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         if rng.once_in(2) {
             words.iter().zip(&image).for_each(|(word, value)| word.store(*value, Ordering::Relaxed));
         }
-        std::thread::sleep(rng.delay(Duration::from_micros(400)));
+        if rng.once_in(8) {
+            std::thread::sleep(rng.delay(Duration::from_micros(100)));
+        }
+        (0..rng.below(400)).for_each(|_| std::hint::spin_loop());
     }
     println!("{written}");
     Ok(())

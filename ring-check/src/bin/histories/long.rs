@@ -82,19 +82,11 @@ fn play(kind: Kind, name: &str, senders: usize, receivers: usize, each: u64, pla
     // Receivers first: an end of the ring before their time would be none of theirs.
     let mut rx = all("receive", senders, receivers)?;
     let mut tx = all("send", 0, senders)?;
-    let finish = |peers: &mut Vec<Peer>, what: &str| -> Result<(), Failure> {
-        for peer in peers {
-            if !peer.0.wait()?.success() {
-                return Err(format!("a {what} failed: its words are above").into());
-            }
-        }
-        Ok(())
-    };
-    finish(&mut tx, "sender")?;
+    finish(&mut tx, &mut rx)?;
     if kind == Kind::Mpmc {
         mpmc::close(name)?;
     }
-    finish(&mut rx, "receiver")?;
+    finish(&mut rx, &mut [])?;
     let sum = |of: std::ops::Range<usize>| {
         of.fold((0u64, 0u64), |sum, process| {
             let of = |item| page.of(process, item).load(Acquire);
@@ -106,6 +98,25 @@ fn play(kind: Kind, name: &str, senders: usize, receivers: usize, each: u64, pla
         return Err(format!("sent {sent:x?}, received {received:x?}: messages were lost, doubled or changed").into());
     }
     Ok(())
+}
+
+/// Waits for the end of `peers`; of the `others` none may fail meanwhile, since these would wait for it.
+fn finish(peers: &mut [Peer], others: &mut [Peer]) -> Result<(), Failure> {
+    let count = peers.len();
+    loop {
+        let mut left = false;
+        for (index, peer) in peers.iter_mut().chain(&mut *others).enumerate() {
+            match peer.0.try_wait()? {
+                Some(status) if !status.success() => return Err(format!("worker {index}: {status}").into()),
+                Some(_) => {}
+                None => left |= index < count,
+            }
+        }
+        if !left {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 pub(crate) fn worker(arguments: &[String]) -> Result<(), Failure> {

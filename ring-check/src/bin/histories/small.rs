@@ -123,11 +123,11 @@ fn play(
         let deadly = number == share;
         let all: Vec<usize> = (0..shape.senders + shape.receivers).collect();
         page.common(GO).store(if deadly { number | DEADLY | (victim as u64) << 32 } else { number }, Ordering::Release);
-        wait(&page, &mut workers, &all, number, deadly.then_some(victim))?;
+        let dead = wait(&page, &mut workers, &all, number, deadly.then_some(victim))?;
         let mut history: Vec<Vec<Operation>> = all.iter().map(|process| page.operations(*process)).collect();
         // The drain: by a receiver, or by somebody new.
         let mut drainer = shape.senders;
-        if deadly && victim == drainer {
+        if dead && victim == drainer {
             drainer = DRAINER;
             page.of(drainer, DONE).store(number, Ordering::Release);
             start(&mut workers, "receive", drainer, rng.next())?;
@@ -137,7 +137,7 @@ fn play(
         wait(&page, &mut workers, &[drainer], number | DRAIN, deadly.then_some(victim))?;
         history.push(page.operations(drainer));
         counts.histories += 1;
-        counts.deaths += u64::from(deadly);
+        counts.deaths += u64::from(dead);
         counts.operations += history.iter().map(|operations| operations.len() as u64).sum::<u64>();
         if let Some(what) = unflagged(&history, shape.rules) {
             return Err(format!("{what}: {}", show(&history)).into());
@@ -149,8 +149,14 @@ fn play(
     Ok(())
 }
 
-/// Waits until those processes have ended their part; only the victim may die.
-fn wait(page: &Page, workers: &mut Workers, who: &[usize], number: u64, victim: Option<usize>) -> Result<(), Failure> {
+/// Waits until those processes have ended their part; only the victim may die. Whether it has.
+fn wait(
+    page: &Page,
+    workers: &mut Workers,
+    who: &[usize],
+    number: u64,
+    victim: Option<usize>,
+) -> Result<bool, Failure> {
     let (start, mut dead) = (Instant::now(), false);
     while who
         .iter()
@@ -169,7 +175,7 @@ fn wait(page: &Page, workers: &mut Workers, who: &[usize], number: u64, victim: 
         }
         std::thread::yield_now();
     }
-    Ok(())
+    Ok(dead)
 }
 
 /// A message that a dead receiver had seen, and that came again without a flag. Where the order stays the search does not
@@ -261,7 +267,7 @@ impl Worker {
 
     /// Dies, if it is time.
     fn may_die(&mut self) {
-        if self.dies && self.rng.once_in(3) {
+        if self.dies && self.rng.once_in(2) {
             let _ = raise(Signal::SIGKILL);
         }
     }
