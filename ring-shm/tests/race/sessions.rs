@@ -71,7 +71,6 @@ fn produce(ring: &Ring<'_>, leases: &Leases, session: u64, mut next: u32) -> u32
             if let Ok(mut claim) = tx.try_claim(LONGEST) {
                 // SAFETY: 1.
                 unsafe { claim.as_mut_slice() }.fill(0xdd);
-                std::mem::forget(claim);
             }
         }
         _ => {}
@@ -104,7 +103,6 @@ fn consume(ring: &Ring<'_>, leases: &Leases, session: u64, mut next: u32, limit:
                 // SAFETY: 1.
                 check(next, unsafe { record.as_slice() });
                 if next + 1 == end && session % 3 == 1 {
-                    std::mem::forget(record);
                     in_hand = true;
                     break;
                 }
