@@ -4,7 +4,9 @@
 //!
 //! 1. None: each of these blocks is the planted bug. They are reached with `--plant` alone, under a sanitizer.
 #![allow(unsafe_code)]
+#![allow(clippy::disallowed_types, reason = "the bug's own flags")]
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use ring_core::spsc::{Format, Ring};
@@ -35,31 +37,41 @@ fn race() {
     });
 }
 
-/// A consumer looks at each record once more after it has given it back.
+/// A consumer looks at a record once more after it has given it back, and the producer has been there since. They tell
+/// each other by flags that order nothing.
 fn late() {
+    static RELEASED: AtomicBool = AtomicBool::new(false);
+    static OVERWRITTEN: AtomicBool = AtomicBool::new(false);
+    let wait = |flag: &AtomicBool| {
+        while !flag.load(Relaxed) {
+            thread::yield_now();
+        }
+    };
     let (mut tx, mut rx) = spsc::heap(256).expect("a heap ring");
+    let mut send = move |count| {
+        for i in 0..count {
+            let mut claim = tx.try_claim(56).expect("room");
+            claim.fill(i);
+            claim.commit();
+        }
+    };
+    send(2);
     thread::scope(|scope| {
         scope.spawn(move || {
-            for i in 0..20_000 {
-                while let Ok(mut claim) = tx.try_claim(48) {
-                    claim.fill(i as u8);
-                    claim.commit();
-                }
-                thread::yield_now();
-            }
+            wait(&RELEASED);
+            // Two places are left beside the two that are free again: the third record is where the first was.
+            send(3);
+            OVERWRITTEN.store(true, Relaxed);
         });
         scope.spawn(move || {
-            for _ in 0..20_000 {
-                let Ok(record) = rx.try_read() else {
-                    thread::yield_now();
-                    continue;
-                };
-                let first = record.as_ptr();
-                record.release();
-                thread::yield_now();
-                // SAFETY: 1.
-                let _ = unsafe { first.read_volatile() };
-            }
+            let record = rx.try_read().expect("two records");
+            let first = record.as_ptr();
+            record.release();
+            rx.try_read().expect("two records").release();
+            RELEASED.store(true, Relaxed);
+            wait(&OVERWRITTEN);
+            // SAFETY: 1.
+            let _ = unsafe { first.read_volatile() };
         });
     });
 }

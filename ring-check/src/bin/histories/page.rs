@@ -9,12 +9,13 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::Failure;
+use crate::chance::now;
 use crate::model::{Answer, Call, Operation};
 
 /// Processes of a round, and words of each.
@@ -77,18 +78,20 @@ impl Page {
         self.word(process % PROCESSES * WORDS + item)
     }
 
-    /// Notes that `process` is about to make its operation `at`.
-    pub(crate) fn begin(&self, process: usize, at: usize, call: Call, value: u64, now: u64) {
+    /// Notes that `process` is about to make its operation `at`, and when.
+    pub(crate) fn begin(&self, process: usize, at: usize, call: Call, value: u64) {
         let call = match call {
             Call::Send => 1,
             Call::Abort => 2,
             Call::Recv => 3,
             Call::Keep => 4,
         };
-        for (word, value) in [value, 0, now, 0, call].into_iter().enumerate() {
+        for (word, value) in [value, 0, now(), 0, call].into_iter().enumerate() {
             self.of(process, FIRST + at * 5 + word).store(value, Ordering::Relaxed);
         }
         self.of(process, COUNT).store(at as u64 + 1, Ordering::Release);
+        // The stamp is taken, and stored, before the operation looks at the ring.
+        fence(Ordering::SeqCst);
     }
 
     /// Notes what a receiver has seen.
@@ -96,8 +99,13 @@ impl Page {
         self.of(process, FIRST + at * 5).store(value, Ordering::Release);
     }
 
-    /// Notes what it came to.
-    pub(crate) fn end(&self, process: usize, at: usize, answer: Answer, now: u64) {
+    /// Notes what it came to, and when.
+    ///
+    /// A commit is a plain store: whoever learns of it through memory sees it, but a clock knows nothing of store buffers.
+    /// So the stamp waits until everybody can see what was stored.
+    pub(crate) fn end(&self, process: usize, at: usize, answer: Answer) {
+        fence(Ordering::SeqCst);
+        let now = now();
         let answer = match answer {
             Answer::Pending => 0,
             Answer::Done(false) => 1,

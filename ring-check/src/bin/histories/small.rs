@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, raise};
 use ring_shm::{mpmc, spsc};
 
-use crate::chance::{Rng, now};
+use crate::chance::Rng;
 use crate::ends::{self, Kind, Message, Refused, Rx, Tx};
 use crate::model::{Answer, Call, Operation, Rules, is_linearizable};
 use crate::page::{COUNT, DONE, GO, OPERATIONS, Page};
@@ -281,19 +281,18 @@ impl Worker {
     fn begin(&mut self, call: Call, value: u64) -> usize {
         let at = self.count.min(OPERATIONS - 1);
         self.count = at + 1;
-        self.page.begin(self.process, at, call, value, now());
+        self.page.begin(self.process, at, call, value);
         at
     }
 
     fn end(&mut self, at: usize, outcome: &Result<(), Refused>, flagged: bool) -> Result<(), Failure> {
-        let time = now();
         let answer = match outcome {
             Ok(()) => Answer::Done(flagged),
             Err(Refused::Wait) => Answer::Nothing,
             Err(Refused::Busy | Refused::End) => Answer::Busy,
             Err(Refused::Wrong(what)) => return Err(what.clone().into()),
         };
-        self.page.end(self.process, at, answer, time);
+        self.page.end(self.process, at, answer);
         Ok(())
     }
 
