@@ -16,7 +16,7 @@ pub const ABI_VERSION: u64 = 1;
 pub const CONTROL_SIZE: u64 = 4096;
 
 /// What a ring is, told by the magic in its first eight bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// One producer, one consumer, variable-length records.

@@ -287,6 +287,25 @@ fn nothing_but_headers() {
     }
 }
 
+/// Headers that lead round and round, without a zero: a batch without a limit ends all the same.
+#[test]
+fn a_batch_of_a_ring_without_an_end() {
+    for format in [Format::new(64), Format::new(1 << 16), Format::new(1 << 16).line_aligned(true)] {
+        let arena = Arena::new(&format);
+        let ring = Ring::attach(arena.region()).unwrap();
+        let mut rx = ring.sit_consumer(9, |_| Verdict::Alive).unwrap();
+        (CONTROL_SIZE as usize / 8..arena.words).for_each(|i| arena.word(i).store(1, Relaxed));
+        let mut batch = rx.try_read_batch(usize::MAX).unwrap();
+        let end = loop {
+            match batch.next_record() {
+                Ok(Some(_)) => assert!(batch.len() as u64 * 8 < ring.capacity(), "more than the ring holds"),
+                other => break other.map(drop),
+            }
+        };
+        assert!(matches!(end, Err(ReadError::Corrupt(c)) if c.field == Field::RecordHeader), "{end:?}");
+    }
+}
+
 /// FNV-1a as `docs/layout.md` has it: an attacker can compute it, too.
 fn checksum(words: &[u64]) -> u64 {
     words

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use mpmc_support::*;
 use ring_core::mpmc::{Blocked, ClaimError, Consumer, Format, MAX_POSITION, Producer, ReadError, Redelivery, Ring};
-use ring_core::{Position, Region, Verdict, mpmc_data_offset, slot_stride};
+use ring_core::{Field, Position, Region, Verdict, mpmc_data_offset, slot_stride};
 
 /// A region whose words the test can reach as well.
 struct Memory {
@@ -252,6 +252,20 @@ fn claims_without_an_owner_are_named() {
             joined.1.map(|e| e.to_string())
         };
         assert!(error.unwrap().contains("the slot word at position 0"));
+    }
+}
+
+/// A head that is no position: the look for messages without a reader does not go through all numbers up to it.
+#[test]
+fn a_head_beyond_all_positions() {
+    for format in formats().into_iter().filter(|format| *format != format.consumers(1)) {
+        let memory = Memory::new(&format);
+        for head in [MAX_POSITION + 1, 1 << 63, 1 << 63 | 5, u64::MAX] {
+            let (_, _, mut rx) = busy(&memory, &format);
+            memory.set(256, head);
+            let refused = rx.redeliver(|_| Verdict::Dead, |_| ()).map(drop);
+            assert!(matches!(refused, Err(ReadError::Corrupt(c)) if c.field == Field::Head), "{head:#x}: {refused:?}");
+        }
     }
 }
 

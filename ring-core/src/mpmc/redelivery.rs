@@ -4,8 +4,8 @@
 use super::consumer::{Consumer, Found, Record};
 use super::error::ReadError;
 use super::repair::Repair;
-use super::word::{Intent, SlotState, State, Tail, committed, orphaned};
-use crate::error::Corrupt;
+use super::word::{Intent, MAX_POSITION, SlotState, State, Tail, committed, orphaned};
+use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::seat::Verdict;
 use crate::sync::ord;
@@ -106,6 +106,10 @@ impl<'m> Consumer<'m> {
             return self.try_read(); // its messages never leave its hands
         }
         let (ring, head) = (self.ring, Position::new(self.ring.head.load(ord!(MD8, Relaxed))));
+        if head.get() > MAX_POSITION {
+            // Half of all numbers away from the tail it would pass for an earlier one, with as many slots to look at.
+            return Err(Corrupt::new(Field::Head, head.get(), 0).into());
+        }
         let mut repair = |p| {
             let repair = ring.repair_read(p, &mut verdict);
             if let Ok(settled) = repair {

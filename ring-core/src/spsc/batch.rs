@@ -4,6 +4,7 @@
 use super::consumer::{Consumer, Found};
 use super::error::{ClaimError, ReadError};
 use super::producer::Producer;
+use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::record::{HEADER, padding_word, record_word};
 use crate::region::Span;
@@ -212,6 +213,11 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
             },
         };
         let Some(span) = self.consumer.span(&found) else { return Ok(None) };
+        if found.end.since(self.consumer.head()) > self.consumer.capacity().wrapping_sub(HEADER) {
+            // More than the ring can hold: headers that lead round and round.
+            let header = record_word(found.len, found.tag);
+            return Err(Corrupt::new(Field::RecordHeader, header, found.record.get()).into());
+        }
         self.consumer.mark_seen_ahead(found.end);
         self.end = found.end;
         self.left = left;
