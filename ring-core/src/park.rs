@@ -145,13 +145,22 @@ impl Bell<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct Sleeper<'m> {
     bell: Bell<'m>,
+    /// Others that tell of the same end.
+    also: Option<&'m Word>,
     event: Event<'m>,
     bit: u64,
 }
 
 impl<'m> Sleeper<'m> {
     pub(crate) fn new(bell: Bell<'m>, event: &'m Word, index: u32) -> Self {
-        Self { bell, event: Event::new(event), bit: 1u64.checked_shl(index).unwrap_or(0) }
+        Self { bell, also: None, event: Event::new(event), bit: 1u64.checked_shl(index).unwrap_or(0) }
+    }
+
+    /// The same, woken by `other` as well. It must be one for which nobody else waits: a wake-up taken here is one that
+    /// somebody there does not get.
+    pub(crate) fn and(mut self, other: Bell<'m>) -> Self {
+        self.also = Some(other.sleepers);
+        self
     }
 
     /// Announces a sleep. The caller then runs its barrier ([`Sleeper::fence`], or the platform's), looks once more
@@ -165,6 +174,9 @@ impl<'m> Sleeper<'m> {
         let ticket = self.event.word.load(ord!(W1, Acquire));
         // Release, partner of W9.
         self.bell.sleepers.fetch_or(self.bit, ord!(W2, Release));
+        if let Some(also) = self.also {
+            also.fetch_or(self.bit, ord!(W2, Release));
+        }
         low(ticket)
     }
 
@@ -176,7 +188,8 @@ impl<'m> Sleeper<'m> {
     /// Ends what [`Sleeper::announce`] began. True if a waker had taken the bit: then something happened, and a caller
     /// that leaves without having looked since must look, or pass the wake on.
     pub fn withdraw(&self) -> bool {
-        self.bell.sleepers.fetch_and(!self.bit, ord!(W11, Relaxed)) & self.bit == 0
+        let taken = |sleepers: &Word| sleepers.fetch_and(!self.bit, ord!(W11, Relaxed)) & self.bit == 0;
+        taken(self.bell.sleepers) | self.also.is_some_and(taken)
     }
 
     /// Says whether this participant's barrier reaches other processes; if not, all publishers fence. To be called

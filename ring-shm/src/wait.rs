@@ -104,6 +104,8 @@ pub(crate) struct Waiter {
     interrupt: Option<Arc<Interrupt<'static>>>,
     /// Whether its barrier reaches other processes; `None` before the first sleep.
     reaches: Option<bool>,
+    /// Whether a whole sleep has passed since publishers were asked to fence, so that all of them know.
+    known: bool,
     one_cpu: bool,
     /// The process image this belongs to.
     born: u64,
@@ -119,6 +121,7 @@ impl Waiter {
             strategy: Box::new(Park::default()),
             interrupt: None,
             reaches: None,
+            known: false,
             one_cpu: futex::is_alone_on_one_cpu(),
             born: fork::epoch(),
         }
@@ -137,15 +140,16 @@ impl Waiter {
     /// The barrier between announcing a sleep and the last look before it. Returns how long the sleep may be.
     fn barrier(&mut self, sleeper: &Sleeper<'_>) -> Duration {
         let reaches = self.reaches != Some(false) && futex::barrier();
-        let is_news = self.reaches != Some(reaches);
-        if is_news {
+        if self.reaches != Some(reaches) {
             self.reaches = Some(reaches);
+            self.known = false;
             sleeper.set_reach(reaches);
         }
-        if !reaches {
-            sleeper.fence();
+        if reaches {
+            return SLICE;
         }
-        if is_news && !reaches { FIRST_SLICE } else { SLICE }
+        sleeper.fence();
+        if self.known { SLICE } else { FIRST_SLICE }
     }
 }
 
@@ -258,6 +262,7 @@ impl Wait<'_> {
                     blocked_slice = blocked_slice.saturating_mul(2);
                 }
                 if self.sleep(&sleeper, ticket, slice.min(left)).map_err(Ended::Os)? == Slept::Expired {
+                    self.waiter.known = true;
                     handle.slept();
                 }
                 continue;

@@ -217,6 +217,34 @@ on_both!(
     something_ready_beats_deadline_and_cancel,
 );
 
+/// The last message of a closed ring is in other hands: its release is the end, and is told at once.
+#[test]
+fn the_last_release_of_a_closed_ring_wakes() {
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let ring = mpmc::heap(4, 8).unwrap();
+        let (mut tx, mut holder, mut rx) =
+            (ring.producer().unwrap(), ring.consumer().unwrap(), ring.consumer().unwrap());
+        rx.set_wait_strategy(at_once());
+        tx.send(0, PAYLOAD).unwrap();
+        let record = holder.try_read().unwrap();
+        tx.close().unwrap();
+        thread::scope(|s| {
+            let told = s.spawn(|| {
+                assert_eq!(rx.recv_into(&mut [0; 8]), Err(mpmc::RecvError::Disconnected));
+                Instant::now()
+            });
+            // Its sleeps have become long by now: the next one would end 40 ms later.
+            thread::sleep(70 * MS);
+            let released = Instant::now();
+            record.release();
+            took.push(told.join().unwrap().saturating_duration_since(released));
+        });
+    }
+    took.sort();
+    assert!(took[2] < SLICE / 5, "{took:?}");
+}
+
 mod cases {
     use super::*;
 

@@ -149,11 +149,15 @@ impl<'m> Ring<'m> {
 
     /// Where the participant in `entry` sleeps.
     pub(super) fn sleeper(&self, entry: &Entry<'m>, role: Role) -> Option<Sleeper<'m>> {
-        let bell = match role {
-            Role::Producer => self.space,
-            Role::Consumer => self.data,
-        };
-        Some(Sleeper::new(bell, entry.event()?, entry.index))
+        let (event, index) = (entry.event()?, entry.index);
+        Some(match role {
+            Role::Producer => Sleeper::new(self.space, event, index),
+            // At the end of a closed ring nobody waits for slots any more, and each release may be the last.
+            Role::Consumer if Tail(self.tail.load(ord!(W20, Relaxed))).is_closed() => {
+                Sleeper::new(self.data, event, index).and(self.space)
+            }
+            Role::Consumer => Sleeper::new(self.data, event, index),
+        })
     }
 
     /// Forgets what a former owner of the entry left of its waiting.

@@ -56,7 +56,7 @@ fn send(ring: &HeapRing, sender: u32) {
             1 | 2 => {
                 let (number, len, dies) = (tag(i), length(tag(i), SLOT), i % 201 == 1);
                 let Some(()) = sent(tx.try_claim(SLOT).map(|mut claim| {
-                    fill(number, &mut claim.as_mut_slice()[..len]);
+                    fill(number, &mut claim[..len]);
                     claim.set_tag(number);
                     claim.truncate(len);
                     if dies { std::mem::forget(claim) } else { _ = claim.commit() }
