@@ -26,6 +26,7 @@ mod layout;
     clippy::alloc_instead_of_core,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
+    clippy::expect_used,
     clippy::cast_possible_truncation
 )]
 pub mod model;
