@@ -9,7 +9,7 @@
 use crate::sync::pause;
 
 /// Successes in a row from which on they are a stream.
-const STREAM: u32 = 8;
+const STREAM: u8 = 8;
 
 /// Pauses before the first look after a stream has run dry, at first and at most.
 const SHORTEST: u8 = 4;
@@ -22,33 +22,35 @@ const LOOKS: u32 = if cfg!(loom) { 0 } else { 32 };
 /// One handle's memory of how it went.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Operations since one found its slot not ready.
-    run: u32,
+    /// How many more make a stream: [`STREAM`] after an operation has found its slot not ready, 0 in a stream.
+    to_stream: u8,
     looks: u32,
     pauses: u8,
 }
 
 impl Pace {
     pub(super) const fn new() -> Self {
-        Self { run: 0, looks: LOOKS, pauses: SHORTEST }
+        Self { to_stream: STREAM, looks: LOOKS, pauses: SHORTEST }
     }
 
     /// An operation has been done.
     #[inline(always)]
     pub(super) fn done(&mut self) {
-        self.run = self.run.saturating_add(1);
+        if !self.streams() {
+            self.to_stream = self.to_stream.wrapping_sub(1);
+        }
     }
 
     /// Whether operations follow each other without waiting: then the slots ahead are worth asking for.
     #[inline(always)]
     pub(super) fn streams(&self) -> bool {
-        self.run > STREAM
+        self.to_stream == 0
     }
 
     /// Waits a little; whether the slot that was not ready has become `ready`.
     #[inline]
     pub(super) fn waits(&mut self, mut ready: impl FnMut() -> bool) -> bool {
-        if self.run > 0 {
+        if self.to_stream < STREAM {
             self.looks = LOOKS;
             if self.streams() {
                 self.pauses = self.pauses.saturating_mul(2).min(LONGEST);
@@ -56,7 +58,7 @@ impl Pace {
             } else {
                 self.pauses = SHORTEST;
             }
-            self.run = 0;
+            self.to_stream = STREAM;
             if ready() {
                 return true;
             }

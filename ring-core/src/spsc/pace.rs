@@ -11,8 +11,8 @@ use crate::sync::pause;
 /// The consumer's pauses after it has run dry.
 #[derive(Debug)]
 pub(super) struct Slip {
-    /// Records found since the ring was last empty.
-    burst: u8,
+    /// How many more records in a row make a stream: [`STREAM`] when the ring was just found empty, 0 in a stream.
+    to_stream: u8,
     /// Pauses before the next look after an empty one.
     pauses: u8,
     /// Whether the last look found the ring empty after it had found records.
@@ -28,7 +28,7 @@ const STREAM: u8 = 8;
 
 impl Slip {
     pub(super) const fn new() -> Self {
-        Self { burst: 0, pauses: SHORTEST, dry: false }
+        Self { to_stream: STREAM, pauses: SHORTEST, dry: false }
     }
 
     /// Before the header is loaded.
@@ -43,24 +43,27 @@ impl Slip {
     /// A record was there; whether it is one of many.
     #[inline(always)]
     pub(super) fn found(&mut self) -> bool {
-        self.burst = self.burst.saturating_add(1);
-        self.burst > STREAM
+        let streams = self.to_stream == 0;
+        if !streams {
+            self.to_stream = self.to_stream.wrapping_sub(1);
+        }
+        streams
     }
 
     /// Whether no record was found since the ring was last empty.
     pub(super) fn is_dry(&self) -> bool {
-        self.burst == 0
+        self.to_stream == STREAM
     }
 
     /// Nothing was there; whether records had been found since that was last so.
     #[inline(always)]
     pub(super) fn ran_dry(&mut self) -> bool {
-        if self.burst == 0 {
+        if self.is_dry() {
             return false;
         }
-        let pauses = if self.burst > 1 { self.pauses.saturating_mul(2) } else { self.pauses / 2 };
+        let pauses = if self.to_stream < STREAM - 1 { self.pauses.saturating_mul(2) } else { self.pauses / 2 };
         self.pauses = pauses.clamp(SHORTEST, LONGEST);
-        self.burst = 0;
+        self.to_stream = STREAM;
         self.dry = true;
         true
     }

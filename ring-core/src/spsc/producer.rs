@@ -71,7 +71,8 @@ impl<'m> Producer<'m> {
     /// [`ClaimError::Full`], [`ClaimError::TooLong`], [`ClaimError::Corrupt`].
     #[inline]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
-        let (record, span) = self.reserve(len)?;
+        let size = self.check_len(len)?;
+        let (record, span) = self.reserve(len, size)?;
         Ok(Claim { producer: self, span, record, written: 0, tag: 0 })
     }
 
@@ -81,9 +82,11 @@ impl<'m> Producer<'m> {
     /// As [`Producer::try_claim`].
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        let (record, span) = self.reserve(payload.len())?;
+        let size = self.check_len(payload.len())?;
+        let (record, span) = self.reserve(payload.len(), size)?;
         span.copy_in(payload);
-        Ok(self.publish(record, payload.len() as u64, tag))
+        self.publish(record, size, payload.len() as u64, tag);
+        Ok(record)
     }
 
     /// Claims space for up to `max` records of up to `len` bytes each, as many as fit now and at least one, which
@@ -114,7 +117,7 @@ impl<'m> Producer<'m> {
         len: usize,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Claim<'_, 'm>, ClaimError> {
-        match self.reserve(len) {
+        match self.check_len(len).and_then(|size| self.reserve(len, size)) {
             Ok((record, span)) => Ok(Claim { producer: self, span, record, written: 0, tag: 0 }),
             Err(error) => Err(self.why(error, verdict)),
         }
@@ -170,10 +173,25 @@ impl<'m> Producer<'m> {
         }
     }
 
-    /// Finds room: the record's position and its payload's span. Changes nothing shared.
+    /// Finds room for a record of `size` bytes: its position and its payload's span. Changes nothing shared.
     #[inline(always)]
-    fn reserve(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
-        let size = self.check_len(len)?;
+    #[expect(
+        clippy::needless_question_mark,
+        reason = "apart, or the common result would be passed through memory, too"
+    )]
+    fn reserve(&mut self, len: usize, size: u64) -> Result<(Position, Span<'m>), ClaimError> {
+        if self.tail.plus(size).plus(HEADER).since(self.cached_head) <= self.window {
+            if let Some(span) = self.area.payload(self.tail, len as u64) {
+                return Ok((self.tail, span));
+            }
+        }
+        Ok(self.reserve_elsewhere(len, size)?)
+    }
+
+    /// The same where the record crosses the end of the area, or the head that is remembered leaves no room.
+    #[cold]
+    #[inline(never)]
+    fn reserve_elsewhere(&mut self, len: usize, size: u64) -> Result<(Position, Span<'m>), ClaimError> {
         // The second round follows a refill that moved the tail past a session mark; a third does not happen.
         for _ in 0..3 {
             let to_end = self.geometry.room_to_end(self.tail);
@@ -181,7 +199,7 @@ impl<'m> Producer<'m> {
             let end = record.plus(size);
             // The next header is part of what must be free: commit zeroes it.
             if end.plus(HEADER).since(self.cached_head) <= self.window {
-                if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
+                if let Some(span) = self.area.payload(record, len as u64) {
                     return Ok((record, span));
                 }
             }
@@ -247,10 +265,10 @@ impl<'m> Producer<'m> {
         self.window = if self.pending_mark == 0 { self.geometry.capacity } else { 0 };
     }
 
-    /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
+    /// Publishes the record of `size` bytes at `record`: the tail itself, or the start of the area with padding before it.
     #[inline(always)]
-    fn publish(&mut self, record: Position, len: u64, tag: u32) -> Position {
-        let end = record.plus(self.geometry.record_size(len));
+    fn publish(&mut self, record: Position, size: u64, len: u64, tag: u32) {
+        let end = record.plus(size);
         // The word after the record must be zero before the record can be seen (invariant S-1). Here and not at
         // claim time: a commit shorter than its claim ends elsewhere.
         self.area.store_header(end, 0, ord!(S2, Relaxed));
@@ -260,12 +278,8 @@ impl<'m> Producer<'m> {
         } else {
             self.publish_padded(record, word);
         }
-        let size = end.since(self.tail);
         self.moved(end);
-        if (end.get() ^ end.get().wrapping_sub(size)) >= 64 {
-            self.area.prefetch_write(end.plus(WRITE_AHEAD), size);
-        }
-        record
+        self.area.prefetch_write(record, end, size.wrapping_add(WRITE_AHEAD));
     }
 
     /// The record first, unreachable still; then the padding before it, which publishes both.
@@ -422,7 +436,9 @@ impl Claim<'_, '_> {
     #[inline]
     pub fn commit(self) -> Position {
         self.fill_rest();
-        self.producer.publish(self.record, self.span.len() as u64, self.tag)
+        let len = self.span.len() as u64;
+        self.producer.publish(self.record, self.producer.geometry.record_size(len), len, self.tag);
+        self.record
     }
 
     /// Gives the space back unseen.
