@@ -11,6 +11,7 @@ mod ours;
 mod ours_mpmc;
 mod pool;
 mod probe;
+pub mod record;
 mod registry;
 pub mod report;
 mod rivals;

@@ -13,7 +13,7 @@ const STREAM: u8 = 8;
 
 /// Pauses before the first look after a stream has run dry, at first and at most.
 const SHORTEST: u8 = 4;
-const LONGEST: u8 = 16;
+const LONGEST: u8 = 48;
 
 /// How often a slot that is not ready is looked at, a pause apart, before anybody is asked. Half as often with each
 /// time in vain, so that polling an idle ring costs little. Models have nothing to gain from it.

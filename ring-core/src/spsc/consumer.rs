@@ -36,8 +36,9 @@ pub struct Consumer<'m> {
     /// The `seen` mark as this handle has stored it. It never goes back: a batch that was kept has been seen, whatever
     /// is read singly afterwards.
     seen: Position,
+    /// How far the producer was seen to be, or is taken to be, while a stream is read. A hint and no more.
+    known_tail: Position,
     head_word: &'m Word,
-    seen_word: &'m Word,
     region: Region<'m>,
     /// Unpublished bytes that are tolerated before the head is stored.
     release_every: u32,
@@ -83,8 +84,8 @@ impl<'m> Consumer<'m> {
             published: head,
             redelivered_before: seen,
             seen: seen.max(head),
+            known_tail: head,
             head_word: ring.head,
-            seen_word: ring.seen,
             region: ring.region,
             release_every: u32::try_from(ring.release_every).unwrap_or(u32::MAX),
             lease: u32::try_from(lease).unwrap_or(0),
@@ -204,10 +205,6 @@ impl<'m> Consumer<'m> {
 
     /// Finds the record at `at`, which is the head or follows records of the batch being read.
     #[inline(always)]
-    #[expect(
-        clippy::needless_question_mark,
-        reason = "apart, or the common result would be passed through memory, too"
-    )]
     pub(super) fn find(&mut self, at: Position) -> Result<Found<'m>, ReadError> {
         self.slip.before_look();
         // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
@@ -215,13 +212,37 @@ impl<'m> Consumer<'m> {
         match self.found(at, word) {
             Some(found) => {
                 if self.slip.found() {
+                    if self.known_tail.precedes(found.end.plus(READ_AHEAD)) {
+                        self.keep_away(found.end);
+                    }
                     self.area.prefetch_read(at, found.end, READ_AHEAD);
                 }
                 Ok(found)
             }
             None if word == 0 => Err(self.on_empty()),
-            None => Ok(self.find_rare(at, word)?),
+            None => {
+                // Apart, or the common result would be passed through memory, too.
+                let found = self.find_rare(at, word)?;
+                Ok(found)
+            }
         }
+    }
+
+    /// In a stream, and perhaps at the producer's heels: there each line would cross for every record that is written to
+    /// it, and the lines asked for ahead are those about to be written. So the producer is let go ahead, once: if it
+    /// does not, the stream is ending, and the rest is read without looking round for a lap.
+    #[cold]
+    #[inline(never)]
+    fn keep_away(&mut self, end: Position) {
+        let Some(word) = self.region.word(offset_of!(SpscControl, tail)) else { return };
+        let (near, capacity) = (end.plus(READ_AHEAD), self.geometry.capacity);
+        // Relaxed: nothing is concluded from it.
+        let mut tail = Position::new(word.load(ord!(C9, Relaxed)));
+        if tail.precedes(near) && capacity >= READ_AHEAD.wrapping_mul(8) {
+            self.slip.keep_away();
+            tail = Position::new(word.load(ord!(C9, Relaxed)));
+        }
+        self.known_tail = if tail.precedes(near) { end.plus(capacity) } else { tail };
     }
 
     /// The record that `word`, loaded once at `record`, commits, if it is one and within bounds.
@@ -275,6 +296,7 @@ impl<'m> Consumer<'m> {
     fn on_empty(&mut self) -> ReadError {
         if self.slip.ran_dry() {
             self.told_here = false;
+            self.known_tail = self.head;
         }
         if self.published != self.head {
             self.publish_head();
@@ -288,7 +310,9 @@ impl<'m> Consumer<'m> {
     pub(super) fn mark_seen(&mut self, end: Position) {
         if self.seen.precedes(end) {
             self.seen = end;
-            self.seen_word.store(end.get(), ord!(C5, Release));
+            if let Some(word) = self.region.word(offset_of!(SpscControl, head.seen)) {
+                word.store(end.get(), ord!(C5, Release));
+            }
         }
     }
 

@@ -40,6 +40,11 @@ impl Slip {
         }
     }
 
+    /// In a stream: lets the producer get ahead.
+    pub(super) fn keep_away(&self) {
+        pause(LONGEST);
+    }
+
     /// A record was there; whether it is one of many.
     #[inline(always)]
     pub(super) fn found(&mut self) -> bool {

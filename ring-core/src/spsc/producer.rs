@@ -175,17 +175,15 @@ impl<'m> Producer<'m> {
 
     /// Finds room for a record of `size` bytes: its position and its payload's span. Changes nothing shared.
     #[inline(always)]
-    #[expect(
-        clippy::needless_question_mark,
-        reason = "apart, or the common result would be passed through memory, too"
-    )]
     fn reserve(&mut self, len: usize, size: u64) -> Result<(Position, Span<'m>), ClaimError> {
         if self.tail.plus(size).plus(HEADER).since(self.cached_head) <= self.window {
             if let Some(span) = self.area.payload(self.tail, len as u64) {
                 return Ok((self.tail, span));
             }
         }
-        Ok(self.reserve_elsewhere(len, size)?)
+        // Apart, or the common result would be passed through memory, too.
+        let (record, span) = self.reserve_elsewhere(len, size)?;
+        Ok((record, span))
     }
 
     /// The same where the record crosses the end of the area, or the head that is remembered leaves no room.
