@@ -138,16 +138,16 @@ impl<'m> Area<'m> {
         atomic.store(word, ordering);
     }
 
-    pub(crate) fn payload(&self, position: Position, len: u64) -> Option<Span<'m>> {
-        let first = self.index(position) + 1;
-        let room = self.mask + 1 - 8 - (position.get() as usize & self.mask & !7);
+    pub(crate) fn span(&self, position: Position, len: u64) -> Option<Span<'m>> {
+        let first = self.index(position);
+        let room = self.mask + 1 - (position.get() as usize & self.mask & !7);
         let len = usize::try_from(len).ok()?;
         (len <= room).then(|| Span { model: self.region.model, first, len })
     }
 
-    pub(crate) fn prefetch_write(&self, _start: Position, _end: Position, _ahead: u64) {}
+    pub(crate) fn prefetch_write(&self, _position: Position, _bytes: u64) {}
 
-    pub(crate) fn prefetch_read(&self, _start: Position, _end: Position, _ahead: u64) {}
+    pub(crate) fn prefetch_read(&self, _position: Position, _len: u64) {}
 }
 
 /// The loom twin of a payload span.

@@ -104,21 +104,19 @@ pub(crate) enum Header {
     },
 }
 
-/// The payload length that `word` claims if it is a record's. For anything else (zero, which wraps, padding and marks,
-/// whose flag is the top bit of the half word) it is longer than any record can be.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
-pub(crate) const fn claimed_len(word: u64) -> u64 {
-    (word as u32).wrapping_sub(1) as u64
-}
-
 /// The payload length, if `word`, loaded once at `position`, commits a record that is within bounds.
 ///
-/// One comparison refuses what is no record or too long; the other keeps the record before the end of the data area.
-const fn record_len(word: u64, position: Position, geometry: &Geometry) -> Option<u64> {
-    let len = claimed_len(word);
-    if len <= geometry.max_len() && geometry.record_size(len) <= geometry.room_to_end(position) {
-        return Some(len);
+/// One comparison refuses zero (which wraps), padding and marks (whose flag is the top bit of the half word) and what
+/// is too long; the other keeps the record before the end of the data area.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+pub(crate) const fn record_len(word: u64, position: Position, geometry: &Geometry) -> Option<u64> {
+    let len = (word as u32).wrapping_sub(1);
+    if len <= geometry.max_len {
+        let len = len as u64;
+        if geometry.record_size(len) <= geometry.room_to_end(position) {
+            return Some(len);
+        }
     }
     None
 }

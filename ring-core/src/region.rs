@@ -6,7 +6,7 @@
 //! R1. A `Region` spans `len` bytes at `base`, readable and writable for `'m`, `base` is a multiple of 128.
 //! R2. For `'m` these bytes are reached by this process only through atomics, or through slices for which the
 //!     caller of an `unsafe` function has answered. Other processes may write anything at any time.
-//! R3. An `Area` lies inside a region, its base is a multiple of 8, its length `mask + 8` a power of two ≥ 8.
+//! R3. An `Area` lies inside a region, its base is a multiple of 8, its length `mask + 1` a power of two ≥ 8.
 //! R4. A `Span` lies inside an area, its base is a multiple of 8, and `len` rounded up to 8 is still inside.
 #![allow(unsafe_code)]
 
@@ -152,7 +152,7 @@ impl<'m> Region<'m> {
         if !inside || offset % 8 != 0 || capacity < 8 || !capacity.is_power_of_two() {
             return None;
         }
-        Some(Area { base: self.address(offset)?, mask: capacity.wrapping_sub(8), memory: PhantomData })
+        Some(Area { base: self.address(offset)?, mask: capacity.wrapping_sub(1), memory: PhantomData })
     }
 }
 
@@ -166,7 +166,6 @@ impl fmt::Debug for Region<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Area<'m> {
     base: NonNull<u8>,
-    /// The offset of the last word, which also reduces a position to the offset of its word.
     mask: usize,
     memory: PhantomData<&'m [Word]>,
 }
@@ -177,18 +176,19 @@ unsafe impl Send for Area<'_> {}
 unsafe impl Sync for Area<'_> {}
 
 impl<'m> Area<'m> {
-    /// The byte offset of the word that `position` falls on, always inside.
+    /// The byte offset of `position`, always inside.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "the mask keeps only bits that a usize has")]
     fn offset(&self, position: Position) -> usize {
         position.get() as usize & self.mask
     }
 
-    /// The word that `position` falls on.
+    /// The word that `position` (rounded down to 8) falls on.
     #[inline(always)]
     fn word(&self, position: Position) -> &'m Word {
-        // SAFETY: R3: the offset is at most `mask`, eight bytes before the end.
-        let at = unsafe { self.base.add(self.offset(position)) }.cast::<Word>();
+        let offset = self.offset(position) & !7;
+        // SAFETY: R3: the masked offset is at most mask + 1 - 8.
+        let at = unsafe { self.base.add(offset) }.cast::<Word>();
         // SAFETY: R3: in bounds and aligned; R2.
         unsafe { at.as_ref() }
     }
@@ -205,49 +205,41 @@ impl<'m> Area<'m> {
         self.word(position).store(word, ordering);
     }
 
-    /// The `len` bytes after the header at `position`; `None` where they would cross the end of the area. Where record
-    /// starts are aligned to more than 8, so is the end, and the record as a whole crosses it if its payload does.
+    /// The `len` bytes from `position` (a multiple of 8); `None` where they would cross the end of the area.
     #[inline(always)]
-    pub(crate) fn payload(&self, position: Position, len: u64) -> Option<Span<'m>> {
-        let offset = self.offset(position);
+    pub(crate) fn span(&self, position: Position, len: u64) -> Option<Span<'m>> {
+        let offset = self.offset(position) & !7;
+        let room = self.mask.wrapping_add(1).wrapping_sub(offset);
         let len = usize::try_from(len).ok()?;
-        // SAFETY: R3: the offset is at most `mask`, so eight bytes further is the end at most.
-        let base = unsafe { self.base.add(offset.wrapping_add(8)) };
-        // What is left after the header is a multiple of 8, so rounding `len` up to 8 stays inside: R4.
-        (len <= self.mask.wrapping_sub(offset)).then_some(Span { base, len, memory: PhantomData })
+        // `room` is a multiple of 8, so rounding `len` up to 8 stays inside: R4.
+        // SAFETY: R3, `offset` is masked.
+        (len <= room).then(|| Span { base: unsafe { self.base.add(offset) }, len, memory: PhantomData })
     }
 
-    /// Asks for the lines that a record from `start` to `end` would enter if it lay `ahead` bytes further on, ahead of
-    /// the loads that will want them; four at most. A hint.
+    /// Asks for the lines of `len` bytes from `position`, ahead of the loads that will want them. A hint.
     #[inline(always)]
-    pub(crate) fn prefetch_read(&self, start: Position, end: Position, ahead: u64) {
-        self.lines_entered(start, end, ahead, |at| {
-            #[cfg(all(target_arch = "x86_64", not(miri)))]
+    pub(crate) fn prefetch_read(&self, position: Position, len: u64) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        for line in 0..=(len / 64).min(4) {
+            let offset = self.offset(position.plus(line.wrapping_mul(64)));
+            // SAFETY: R3.
+            let at = unsafe { self.base.add(offset) };
             // SAFETY: a prefetch neither faults nor changes memory.
-            unsafe {
-                core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.as_ptr().cast());
-            }
-            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-            let _ = at;
-        });
+            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.as_ptr().cast()) };
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = (position, len);
     }
 
-    /// Asks for ownership of such lines, ahead of the stores that will want them. A hint without effect on meaning.
-    /// The consumer polls the line at the tail, so callers start well past it.
+    /// Asks for ownership of up to four lines from `position`, ahead of the stores that will want them.
+    ///
+    /// A hint without effect on meaning. The consumer polls the line at the tail, so callers start well past it.
     #[inline(always)]
-    pub(crate) fn prefetch_write(&self, start: Position, end: Position, ahead: u64) {
-        self.lines_entered(start, end, ahead, prefetch_write);
-    }
-
-    #[inline(always)]
-    fn lines_entered(&self, start: Position, end: Position, ahead: u64, hint: impl Fn(NonNull<u8>)) {
-        let (mut line, last) = (start.get() >> 6, end.get() >> 6);
-        let last = last.min(line.wrapping_add(4));
-        while line < last {
-            line = line.wrapping_add(1);
-            let offset = self.offset(Position::new((line << 6).wrapping_add(ahead)));
+    pub(crate) fn prefetch_write(&self, position: Position, bytes: u64) {
+        for line in 0..bytes.div_ceil(64).min(4) {
+            let offset = self.offset(position.plus(line.wrapping_mul(64)));
             // SAFETY: R3: the masked offset is inside.
-            hint(unsafe { self.base.add(offset) });
+            prefetch_write(unsafe { self.base.add(offset) });
         }
     }
 }
@@ -304,49 +296,23 @@ impl<'m> Span<'m> {
     /// zeroed. Sound whatever a peer does meanwhile.
     #[inline(always)]
     pub(crate) fn copy_in(&self, bytes: &[u8]) {
-        // As `copy_out`.
-        if bytes.len() == self.len { self.copy_in_all(bytes) } else { self.copy_in_some(bytes) }
-    }
-
-    #[inline(never)]
-    fn copy_in_some(&self, bytes: &[u8]) {
-        self.copy_in_all(bytes.get(..bytes.len().min(self.len)).unwrap_or_default());
-    }
-
-    /// Copies `bytes` in, which are not more than the span has.
-    #[inline(always)]
-    fn copy_in_all(&self, bytes: &[u8]) {
-        let mut at = self.copy_pairs_in(bytes);
-        let mut words = bytes.get(at..).unwrap_or_default().chunks_exact(8);
-        for chunk in words.by_ref() {
-            self.word(at).store(load_partial(chunk), ord!(D1, Relaxed));
-            at = at.wrapping_add(8);
+        let len = bytes.len().min(self.len);
+        let mut words = bytes.get(..len).unwrap_or_default().chunks_exact(8);
+        for (i, chunk) in words.by_ref().enumerate() {
+            self.word(i.wrapping_mul(8)).store(load_partial(chunk), ord!(D1, Relaxed));
         }
         let rest = words.remainder();
         if !rest.is_empty() {
-            self.word(at).store(load_partial(rest), ord!(D2, Relaxed));
+            self.word(len.wrapping_sub(1)).store(load_partial(rest), ord!(D2, Relaxed));
         }
     }
 
     /// Copies as many bytes as fit into `buf` from byte 0, through relaxed word loads; returns how many.
     #[inline(always)]
     pub(crate) fn copy_out(&self, buf: &mut [u8]) -> usize {
-        // Who knows what comes has a buffer of that length, often a constant one: then no loop is left of the copy.
-        if buf.len() == self.len { self.copy_out_all(buf) } else { self.copy_out_some(buf) }
-    }
-
-    #[inline(never)]
-    fn copy_out_some(&self, buf: &mut [u8]) -> usize {
         let len = buf.len().min(self.len);
-        self.copy_out_all(buf.get_mut(..len).unwrap_or_default())
-    }
-
-    /// Fills `buf`, which is not longer than the span.
-    #[inline(always)]
-    fn copy_out_all(&self, buf: &mut [u8]) -> usize {
-        let len = buf.len();
-        let mut at = self.copy_pairs_out(buf);
-        let mut words = buf.get_mut(at..).unwrap_or_default().chunks_exact_mut(8);
+        let mut at = self.copy_pairs_out(buf.get_mut(..len).unwrap_or_default());
+        let mut words = buf.get_mut(at..len).unwrap_or_default().chunks_exact_mut(8);
         for chunk in words.by_ref() {
             chunk.copy_from_slice(&self.word(at).load(ord!(D3, Relaxed)).to_le_bytes());
             at = at.wrapping_add(8);
@@ -361,29 +327,6 @@ impl<'m> Span<'m> {
         len
     }
 
-    /// Copies as many pairs of words as there are in `bytes`, which is not longer than the span; returns how many bytes.
-    /// The counterpart of [`Span::copy_pairs_out`], with the same claim: half as many stores wait for lines to come.
-    #[cfg(all(target_arch = "x86_64", not(miri), not(ring_word_copy)))]
-    #[inline(always)]
-    fn copy_pairs_in(&self, bytes: &[u8]) -> usize {
-        let mut at = 0;
-        for chunk in bytes.chunks_exact(64) {
-            // SAFETY: R4: `bytes` is not longer than the span, so all of the chunk's counterpart is inside.
-            let to = unsafe { self.base.add(at) };
-            // SAFETY: 64 readable bytes by the chunk's length, 64 writable bytes by R4.
-            unsafe { copy_64(to.as_ptr(), chunk.as_ptr()) };
-            at = at.wrapping_add(64);
-        }
-        for chunk in bytes.get(at..).unwrap_or_default().chunks_exact(16) {
-            // SAFETY: as above.
-            let to = unsafe { self.base.add(at) };
-            // SAFETY: 16 readable bytes by the chunk's length, 16 writable bytes by R4.
-            unsafe { copy_16(to.as_ptr(), chunk.as_ptr()) };
-            at = at.wrapping_add(16);
-        }
-        at
-    }
-
     /// Copies as many pairs of words as fit into `buf`, which is not longer than the span; returns how many bytes.
     ///
     /// A caller that looks at what it received by 16-byte loads would wait for the copy's 8-byte stores to reach the
@@ -393,18 +336,20 @@ impl<'m> Span<'m> {
     #[inline(always)]
     fn copy_pairs_out(&self, buf: &mut [u8]) -> usize {
         let mut at = 0;
-        for chunk in buf.chunks_exact_mut(64) {
+        for chunk in buf.chunks_exact_mut(16) {
             // SAFETY: R4: `buf` is not longer than the span, so all of the chunk's counterpart is inside.
             let from = unsafe { self.base.add(at) };
-            // SAFETY: 64 readable bytes by R4, 64 writable bytes by the chunk's length.
-            unsafe { copy_64(chunk.as_mut_ptr(), from.as_ptr()) };
-            at = at.wrapping_add(64);
-        }
-        for chunk in buf.get_mut(at..).unwrap_or_default().chunks_exact_mut(16) {
-            // SAFETY: as above.
-            let from = unsafe { self.base.add(at) };
-            // SAFETY: 16 readable bytes by R4, 16 writable bytes by the chunk's length.
-            unsafe { copy_16(chunk.as_mut_ptr(), from.as_ptr()) };
+            // SAFETY: 16 readable bytes by R4, 16 writable bytes by the chunk's length; no flags, no stack.
+            unsafe {
+                core::arch::asm!(
+                    "movups {pair}, [{from}]",
+                    "movups [{to}], {pair}",
+                    pair = out(xmm_reg) _,
+                    from = in(reg) from.as_ptr(),
+                    to = in(reg) chunk.as_mut_ptr(),
+                    options(nostack, preserves_flags)
+                );
+            }
             at = at.wrapping_add(16);
         }
         at
@@ -414,13 +359,6 @@ impl<'m> Span<'m> {
     #[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_word_copy))))]
     #[inline(always)]
     fn copy_pairs_out(&self, _buf: &mut [u8]) -> usize {
-        0
-    }
-
-    /// As above.
-    #[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_word_copy))))]
-    #[inline(always)]
-    fn copy_pairs_in(&self, _bytes: &[u8]) -> usize {
         0
     }
 
@@ -472,55 +410,6 @@ impl<'m> Span<'m> {
     pub(crate) unsafe fn as_mut_slice(&mut self) -> &'m mut [u8] {
         // SAFETY: R4 for the range; the caller answers for R2.
         unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
-    }
-}
-
-/// Copies 16 bytes by one load and one store.
-///
-/// # Safety
-/// 16 bytes are readable at `from` and writable at `to`.
-#[cfg(all(target_arch = "x86_64", not(miri), not(ring_word_copy)))]
-#[inline(always)]
-unsafe fn copy_16(to: *mut u8, from: *const u8) {
-    // SAFETY: the caller's; no flags, no stack.
-    unsafe {
-        core::arch::asm!(
-            "movups {a}, [{from}]",
-            "movups [{to}], {a}",
-            from = in(reg) from,
-            to = in(reg) to,
-            a = out(xmm_reg) _,
-            options(nostack, preserves_flags)
-        );
-    }
-}
-
-/// Copies 64 bytes by four loads and four stores.
-///
-/// # Safety
-/// 64 bytes are readable at `from` and writable at `to`.
-#[cfg(all(target_arch = "x86_64", not(miri), not(ring_word_copy)))]
-#[inline(always)]
-unsafe fn copy_64(to: *mut u8, from: *const u8) {
-    // SAFETY: the caller's; no flags, no stack.
-    unsafe {
-        core::arch::asm!(
-            "movups {a}, [{from}]",
-            "movups {b}, [{from} + 16]",
-            "movups {c}, [{from} + 32]",
-            "movups {d}, [{from} + 48]",
-            "movups [{to}], {a}",
-            "movups [{to} + 16], {b}",
-            "movups [{to} + 32], {c}",
-            "movups [{to} + 48], {d}",
-            from = in(reg) from,
-            to = in(reg) to,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            options(nostack, preserves_flags)
-        );
     }
 }
 

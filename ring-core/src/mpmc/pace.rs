@@ -1,5 +1,5 @@
-//! When to leave a slot alone. Speed only: nothing here changes what an operation answers, it may wait for about a
-//! microsecond before it says that there is nothing, or no room.
+//! When to leave a slot alone. Speed only: nothing here changes what an operation answers, it may wait for a few
+//! microseconds before it says that there is nothing, or no room.
 //!
 //! Looking at a slot that is not ready costs the one who is about to make it ready a cache line; asking the other
 //! side's position what that means costs more. In a *stream* two sides at each other's heels pass every line to and

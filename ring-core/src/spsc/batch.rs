@@ -121,25 +121,18 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         if len > self.max_len {
             return Err(ClaimError::TooLong { len, max: self.max_len });
         }
-        let Some(left) = self.left.checked_sub(1) else { return Err(ClaimError::Full) };
-        let (record, span) = match self.producer.area.payload(self.at, len as u64) {
-            Some(span) => (self.at, span),
-            None => self.pad(len)?,
-        };
-        self.header(record, record_word(len as u64, tag));
-        self.at = record.plus(self.producer.geometry.record_size(len as u64));
-        self.left = left;
-        self.pushed = self.pushed.wrapping_add(1);
-        Ok((record, span))
-    }
-
-    /// Fills the area up to its end, which the next record would cross; where that goes instead.
-    #[cold]
-    fn pad(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
+        let size = self.producer.geometry.record_size(len as u64);
         let to_end = self.producer.geometry.room_to_end(self.at);
-        let record = self.at.plus(to_end);
-        let span = self.producer.area.payload(record, len as u64).ok_or(ClaimError::Full)?;
-        self.header(self.at, padding_word(to_end));
+        let record = if size > to_end { self.at.plus(to_end) } else { self.at };
+        let span = self.producer.area.span(record.plus(HEADER), len as u64);
+        let (Some(span), Some(left)) = (span, self.left.checked_sub(1)) else { return Err(ClaimError::Full) };
+        if record != self.at {
+            self.header(self.at, padding_word(to_end));
+        }
+        self.header(record, record_word(len as u64, tag));
+        self.at = record.plus(size);
+        self.left = left;
+        self.pushed = self.pushed.saturating_add(1);
         Ok((record, span))
     }
 
@@ -188,6 +181,8 @@ fn count(bytes: u64, size: u64) -> usize {
 #[must_use = "a batch that is not released comes again"]
 pub struct ReadBatch<'a, 'm> {
     consumer: &'a mut Consumer<'m>,
+    /// The record found when the batch was made, until it is handed out.
+    first: Option<Found>,
     /// The position after the last record handed out.
     end: Position,
     left: usize,
@@ -195,10 +190,9 @@ pub struct ReadBatch<'a, 'm> {
 }
 
 impl<'a, 'm> ReadBatch<'a, 'm> {
-    /// A batch whose first record has been found at `first`, padding before it passed over.
-    #[inline(always)]
-    pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Position, max: usize) -> Self {
-        Self { consumer, end: first, left: max, read: 0 }
+    pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found, max: usize) -> Self {
+        let end = consumer.head();
+        Self { consumer, first: Some(first), end, left: max, read: 0 }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
@@ -208,17 +202,21 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_, 'm>>, ReadError> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        let found = match self.consumer.find(self.end) {
-            Ok(found) => found,
-            Err(ReadError::Corrupt(c)) => return Err(c.into()),
-            Err(_) => return Ok(None),
+        let found = match self.first.take() {
+            Some(found) => found,
+            None => match self.consumer.find(self.end) {
+                Ok(found) => found,
+                Err(ReadError::Corrupt(c)) => return Err(c.into()),
+                Err(_) => return Ok(None),
+            },
         };
+        let Some(span) = self.consumer.span(&found) else { return Ok(None) };
         self.consumer.mark_seen_ahead(found.end);
         self.end = found.end;
         self.left = left;
-        self.read = self.read.wrapping_add(1);
+        self.read = self.read.saturating_add(1);
         let redelivered = self.consumer.is_redelivered(found.record);
-        Ok(Some(BatchRecord { batch: core::marker::PhantomData, found, redelivered }))
+        Ok(Some(BatchRecord { batch: core::marker::PhantomData, span, found, redelivered }))
     }
 
     /// How many records have been handed out.
@@ -250,7 +248,8 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
 #[derive(Debug)]
 pub struct BatchRecord<'b, 'm> {
     batch: core::marker::PhantomData<&'b ()>,
-    found: Found<'m>,
+    span: Span<'m>,
+    found: Found,
     redelivered: bool,
 }
 
@@ -258,13 +257,13 @@ impl BatchRecord<'_, '_> {
     /// Payload bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.found.span.len()
+        self.span.len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.found.span.len() == 0
+        self.span.len() == 0
     }
 
     /// The sender's tag.
@@ -286,9 +285,9 @@ impl BatchRecord<'_, '_> {
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many.
-    #[inline(always)]
+    #[inline]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.found.span.copy_out(buf)
+        self.span.copy_out(buf)
     }
 
     /// The payload in place.
@@ -301,6 +300,6 @@ impl BatchRecord<'_, '_> {
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the record is committed and its batch not released; the caller answers for the other processes.
-        unsafe { self.found.span.as_slice() }
+        unsafe { self.span.as_slice() }
     }
 }

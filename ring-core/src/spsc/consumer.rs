@@ -13,7 +13,7 @@ use crate::Region;
 use crate::error::{Corrupt, Field};
 use crate::layout::SpscControl;
 use crate::position::Position;
-use crate::record::{Geometry, Header, claimed_len, tag};
+use crate::record::{Geometry, HEADER, Header, record_len, tag};
 use crate::region::{Area, Span};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::{Word, ord};
@@ -36,9 +36,8 @@ pub struct Consumer<'m> {
     /// The `seen` mark as this handle has stored it. It never goes back: a batch that was kept has been seen, whatever
     /// is read singly afterwards.
     seen: Position,
-    /// How far the producer was seen to be, or is taken to be, while a stream is read. A hint and no more.
-    known_tail: Position,
     head_word: &'m Word,
+    seen_word: &'m Word,
     region: Region<'m>,
     /// Unpublished bytes that are tolerated before the head is stored.
     release_every: u32,
@@ -53,9 +52,9 @@ pub struct Consumer<'m> {
 
 /// A record that has been found and checked, and not yet handed out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found<'m> {
+pub(super) struct Found {
     pub(super) record: Position,
-    pub(super) span: Span<'m>,
+    pub(super) len: u64,
     pub(super) tag: u32,
     /// The position after it.
     pub(super) end: Position,
@@ -84,8 +83,8 @@ impl<'m> Consumer<'m> {
             published: head,
             redelivered_before: seen,
             seen: seen.max(head),
-            known_tail: head,
             head_word: ring.head,
+            seen_word: ring.seen,
             region: ring.region,
             release_every: u32::try_from(ring.release_every).unwrap_or(u32::MAX),
             lease: u32::try_from(lease).unwrap_or(0),
@@ -123,11 +122,11 @@ impl<'m> Consumer<'m> {
 
     /// Copies out and releases.
     #[inline(always)]
-    fn take(&mut self, found: Found<'m>, buf: &mut [u8]) -> Result<Received, ReadError> {
-        if found.span.len() > buf.len() {
-            return Err(ReadError::BufferTooSmall { needed: found.span.len() });
-        }
-        let len = found.span.copy_out(buf);
+    fn take(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
+        let Some(span) = self.span(&found).filter(|span| span.len() <= buf.len()) else {
+            return Err(ReadError::BufferTooSmall { needed: usize::try_from(found.len).unwrap_or(usize::MAX) });
+        };
+        let len = span.copy_out(buf);
         let received =
             Received { len, tag: found.tag, position: found.record, redelivered: self.is_redelivered(found.record) };
         // Released before it is handed out, so `seen` matters only while the head is held back.
@@ -145,7 +144,7 @@ impl<'m> Consumer<'m> {
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
         let found = self.find(self.head)?;
-        Ok(self.lend(found))
+        self.lend(found)
     }
 
     /// [`try_read`](Self::try_read) that asks as [`try_recv_into_asking`](Self::try_recv_into_asking) does.
@@ -155,15 +154,16 @@ impl<'m> Consumer<'m> {
     #[inline]
     pub fn try_read_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Record<'_, 'm>, ReadError> {
         let found = self.find_asking(verdict)?;
-        Ok(self.lend(found))
+        self.lend(found)
     }
 
     /// Hands out in place.
     #[inline(always)]
-    fn lend(&mut self, found: Found<'m>) -> Record<'_, 'm> {
+    fn lend(&mut self, found: Found) -> Result<Record<'_, 'm>, ReadError> {
+        let Some(span) = self.span(&found) else { return Err(ReadError::Empty) };
         self.mark_seen(found.end);
         let redelivered = self.is_redelivered(found.record);
-        Record { consumer: self, found, redelivered }
+        Ok(Record { consumer: self, span, found, redelivered })
     }
 
     /// Lends up to `max` records, released together.
@@ -173,7 +173,7 @@ impl<'m> Consumer<'m> {
     #[inline]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
         let first = self.find(self.head)?;
-        Ok(ReadBatch::new(self, first.record, max))
+        Ok(ReadBatch::new(self, first, max))
     }
 
     /// [`try_read_batch`](Self::try_read_batch) that asks as
@@ -188,12 +188,12 @@ impl<'m> Consumer<'m> {
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<ReadBatch<'_, 'm>, ReadError> {
         let first = self.find_asking(verdict)?;
-        Ok(ReadBatch::new(self, first.record, max))
+        Ok(ReadBatch::new(self, first, max))
     }
 
     /// Finds the record at the head, or the reason why none will come.
     #[inline(always)]
-    fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found<'m>, ReadError> {
+    fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found, ReadError> {
         match self.find(self.head) {
             Err(ReadError::Empty) => match self.producer_end(verdict)? {
                 Some(end) => Err(ReadError::Ended(end)),
@@ -205,70 +205,42 @@ impl<'m> Consumer<'m> {
 
     /// Finds the record at `at`, which is the head or follows records of the batch being read.
     #[inline(always)]
-    pub(super) fn find(&mut self, at: Position) -> Result<Found<'m>, ReadError> {
+    pub(super) fn find(&mut self, at: Position) -> Result<Found, ReadError> {
         self.slip.before_look();
         // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
         let word = self.area.load_header(at, ord!(C1, Acquire));
-        match self.found(at, word) {
-            Some(found) => {
+        match record_len(word, at, &self.geometry) {
+            Some(len) => {
                 if self.slip.found() {
-                    if self.known_tail.precedes(found.end.plus(READ_AHEAD)) {
-                        self.keep_away(found.end);
-                    }
-                    self.area.prefetch_read(at, found.end, READ_AHEAD);
+                    self.area.prefetch_read(at.plus(READ_AHEAD), len);
                 }
-                Ok(found)
+                Ok(self.found(at, len, tag(word)))
             }
             None if word == 0 => Err(self.on_empty()),
-            None => {
-                // Apart, or the common result would be passed through memory, too.
-                let found = self.find_rare(at, word)?;
-                Ok(found)
-            }
+            None => self.find_rare(at, word),
         }
     }
 
-    /// In a stream, and perhaps at the producer's heels: there each line would cross for every record that is written to
-    /// it, and the lines asked for ahead are those about to be written. So the producer is let go ahead, once: if it
-    /// does not, the stream is ending, and the rest is read without looking round for a lap.
-    #[cold]
-    #[inline(never)]
-    fn keep_away(&mut self, end: Position) {
-        let Some(word) = self.region.word(offset_of!(SpscControl, tail)) else { return };
-        let (near, capacity) = (end.plus(READ_AHEAD), self.geometry.capacity);
-        // Relaxed: nothing is concluded from it.
-        let mut tail = Position::new(word.load(ord!(C9, Relaxed)));
-        if tail.precedes(near) && capacity >= READ_AHEAD.wrapping_mul(8) {
-            self.slip.keep_away();
-            tail = Position::new(word.load(ord!(C9, Relaxed)));
-        }
-        self.known_tail = if tail.precedes(near) { end.plus(capacity) } else { tail };
-    }
-
-    /// The record that `word`, loaded once at `record`, commits, if it is one and within bounds.
     #[inline(always)]
-    fn found(&self, record: Position, word: u64) -> Option<Found<'m>> {
-        let len = claimed_len(word);
-        if len > self.geometry.max_len() {
-            return None;
-        }
-        let span = self.area.payload(record, len)?;
-        Some(Found { record, span, tag: tag(word), end: record.plus(self.geometry.record_size(len)) })
+    fn found(&self, record: Position, len: u64, tag: u32) -> Found {
+        Found { record, len, tag, end: record.plus(self.geometry.record_size(len)) }
     }
 
     /// Padding and session marks. At most three headers are looked at, whatever a peer writes.
     #[cold]
     #[inline(never)]
-    fn find_rare(&mut self, at: Position, word: u64) -> Result<Found<'m>, ReadError> {
-        let corrupt = |word: u64, at: Position| ReadError::from(Corrupt::new(Field::RecordHeader, word, at.get()));
+    fn find_rare(&mut self, at: Position, word: u64) -> Result<Found, ReadError> {
         match Header::decode(word, at, &self.geometry)? {
-            Header::Record { .. } => self.found(at, word).ok_or(corrupt(word, at)),
+            Header::Record { len, tag } => Ok(self.found(at, len, tag)),
             Header::Zero => Err(self.on_empty()),
             Header::Padding => {
                 let record = at.plus(self.geometry.room_to_end(at));
                 // Relaxed: the padding's Release published this header too. Nothing but a record can follow.
                 let word = self.area.load_header(record, ord!(C2, Relaxed));
-                self.found(record, word).ok_or(corrupt(word, record))
+                match Header::decode(word, record, &self.geometry)? {
+                    Header::Record { len, tag } => Ok(self.found(record, len, tag)),
+                    _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
+                }
             }
             Header::Mark { .. } if at != self.head => Err(ReadError::Empty), // a batch ends with its session
             Header::Mark { seat } => {
@@ -296,12 +268,17 @@ impl<'m> Consumer<'m> {
     fn on_empty(&mut self) -> ReadError {
         if self.slip.ran_dry() {
             self.told_here = false;
-            self.known_tail = self.head;
         }
         if self.published != self.head {
             self.publish_head();
         }
         ReadError::Empty
+    }
+
+    /// The payload of a found record.
+    #[inline(always)]
+    pub(super) fn span(&self, found: &Found) -> Option<Span<'m>> {
+        self.area.span(found.record.plus(HEADER), found.len)
     }
 
     /// Stores that records before `end` may have been seen. Release, partner of R3: an onlooker that sees the mark also
@@ -310,9 +287,7 @@ impl<'m> Consumer<'m> {
     pub(super) fn mark_seen(&mut self, end: Position) {
         if self.seen.precedes(end) {
             self.seen = end;
-            if let Some(word) = self.region.word(offset_of!(SpscControl, head.seen)) {
-                word.store(end.get(), ord!(C5, Release));
-            }
+            self.seen_word.store(end.get(), ord!(C5, Release));
         }
     }
 
@@ -429,7 +404,8 @@ impl<'m> Consumer<'m> {
 #[must_use = "a record that is not released comes again"]
 pub struct Record<'a, 'm> {
     consumer: &'a mut Consumer<'m>,
-    found: Found<'m>,
+    span: Span<'m>,
+    found: Found,
     redelivered: bool,
 }
 
@@ -437,13 +413,13 @@ impl Record<'_, '_> {
     /// Payload bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.found.span.len()
+        self.span.len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.found.span.len() == 0
+        self.span.len() == 0
     }
 
     /// The sender's tag.
@@ -466,7 +442,7 @@ impl Record<'_, '_> {
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever the producer does meanwhile.
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.found.span.copy_out(buf)
+        self.span.copy_out(buf)
     }
 
     /// The payload in place.
@@ -479,7 +455,7 @@ impl Record<'_, '_> {
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the record is committed and not released; the caller answers for the other processes.
-        unsafe { self.found.span.as_slice() }
+        unsafe { self.span.as_slice() }
     }
 
     /// Gives the space back.

@@ -11,8 +11,8 @@ use crate::sync::pause;
 /// The consumer's pauses after it has run dry.
 #[derive(Debug)]
 pub(super) struct Slip {
-    /// How many more records in a row make a stream: [`STREAM`] when the ring was just found empty, 0 in a stream.
-    to_stream: u8,
+    /// Records found since the ring was last empty.
+    burst: u8,
     /// Pauses before the next look after an empty one.
     pauses: u8,
     /// Whether the last look found the ring empty after it had found records.
@@ -28,7 +28,7 @@ const STREAM: u8 = 8;
 
 impl Slip {
     pub(super) const fn new() -> Self {
-        Self { to_stream: STREAM, pauses: SHORTEST, dry: false }
+        Self { burst: 0, pauses: SHORTEST, dry: false }
     }
 
     /// Before the header is loaded.
@@ -40,35 +40,27 @@ impl Slip {
         }
     }
 
-    /// In a stream: lets the producer get ahead.
-    pub(super) fn keep_away(&self) {
-        pause(LONGEST);
-    }
-
     /// A record was there; whether it is one of many.
     #[inline(always)]
     pub(super) fn found(&mut self) -> bool {
-        let streams = self.to_stream == 0;
-        if !streams {
-            self.to_stream = self.to_stream.wrapping_sub(1);
-        }
-        streams
+        self.burst = self.burst.saturating_add(1);
+        self.burst > STREAM
     }
 
     /// Whether no record was found since the ring was last empty.
     pub(super) fn is_dry(&self) -> bool {
-        self.to_stream == STREAM
+        self.burst == 0
     }
 
     /// Nothing was there; whether records had been found since that was last so.
     #[inline(always)]
     pub(super) fn ran_dry(&mut self) -> bool {
-        if self.is_dry() {
+        if self.burst == 0 {
             return false;
         }
-        let pauses = if self.to_stream < STREAM - 1 { self.pauses.saturating_mul(2) } else { self.pauses / 2 };
+        let pauses = if self.burst > 1 { self.pauses.saturating_mul(2) } else { self.pauses / 2 };
         self.pauses = pauses.clamp(SHORTEST, LONGEST);
-        self.to_stream = STREAM;
+        self.burst = 0;
         self.dry = true;
         true
     }

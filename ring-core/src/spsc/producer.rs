@@ -71,8 +71,7 @@ impl<'m> Producer<'m> {
     /// [`ClaimError::Full`], [`ClaimError::TooLong`], [`ClaimError::Corrupt`].
     #[inline]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
-        let size = self.check_len(len)?;
-        let (record, span) = self.reserve(len, size)?;
+        let (record, span) = self.reserve(len)?;
         Ok(Claim { producer: self, span, record, written: 0, tag: 0 })
     }
 
@@ -82,11 +81,9 @@ impl<'m> Producer<'m> {
     /// As [`Producer::try_claim`].
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        let size = self.check_len(payload.len())?;
-        let (record, span) = self.reserve(payload.len(), size)?;
+        let (record, span) = self.reserve(payload.len())?;
         span.copy_in(payload);
-        self.publish(record, size, payload.len() as u64, tag);
-        Ok(record)
+        Ok(self.publish(record, payload.len() as u64, tag))
     }
 
     /// Claims space for up to `max` records of up to `len` bytes each, as many as fit now and at least one, which
@@ -117,7 +114,7 @@ impl<'m> Producer<'m> {
         len: usize,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Claim<'_, 'm>, ClaimError> {
-        match self.check_len(len).and_then(|size| self.reserve(len, size)) {
+        match self.reserve(len) {
             Ok((record, span)) => Ok(Claim { producer: self, span, record, written: 0, tag: 0 }),
             Err(error) => Err(self.why(error, verdict)),
         }
@@ -173,23 +170,10 @@ impl<'m> Producer<'m> {
         }
     }
 
-    /// Finds room for a record of `size` bytes: its position and its payload's span. Changes nothing shared.
+    /// Finds room: the record's position and its payload's span. Changes nothing shared.
     #[inline(always)]
-    fn reserve(&mut self, len: usize, size: u64) -> Result<(Position, Span<'m>), ClaimError> {
-        if self.tail.plus(size).plus(HEADER).since(self.cached_head) <= self.window {
-            if let Some(span) = self.area.payload(self.tail, len as u64) {
-                return Ok((self.tail, span));
-            }
-        }
-        // Apart, or the common result would be passed through memory, too.
-        let (record, span) = self.reserve_elsewhere(len, size)?;
-        Ok((record, span))
-    }
-
-    /// The same where the record crosses the end of the area, or the head that is remembered leaves no room.
-    #[cold]
-    #[inline(never)]
-    fn reserve_elsewhere(&mut self, len: usize, size: u64) -> Result<(Position, Span<'m>), ClaimError> {
+    fn reserve(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
+        let size = self.check_len(len)?;
         // The second round follows a refill that moved the tail past a session mark; a third does not happen.
         for _ in 0..3 {
             let to_end = self.geometry.room_to_end(self.tail);
@@ -197,7 +181,7 @@ impl<'m> Producer<'m> {
             let end = record.plus(size);
             // The next header is part of what must be free: commit zeroes it.
             if end.plus(HEADER).since(self.cached_head) <= self.window {
-                if let Some(span) = self.area.payload(record, len as u64) {
+                if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
                     return Ok((record, span));
                 }
             }
@@ -263,10 +247,10 @@ impl<'m> Producer<'m> {
         self.window = if self.pending_mark == 0 { self.geometry.capacity } else { 0 };
     }
 
-    /// Publishes the record of `size` bytes at `record`: the tail itself, or the start of the area with padding before it.
+    /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
     #[inline(always)]
-    fn publish(&mut self, record: Position, size: u64, len: u64, tag: u32) {
-        let end = record.plus(size);
+    fn publish(&mut self, record: Position, len: u64, tag: u32) -> Position {
+        let end = record.plus(self.geometry.record_size(len));
         // The word after the record must be zero before the record can be seen (invariant S-1). Here and not at
         // claim time: a commit shorter than its claim ends elsewhere.
         self.area.store_header(end, 0, ord!(S2, Relaxed));
@@ -276,8 +260,12 @@ impl<'m> Producer<'m> {
         } else {
             self.publish_padded(record, word);
         }
+        let size = end.since(self.tail);
         self.moved(end);
-        self.area.prefetch_write(record, end, size.wrapping_add(WRITE_AHEAD));
+        if (end.get() ^ end.get().wrapping_sub(size)) >= 64 {
+            self.area.prefetch_write(end.plus(WRITE_AHEAD), size);
+        }
+        record
     }
 
     /// The record first, unreachable still; then the padding before it, which publishes both.
@@ -434,9 +422,7 @@ impl Claim<'_, '_> {
     #[inline]
     pub fn commit(self) -> Position {
         self.fill_rest();
-        let len = self.span.len() as u64;
-        self.producer.publish(self.record, self.producer.geometry.record_size(len), len, self.tag);
-        self.record
+        self.producer.publish(self.record, self.span.len() as u64, self.tag)
     }
 
     /// Gives the space back unseen.
