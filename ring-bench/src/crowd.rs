@@ -27,11 +27,21 @@ pub(crate) fn roles(pairs: usize) -> Vec<Role> {
         .collect()
 }
 
+/// The part of producer number `index` among `pairs`.
+pub(crate) fn producer<T: Tx<1> + 'static>(index: usize, pairs: usize, tx: T) -> impl Part + 'static {
+    Producer { tx, index, pairs, next: 1 }
+}
+
+/// The part of a consumer of what `pairs` producers send.
+pub(crate) fn consumer<R: Rx<1> + 'static>(pairs: usize, rx: R) -> impl Part + 'static {
+    Consumer { rx, pairs, last: vec![0; pairs] }
+}
+
 /// Makes the party of `role` out of a handle that can do either.
-pub(crate) fn maker(role: Role, pairs: usize, tx: impl Tx<1> + 'static, rx: impl Rx<1> + 'static) -> Maker {
+pub(crate) fn maker(role: Role, pairs: usize, handle: impl Tx<1> + Rx<1> + 'static) -> Maker {
     match role {
-        Role::Producer(index) => Box::new(move || Ok(Box::new(Producer { tx, index, pairs, next: 1 }))),
-        Role::Consumer => Box::new(move || Ok(Box::new(Consumer { rx, pairs, last: vec![0; pairs] }))),
+        Role::Producer(index) => Box::new(move || Ok(Box::new(producer(index, pairs, handle)))),
+        Role::Consumer => Box::new(move || Ok(Box::new(consumer(pairs, handle)))),
     }
 }
 

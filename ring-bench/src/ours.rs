@@ -67,7 +67,7 @@ impl<const W: usize> BatchRx<W> for Receiver {
 }
 
 /// The name of one ring of this run.
-fn fresh_name() -> String {
+pub(crate) fn fresh_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("ring-bench.{}.{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
@@ -76,17 +76,17 @@ fn options(bytes: usize) -> Options {
     Options::new().capacity(bytes as u64)
 }
 
-fn failed(why: impl core::fmt::Display) -> Fault {
+pub(crate) fn failed(why: impl core::fmt::Display) -> Fault {
     Fault::Setup(why.to_string())
 }
 
 /// A part that is made out of handles which are created or opened where it will run.
-fn maker<P: Part + 'static>(make: impl FnOnce() -> Result<P, Fault> + Send + 'static) -> Maker {
+pub(crate) fn maker<P: Part + 'static>(make: impl FnOnce() -> Result<P, Fault> + Send + 'static) -> Maker {
     Box::new(move || make().map(|part| Box::new(part) as Box<dyn Part>))
 }
 
 /// Removes names that nobody needs any more; some were perhaps never made.
-fn unlink(names: Vec<String>) -> Option<Box<dyn FnOnce()>> {
+pub(crate) fn unlink(names: Vec<String>) -> Option<Box<dyn FnOnce()>> {
     Some(Box::new(move || names.iter().for_each(|name| drop(ring_shm::unlink(name, true)))))
 }
 

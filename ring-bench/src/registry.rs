@@ -6,8 +6,9 @@
 
 use crate::candidate::{Build, Candidate, Place, Unit};
 use crate::seam::Work;
+use crate::slotted::{self, Owned, Plain};
 use crate::vyukov::Vyukov;
-use crate::{limits, ours, rivals};
+use crate::{limits, ours, ours_mpmc, rivals};
 use crossbeam_queue::ArrayQueue;
 
 /// Bytes of each of the two rings of a round trip.
@@ -16,6 +17,10 @@ pub(crate) const ROUND_TRIP_BYTES: usize = 8 << 10;
 pub(crate) const ONE_WAY_BYTES: usize = 256 << 10;
 /// Messages in a batch of 8-byte messages.
 pub(crate) const BATCH_8: usize = 64;
+/// Slots of an MPMC queue that stays in the nearest caches, and of one that does not.
+pub(crate) const FEW: usize = 1 << 10;
+/// See [`FEW`].
+pub(crate) const MANY: usize = 1 << 16;
 /// Messages in a batch of 64-byte messages.
 pub(crate) const BATCH_64: usize = 32;
 
@@ -32,9 +37,11 @@ fn one_way(name: &'static str, place: Place, thousands: u64, build: Build) -> Ca
     Candidate { name, place, parties: 2, unit: Unit::Messages, work, check: 100 << 10, build }
 }
 
-/// `pairs` producers and as many consumers instead of one each.
-fn crowd(pairs: usize, candidate: Candidate) -> Candidate {
-    Candidate { parties: 2 * pairs, ..candidate }
+/// `pairs` producers and as many consumers of single words. They have no common moment after a warm-up, so there is
+/// none: the slice goes round the larger queue more than once instead.
+fn crowd(name: &'static str, place: Place, pairs: usize, build: Build) -> Candidate {
+    let work = Work { warm: 0, count: 128 << 10 };
+    Candidate { name, place, parties: 2 * pairs, unit: Unit::Messages, work, check: 100 << 10, build }
 }
 
 /// Slots of an in-process rival with messages of `words` words in a ring of `bytes`.
@@ -68,13 +75,31 @@ pub(crate) fn all() -> Vec<Candidate> {
         one_way("handover-64", P, 200, limits::handover::<8>()),
         one_way("ours-oneway-256", P, 40, ours::one_way::<32>(ONE)),
         one_way("rtrb-oneway-256", T, 40, rivals::rtrb_one_way::<32>(slots(ONE, 32))),
-        round_trip("array-queue-rtt-8", T, rivals::shared_round_trip::<ArrayQueue<u64>>(1024)),
-        round_trip("vyukov-rtt-8", T, rivals::shared_round_trip::<Vyukov<u64>>(1024)),
-        crowd(1, one_way("array-queue-1p1c", T, 100, rivals::shared_one_way::<ArrayQueue<u64>>(1024, 1))),
-        crowd(1, one_way("vyukov-1p1c", T, 100, rivals::shared_one_way::<Vyukov<u64>>(1024, 1))),
-        crowd(2, one_way("array-queue-2p2c", T, 100, rivals::shared_one_way::<ArrayQueue<u64>>(1024, 2))),
-        crowd(2, one_way("vyukov-2p2c", T, 100, rivals::shared_one_way::<Vyukov<u64>>(1024, 2))),
-        crowd(4, one_way("array-queue-4p4c", T, 100, rivals::shared_one_way::<ArrayQueue<u64>>(1024, 4))),
-        crowd(4, one_way("vyukov-4p4c", T, 100, rivals::shared_one_way::<Vyukov<u64>>(1024, 4))),
+        round_trip("ours-mpmc-rtt-8", P, ours_mpmc::round_trip(FEW)),
+        round_trip("vyukov-rtt-8", T, rivals::shared_round_trip::<Vyukov<u64>>(FEW)),
+        round_trip("plain-rtt-8", P, slotted::round_trip::<Plain>(FEW)),
+        round_trip("owned-rtt-8", P, slotted::round_trip::<Owned>(FEW)),
+        round_trip("array-queue-rtt-8", T, rivals::shared_round_trip::<ArrayQueue<u64>>(FEW)),
+        crowd("ours-1p1c", P, 1, ours_mpmc::one_way(FEW, 1)),
+        crowd("array-queue-1p1c", T, 1, rivals::shared_one_way::<ArrayQueue<u64>>(FEW, 1)),
+        crowd("plain-1p1c", P, 1, slotted::one_way::<Plain>(FEW, 1)),
+        crowd("owned-1p1c", P, 1, slotted::one_way::<Owned>(FEW, 1)),
+        crowd("vyukov-1p1c", T, 1, rivals::shared_one_way::<Vyukov<u64>>(FEW, 1)),
+        crowd("ours-1p1c-65536", P, 1, ours_mpmc::one_way(MANY, 1)),
+        crowd("array-queue-1p1c-65536", T, 1, rivals::shared_one_way::<ArrayQueue<u64>>(MANY, 1)),
+        crowd("ours-2p2c", P, 2, ours_mpmc::one_way(FEW, 2)),
+        crowd("array-queue-2p2c", T, 2, rivals::shared_one_way::<ArrayQueue<u64>>(FEW, 2)),
+        crowd("plain-2p2c", P, 2, slotted::one_way::<Plain>(FEW, 2)),
+        crowd("owned-2p2c", P, 2, slotted::one_way::<Owned>(FEW, 2)),
+        crowd("vyukov-2p2c", T, 2, rivals::shared_one_way::<Vyukov<u64>>(FEW, 2)),
+        crowd("ours-2p2c-65536", P, 2, ours_mpmc::one_way(MANY, 2)),
+        crowd("array-queue-2p2c-65536", T, 2, rivals::shared_one_way::<ArrayQueue<u64>>(MANY, 2)),
+        crowd("ours-4p4c", P, 4, ours_mpmc::one_way(FEW, 4)),
+        crowd("array-queue-4p4c", T, 4, rivals::shared_one_way::<ArrayQueue<u64>>(FEW, 4)),
+        crowd("plain-4p4c", P, 4, slotted::one_way::<Plain>(FEW, 4)),
+        crowd("owned-4p4c", P, 4, slotted::one_way::<Owned>(FEW, 4)),
+        crowd("vyukov-4p4c", T, 4, rivals::shared_one_way::<Vyukov<u64>>(FEW, 4)),
+        crowd("ours-4p4c-65536", P, 4, ours_mpmc::one_way(MANY, 4)),
+        crowd("array-queue-4p4c-65536", T, 4, rivals::shared_one_way::<ArrayQueue<u64>>(MANY, 4)),
     ]
 }

@@ -182,6 +182,6 @@ pub(crate) fn shared_one_way<Q: Shared>(slots: usize, pairs: usize) -> Build {
     Box::new(move |_| {
         let queue = Both(Arc::new(Q::with_slots(slots)));
         let roles = crowd::roles(pairs).into_iter();
-        setup(roles.map(|role| crowd::maker(role, pairs, queue.clone(), queue.clone())).collect())
+        setup(roles.map(|role| crowd::maker(role, pairs, queue.clone())).collect())
     })
 }

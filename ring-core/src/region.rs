@@ -273,22 +273,24 @@ impl<'m> Area<'m> {
     /// A hint without effect on meaning. The consumer polls the line at the tail, so callers start well past it.
     #[inline(always)]
     pub(crate) fn prefetch_write(&self, position: Position, bytes: u64) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        {
-            let lines = bytes.div_ceil(64).min(4);
-            for line in 0..lines {
-                let offset = self.offset(position.plus(line.wrapping_mul(64)));
-                // SAFETY: R3; a prefetch neither faults nor changes memory, and is a no-op where unknown.
-                let at = unsafe { self.base.add(offset) };
-                // SAFETY: as above. `prefetchw` has no intrinsic without a target feature.
-                unsafe {
-                    core::arch::asm!("prefetchw [{}]", in(reg) at.as_ptr(), options(nostack, preserves_flags, readonly));
-                }
-            }
+        for line in 0..bytes.div_ceil(64).min(4) {
+            let offset = self.offset(position.plus(line.wrapping_mul(64)));
+            // SAFETY: R3: the masked offset is inside.
+            prefetch_write(unsafe { self.base.add(offset) });
         }
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        let _ = (position, bytes);
     }
+}
+
+/// Asks for ownership of the line of `at`. Neither faults nor changes memory, and is a no-op where unknown.
+#[inline(always)]
+fn prefetch_write(at: NonNull<u8>) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: as above, whatever the address. `prefetchw` has no intrinsic without a target feature.
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) at.as_ptr(), options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = at;
 }
 
 /// A record's payload: bytes inside the area that the protocol has granted to one side.

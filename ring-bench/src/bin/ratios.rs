@@ -1,10 +1,11 @@
 //! `ratios`: ours against rivals and limits in paired slices; see the crate's README.
 //!
 //! Only arguments, output and the exit status live here: 0 all targets reached (or too few rounds to say), 1 a target
-//! was missed, 2 wrong arguments, 3 nothing could be measured, 130 interrupted (what was measured is still printed).
+//! was missed, 2 wrong arguments, 3 nothing could be measured (or recorded), 130 interrupted (what was measured is still printed).
 
 use clap::Parser;
-use ring_bench::{report, run};
+use ring_bench::{record, report, run};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ struct Arguments {
     /// Print one JSON object a line instead of the table
     #[arg(long)]
     json: bool,
+
+    /// Append the table to FILE, with the date, the machine and this command
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
@@ -55,6 +60,12 @@ fn main() -> ExitCode {
         }
     };
     print!("{}", if arguments.json { report::json(&report) } else { report::table(&report) });
+    if let Some(file) = &arguments.record {
+        if let Err(why) = record::append(file, &report::table(&report)) {
+            eprintln!("ratios: cannot record in {}: {why}", file.display());
+            return ExitCode::from(3);
+        }
+    }
     if report.interrupted {
         ExitCode::from(130)
     } else if report.findings.iter().any(|finding| finding.pass() == Some(false)) {

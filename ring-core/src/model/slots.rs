@@ -52,6 +52,9 @@ impl<'m> Slots<'m> {
         self.region.model.claims.get((row * POSITIONS + position.get() % POSITIONS) as usize)
     }
 
+    /// Nothing to hint at.
+    pub(crate) fn prefetch_write(&self, _position: Position) {}
+
     pub(crate) fn note_claim(&self, writing: bool, position: Position, attempt: u64) {
         if let Some(cell) = self.cell(writing, position, attempt) {
             cell.with_mut(|_| ());

@@ -8,8 +8,9 @@ use super::batch::ReadBatch;
 use super::empty::Next;
 use super::error::{Blocked, ReadError};
 use super::membership;
+use super::pace::Pace;
 use super::participant::Entry;
-use super::producer::{LOOKS, RETRIES};
+use super::producer::{AHEAD, RETRIES};
 use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{
@@ -37,8 +38,7 @@ pub struct Consumer<'m> {
     pub(super) single: bool,
     /// Whether this handle was refused since it last claimed: a wake that was meant for it may concern others.
     refused: bool,
-    /// Looks left before a slot that is not readable is asked about.
-    looks: u32,
+    pace: Pace,
     pub(super) lease: u64,
     entry: Entry<'m>,
     not_sync: PhantomData<Cell<()>>,
@@ -90,7 +90,7 @@ impl<'m> Consumer<'m> {
             pending: None,
             single: ring.single(Role::Consumer),
             refused: false,
-            looks: LOOKS,
+            pace: Pace::new(),
             lease,
             entry,
             not_sync: PhantomData,
@@ -101,7 +101,7 @@ impl<'m> Consumer<'m> {
     ///
     /// # Errors
     /// [`ReadError`]; on `BufferTooSmall` this handle keeps the message for its next call.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
         let found = self.find()?;
         let opened = self.open(found)?;
@@ -199,20 +199,34 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// Claims up to `max` messages (of which some may turn out to be void) that follow each other, at least one.
+    /// Claims up to `max` messages (of which some may turn out to be void) that follow each other, at least one. The
+    /// first try stands apart, as for producers.
     #[inline(always)]
     fn claim(&mut self, max: u64) -> Result<Found, ReadError> {
         if self.single {
             return self.claim_single(max);
         }
-        let mut head = Position::new(self.ring.head.load(ord!(MC1, Relaxed)));
-        let mut announced = false;
+        let head = Position::new(self.ring.head.load(ord!(MC1, Relaxed)));
+        let (count, gaps) = self.readable_run(head, max);
+        if count == 0 || gaps {
+            return self.claim_from(head, false, max);
+        }
+        match self.announce_and_claim(head, count) {
+            Ok(()) => Ok(Found { position: head, attempt: 0, count }),
+            Err(now) => self.claim_from(now, true, max),
+        }
+    }
+
+    /// Goes on claiming from `head`; `announced` if a race has been lost already.
+    #[cold]
+    #[inline(never)]
+    fn claim_from(&mut self, mut head: Position, mut announced: bool, max: u64) -> Result<Found, ReadError> {
         let (mut retries, mut gaps_left) = (RETRIES, self.ring.slots.count());
         while retries > 0 {
             let (count, gaps) = self.readable_run(head, max);
             if count == 0 {
+                retries = retries.wrapping_sub(1);
                 if self.changes(head) {
-                    retries = retries.wrapping_sub(1);
                     continue;
                 }
                 match self.nothing(head) {
@@ -220,26 +234,15 @@ impl<'m> Consumer<'m> {
                     Ok(Next::Adopted(found)) => return Ok(found),
                     Err(refusal) => return self.give_up(announced, refusal),
                 }
-                retries = retries.wrapping_sub(1);
                 continue;
             }
-            // Release, partner of MR14, as for producers (MP3).
-            self.intent.store(Intent::new(head, count).0, ord!(MC3, Release));
-            // Release, partner of MR7: whoever finds the position claimed finds the claimer's intent.
-            let end = head.plus(count);
-            match self.ring.head.compare_exchange(head.get(), end.get(), ord!(MC4, Release), ord!(MC5, Relaxed)) {
-                Ok(_) => {
-                    for p in Intent::new(head, count).positions() {
-                        self.ring.slots.note_claim(false, p, 0);
-                    }
-                    if self.refused {
-                        self.pass_on();
-                    }
+            match self.announce_and_claim(head, count) {
+                Ok(()) => {
                     if !gaps || self.release_gaps(head, count) < count {
                         return Ok(Found { position: head, attempt: 0, count });
                     }
                     announced = false;
-                    head = end;
+                    head = head.plus(count);
                     // Beyond a lap of them, producers void as quickly as we skip.
                     match gaps_left.checked_sub(count) {
                         Some(left) => gaps_left = left,
@@ -248,12 +251,34 @@ impl<'m> Consumer<'m> {
                 }
                 Err(now) => {
                     announced = true;
-                    head = Position::new(now);
+                    head = now;
                     retries = retries.wrapping_sub(1);
                 }
             }
         }
         self.give_up(announced, ReadError::Busy(None))
+    }
+
+    /// Announces and tries to claim `count` positions from `head` on, all of them readable; the head as it is if others
+    /// were quicker.
+    #[inline(always)]
+    fn announce_and_claim(&mut self, head: Position, count: u64) -> Result<(), Position> {
+        let end = head.plus(count);
+        // Release, partner of MR14, as for producers (MP3).
+        self.intent.store(Intent::new(head, count).0, ord!(MC3, Release));
+        // Release, partner of MR7: whoever finds the position claimed finds the claimer's intent.
+        let moved = self.ring.head.compare_exchange(head.get(), end.get(), ord!(MC4, Release), ord!(MC5, Relaxed));
+        moved.map_err(Position::new)?;
+        for p in Intent::new(head, count).positions() {
+            self.ring.slots.note_claim(false, p, 0);
+        }
+        if self.refused {
+            self.pass_on();
+        }
+        if self.pace.streams() {
+            self.ring.slots.prefetch_write(end.plus(AHEAD));
+        }
+        Ok(())
     }
 
     /// How many slots from `head` on are committed or void, up to `max`; and whether any is void.
@@ -279,12 +304,7 @@ impl<'m> Consumer<'m> {
     #[inline]
     fn changes(&mut self, head: Position) -> bool {
         let word = self.ring.slots.at(head).word();
-        let changes = (0..self.looks).any(|_| {
-            core::hint::spin_loop();
-            word.load(ord!(MC16, Relaxed)) == committed(head, 0)
-        });
-        self.looks = if changes { LOOKS } else { self.looks / 2 };
-        changes
+        self.pace.waits(|| word.load(ord!(MC16, Relaxed)) == committed(head, 0))
     }
 
     /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
@@ -407,7 +427,7 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub(super) fn settled(&mut self, end: Position) {
         self.held = Intent::NONE;
-        self.looks = LOOKS;
+        self.pace.done();
         if self.single {
             self.moved(end);
         }

@@ -33,6 +33,7 @@ mod empty;
 mod error;
 mod format;
 mod membership;
+mod pace;
 mod participant;
 mod producer;
 mod redelivery;

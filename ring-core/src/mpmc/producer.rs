@@ -7,6 +7,7 @@ use core::marker::PhantomData;
 use super::batch::ClaimBatch;
 use super::error::{Blocked, ClaimError};
 use super::membership;
+use super::pace::Pace;
 use super::participant::Entry;
 use super::repair::Repair;
 use super::ring::Ring;
@@ -21,10 +22,8 @@ use crate::sync::{Word, ord};
 /// How often an operation starts over when others were quicker, before it says `Busy`.
 pub(super) const RETRIES: u32 = 64;
 
-/// How often an operation that finds its slot not ready looks once more, a pause apart, before it asks the other
-/// side's position what that means: asking takes the line from those who move that position, looking does not. Half as
-/// often with each time in vain, so that polling an idle ring costs little. Models have nothing to gain from it.
-pub(super) const LOOKS: u32 = if cfg!(loom) { 0 } else { 32 };
+/// How many slots past a claim the lines are asked for that the next claims will write to.
+pub(super) const AHEAD: u64 = 8;
 
 /// A writing handle of an MPMC ring. `Send`, not `Sync`. [`Producer::leave`] gives its entry back; without that the
 /// entry stays taken until its lease is proven dead.
@@ -42,8 +41,7 @@ pub struct Producer<'m> {
     single: bool,
     /// Whether this handle was refused since it last claimed: a wake that was meant for it may concern others.
     refused: bool,
-    /// Looks left before a slot that is not free is asked about.
-    looks: u32,
+    pub(super) pace: Pace,
     lease: u64,
     entry: Entry<'m>,
     not_sync: PhantomData<Cell<()>>,
@@ -60,7 +58,7 @@ impl<'m> Producer<'m> {
             reserved: false,
             single: ring.single(Role::Producer),
             refused: false,
-            looks: LOOKS,
+            pace: Pace::new(),
             lease,
             entry,
             not_sync: PhantomData,
@@ -71,11 +69,12 @@ impl<'m> Producer<'m> {
     ///
     /// # Errors
     /// [`ClaimError`].
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         self.check_len(payload.len())?;
+        let slots = self.ring.slots;
         let (p, _) = self.claim(1, 1)?;
-        let slot = self.ring.slots.at(p);
+        let slot = slots.at(p);
         // There is a span: the length has been checked.
         if let Some(span) = slot.span(payload.len() as u64) {
             span.copy_in(payload);
@@ -143,22 +142,47 @@ impl<'m> Producer<'m> {
         Ok(ClaimBatch::new(self, first, count, len))
     }
 
-    /// Claims at least `min` and at most `max` positions.
+    /// Claims at least `min` and at most `max` positions. The first try stands apart from those that follow a lost race
+    /// or a slot that is not free: most claims need no other, and it stays small enough to be part of the caller.
     #[inline(always)]
     fn claim(&mut self, min: u64, max: u64) -> Result<(Position, u64), ClaimError> {
+        if self.open != Intent::NONE || self.single {
+            return self.claim_unshared(min, max);
+        }
+        let seen = Tail(self.ring.tail.load(ord!(MP1, Relaxed)));
+        let count = self.free_run(seen.position(), seen.room(max));
+        if count < min {
+            return self.claim_from(seen, false, min, max);
+        }
+        match self.announce_and_claim(seen, count) {
+            Ok(first) => Ok((first, count)),
+            Err(now) => self.claim_from(now, true, min, max),
+        }
+    }
+
+    /// What needs no race: a reservation, and all claims of the only producer.
+    #[inline]
+    fn claim_unshared(&mut self, min: u64, max: u64) -> Result<(Position, u64), ClaimError> {
         if self.open != Intent::NONE {
             if let Some(reserved) = self.settle_open(min, max) {
                 return Ok(reserved);
             }
         }
-        if self.single {
-            return self.claim_single(min, max);
-        }
-        let mut seen = Tail(self.ring.tail.load(ord!(MP1, Relaxed)));
-        let mut announced = false;
+        if self.single { self.claim_single(min, max) } else { self.claim(min, max) }
+    }
+
+    /// Goes on claiming from the tail `seen`; `announced` if a race has been lost already.
+    #[cold]
+    #[inline(never)]
+    fn claim_from(
+        &mut self,
+        mut seen: Tail,
+        mut announced: bool,
+        min: u64,
+        max: u64,
+    ) -> Result<(Position, u64), ClaimError> {
         for _ in 0..RETRIES {
-            let first = seen.position();
-            let room = seen.room(max);
+            let (first, room) = (seen.position(), seen.room(max));
             let count = self.free_run(first, room);
             if count < min {
                 // Only an occupied slot is worth another look: a closed tail has no room, whatever its slots say.
@@ -171,27 +195,34 @@ impl<'m> Producer<'m> {
                 }
                 continue;
             }
-            // Release, partner of MR14: whoever sees this intent instead of an earlier one sees how the earlier one
-            // was settled (MP5, MP6). Before the claim, so that the claim never stands without its owner's name.
-            self.intent.store(Intent::new(first, count).0, ord!(MP3, Release));
-            // Release, partner of MR1: whoever finds the position claimed finds the claimer's intent.
-            let moved =
-                self.ring.tail.compare_exchange(seen.0, seen.plus(count).0, ord!(MP4, Release), ord!(MP9, Relaxed));
-            match moved {
-                Ok(_) => {
-                    for p in Intent::new(first, count).positions() {
-                        self.ring.slots.note_claim(true, p, 0);
-                    }
-                    if self.refused {
-                        self.pass_on();
-                    }
-                    return Ok((first, count));
-                }
-                Err(now) => seen = Tail(now),
+            match self.announce_and_claim(seen, count) {
+                Ok(first) => return Ok((first, count)),
+                Err(now) => seen = now,
             }
             announced = true;
         }
         self.give_up(announced, ClaimError::Busy(None))
+    }
+
+    /// Announces and tries to claim `count` positions from `seen` on, whose slots are free; the tail as it is if others
+    /// were quicker.
+    #[inline(always)]
+    fn announce_and_claim(&mut self, seen: Tail, count: u64) -> Result<Position, Tail> {
+        let first = seen.position();
+        // Release, partner of MR14: whoever sees this intent instead of an earlier one sees how the earlier one
+        // was settled (MP5, MP6). Before the claim, so that the claim never stands without its owner's name.
+        self.intent.store(Intent::new(first, count).0, ord!(MP3, Release));
+        // Release, partner of MR1: whoever finds the position claimed finds the claimer's intent.
+        let moved = self.ring.tail.compare_exchange(seen.0, seen.plus(count).0, ord!(MP4, Release), ord!(MP9, Relaxed));
+        moved.map_err(Tail)?;
+        for p in Intent::new(first, count).positions() {
+            self.ring.slots.note_claim(true, p, 0);
+        }
+        if self.refused {
+            self.pass_on();
+        }
+        self.ring.slots.prefetch_write(first.plus(count).plus(AHEAD));
+        Ok(first)
     }
 
     /// How many slots from `first` on are free, up to `max`.
@@ -213,12 +244,7 @@ impl<'m> Producer<'m> {
     #[inline]
     fn changes(&mut self, p: Position) -> bool {
         let word = self.ring.slots.at(p).word();
-        let changes = (0..self.looks).any(|_| {
-            core::hint::spin_loop();
-            word.load(ord!(MP17, Relaxed)) == free(p)
-        });
-        self.looks = if changes { LOOKS } else { self.looks / 2 };
-        changes
+        self.pace.waits(|| word.load(ord!(MP17, Relaxed)) == free(p))
     }
 
     /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
@@ -355,7 +381,7 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     pub(super) fn settled(&mut self, end: Position) {
         self.open = Intent::NONE;
-        self.looks = LOOKS;
+        self.pace.done();
         if self.single {
             self.next = end;
             // Relaxed: it is read by successors, whom the proof of our death orders, and for statistics.

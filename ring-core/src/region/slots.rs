@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 use core::mem::{offset_of, size_of};
 use core::ptr::NonNull;
 
-use super::{Region, Span};
+use super::{Region, Span, prefetch_write};
 use crate::layout::SlotHeader;
 use crate::position::Position;
 use crate::sync::{Ordering, Word};
@@ -61,6 +61,12 @@ impl<'m> Slots<'m> {
         let offset = ((position.get() & self.mask) as usize).wrapping_mul(self.stride);
         // SAFETY: R5, the index is masked.
         Slot { base: unsafe { self.base.add(offset) }, room: self.room, memory: PhantomData }
+    }
+
+    /// Asks for ownership of the line on which the slot of `position` begins. A hint without effect on meaning.
+    #[inline(always)]
+    pub(crate) fn prefetch_write(&self, position: Position) {
+        prefetch_write(self.at(position).base);
     }
 
     /// For models: the claim of `position` has succeeded. Nothing here.

@@ -121,7 +121,7 @@ impl<T: Trust> Consumer<T> {
     ///
     /// # Errors
     /// [`TryRecvError`]; on `BufferTooSmall` this handle keeps the message for its next call.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
         self.joined.run(|core| core.try_recv_into(buf))
     }

@@ -148,20 +148,22 @@ impl<C: Core> Joined<C> {
             return Err(self.cold.place.life.refusal().into());
         }
         let core: *mut C = &mut *self.core;
-        // SAFETY: 2; the first.
-        let refusal = match op(unsafe { &mut *core }) {
-            Ok(done) => return Ok(done),
-            Err(refusal) => refusal,
-        };
-        let trouble = C::trouble(refusal);
-        let refusal = match self.cold.cure.treat(&mut self.cold.place, trouble) {
-            Ok(false) => refusal,
-            // SAFETY: 2; the first has returned an error.
-            Ok(true) => match op(unsafe { &mut *core }) {
+        let mut treated = false;
+        // One place for the operation, so that it becomes part of the caller; it is run twice at most.
+        let refusal = loop {
+            // SAFETY: 2; the one before, if any, has returned an error.
+            let refusal = match op(unsafe { &mut *core }) {
                 Ok(done) => return Ok(done),
                 Err(refusal) => refusal,
-            },
-            Err(corrupt) => C::corrupt(corrupt),
+            };
+            if treated {
+                break refusal;
+            }
+            match self.cold.cure.treat(&mut self.cold.place, C::trouble(refusal)) {
+                Ok(false) => break refusal,
+                Ok(true) => treated = true,
+                Err(corrupt) => break C::corrupt(corrupt),
+            }
         };
         Err(refused::<C>(refusal, &mut self.born, &mut self.cold))
     }

@@ -111,7 +111,7 @@ impl<T: Trust> Producer<T> {
     ///
     /// # Errors
     /// [`TrySendError`]; nothing was sent.
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
         self.joined.run(|core| core.try_send(tag, payload))
     }

@@ -1,0 +1,184 @@
+//! What the MPMC benches share: queues of words by one pair of traits, child processes that run a job, and pinning.
+#![allow(dead_code, reason = "each bench uses its part")]
+
+use crossbeam_queue::ArrayQueue;
+use ring_shm::mpmc::{Consumer, Options, Producer};
+use ring_shm::{Trust, unlink};
+use std::process::{Child, Command};
+use std::sync::{Arc, OnceLock};
+
+/// Slots of every queue.
+pub(crate) const SLOTS: u64 = 1024;
+/// Messages of the full check.
+pub(crate) const CHECKED: u64 = 2_000;
+/// The word that ends whoever receives it.
+pub(crate) const STOP: u64 = u64::MAX;
+
+/// Set in a child: its job, and its CPU.
+const JOB: &str = "RING_BENCH_JOB";
+
+pub(crate) fn options() -> Options {
+    Options::new().slots(SLOTS).slot_size(8)
+}
+
+/// Polls `done`; gives the CPU away now and then, since there may be more parties than CPUs.
+fn poll<T>(mut done: impl FnMut() -> Option<T>) -> T {
+    let mut polls = 0u32;
+    loop {
+        if let Some(done) = done() {
+            return done;
+        }
+        polls += 1;
+        if polls % 64 == 0 { std::thread::yield_now() } else { core::hint::spin_loop() }
+    }
+}
+
+/// A sending end for words.
+pub(crate) trait Send {
+    fn try_send_word(&mut self, word: u64) -> bool;
+
+    #[inline(always)]
+    fn send(&mut self, word: u64) {
+        poll(|| self.try_send_word(word).then_some(()));
+    }
+}
+
+/// A receiving end.
+pub(crate) trait Receive {
+    fn try_receive(&mut self) -> Option<u64>;
+
+    #[inline(always)]
+    fn receive(&mut self) -> u64 {
+        poll(|| self.try_receive())
+    }
+}
+
+impl<T: Trust> Send for Producer<T> {
+    #[inline(always)]
+    fn try_send_word(&mut self, word: u64) -> bool {
+        self.try_send(0, &word.to_le_bytes()).is_ok()
+    }
+}
+
+impl<T: Trust> Receive for Consumer<T> {
+    #[inline(always)]
+    fn try_receive(&mut self) -> Option<u64> {
+        let mut word = [0; 8];
+        self.try_recv_into(&mut word).ok().map(|received| {
+            assert_eq!(received.len, 8);
+            u64::from_le_bytes(word)
+        })
+    }
+}
+
+impl Send for Arc<ArrayQueue<u64>> {
+    #[inline(always)]
+    fn try_send_word(&mut self, word: u64) -> bool {
+        self.push(word).is_ok()
+    }
+}
+
+impl Receive for Arc<ArrayQueue<u64>> {
+    #[inline(always)]
+    fn try_receive(&mut self) -> Option<u64> {
+        self.pop()
+    }
+}
+
+/// A receiving end that does something whenever it finds nothing.
+pub(crate) struct Idle<R, F> {
+    pub(crate) rx: R,
+    pub(crate) idle: F,
+}
+
+impl<R: Receive, F: FnMut()> Receive for Idle<R, F> {
+    #[inline(always)]
+    fn try_receive(&mut self) -> Option<u64> {
+        let word = self.rx.try_receive();
+        if word.is_none() {
+            (self.idle)();
+        }
+        word
+    }
+}
+
+/// Pins the calling thread to the first or the second CPU, if there are two. A child is told them by its parent, since
+/// it inherits an affinity of one.
+pub(crate) fn pin(side: usize) {
+    if let Some(cpus) = cpus() {
+        ring_bench::pin(cpus[side]).expect("a CPU that is allowed");
+    }
+}
+
+fn cpus() -> Option<[usize; 2]> {
+    static CPUS: OnceLock<Option<[usize; 2]>> = OnceLock::new();
+    *CPUS.get_or_init(|| {
+        let told = std::env::var("RING_BENCH_CPUS").ok();
+        let told = told.and_then(|cpus| cpus.split_once(' ').map(|(a, b)| [a.parse().ok(), b.parse().ok()]));
+        match told {
+            Some([Some(a), Some(b)]) => Some([a, b]),
+            _ => ring_bench::two_cpus().ok(),
+        }
+    })
+}
+
+/// The job of this process, if it is a child.
+pub(crate) fn job() -> Option<String> {
+    std::env::var(JOB).ok()
+}
+
+/// The words of a job.
+pub(crate) fn words<const N: usize>(job: &str) -> [String; N] {
+    let mut words = job.split(' ').map(str::to_owned);
+    core::array::from_fn(|_| words.next().expect("a job has its words"))
+}
+
+/// In a child: tells the parent that everything has been opened, and runs `work` on the second CPU unless it pins
+/// itself.
+pub(crate) fn attached(work: impl FnOnce()) {
+    pin(1);
+    println!();
+    work();
+}
+
+/// Children of this executable; killed if the bench fails.
+pub(crate) struct Crew(Vec<Child>);
+
+impl Crew {
+    /// Starts a child for each job, waits until all have attached, and removes the `names` they used.
+    pub(crate) fn start(jobs: impl IntoIterator<Item = String>, names: &[String]) -> Self {
+        let this = std::env::current_exe().expect("an executable");
+        let told = cpus().map_or_else(String::new, |[a, b]| format!("{a} {b}"));
+        let start = |job| {
+            let mut command = Command::new(&this);
+            command.env(JOB, job).env("RING_BENCH_CPUS", &told).stdout(std::process::Stdio::piped());
+            command.spawn().expect("a child")
+        };
+        let mut crew = Self(jobs.into_iter().map(start).collect());
+        for child in &mut crew.0 {
+            let mut byte = [0];
+            let out = child.stdout.as_mut().expect("a pipe");
+            std::io::Read::read_exact(out, &mut byte).expect("the child attaches");
+        }
+        // All have attached: from here on nothing can be left behind.
+        names.iter().for_each(|name| unlink(name, true).expect("a name to remove"));
+        crew
+    }
+
+    /// Waits for their orderly end.
+    pub(crate) fn join(mut self) {
+        for child in &mut self.0 {
+            assert!(child.wait().expect("a child to wait for").success(), "FIFO and payload");
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // Ended already, unless an assertion failed here.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Our MPMC ring between processes: named segments, default options, the safe API that copies.
+//!
+//! Slots hold eight bytes, so a slot takes half a line. The first party creates the ring, the others open it; the name
+//! is gone once all of them have it.
+
+use crate::candidate::{Build, Maker, Setup};
+use crate::crowd::{self, Role};
+use crate::duplex::{Ping, Pong};
+use crate::message::{bytes, bytes_mut};
+use crate::ours::{failed, fresh_name, maker, unlink};
+use crate::seam::{Rx, Tx};
+use ring_shm::mpmc::{Consumer, Options, Producer};
+
+struct Sender(Producer);
+struct Receiver(Consumer);
+
+impl<const W: usize> Tx<W> for Sender {
+    #[inline(always)]
+    fn try_send(&mut self, message: &[u64; W]) -> bool {
+        // Whatever else than `Full` or `Busy` it may be, it lasts, and the patience of the caller ends it.
+        self.0.try_send(0, bytes(message)).is_ok()
+    }
+}
+
+impl<const W: usize> Rx<W> for Receiver {
+    #[inline(always)]
+    fn try_recv(&mut self, message: &mut [u64; W]) -> bool {
+        self.0.try_recv_into(bytes_mut(message)).is_ok_and(|received| received.len == 8 * W)
+    }
+}
+
+fn options(slots: usize) -> Options {
+    Options::new().slots(slots as u64).slot_size(8)
+}
+
+/// Round trip over two rings of `slots` slots.
+pub(crate) fn round_trip(slots: usize) -> Build {
+    Box::new(move |_| {
+        let (out, back) = (fresh_name(), fresh_name());
+        let published = unlink(vec![out.clone(), back.clone()]);
+        let names = (out.clone(), back.clone());
+        let ping = maker(move || {
+            let tx = Producer::create(&names.0, &options(slots)).map_err(failed)?;
+            let rx = Consumer::create(&names.1, &options(slots)).map_err(failed)?;
+            Ok(Ping::<1, _, _>::new(Sender(tx), Receiver(rx)))
+        });
+        let pong = maker(move || {
+            let tx = Producer::open(&back).map_err(failed)?;
+            let rx = Consumer::open(&out).map_err(failed)?;
+            Ok(Pong::<1, _, _>::new(Sender(tx), Receiver(rx)))
+        });
+        Ok(Setup { parties: vec![ping, pong], published })
+    })
+}
+
+/// One way: `pairs` producers and as many consumers on two CPUs over a ring of `slots` slots.
+pub(crate) fn one_way(slots: usize, pairs: usize) -> Build {
+    Box::new(move |_| {
+        let name = fresh_name();
+        let published = unlink(vec![name.clone()]);
+        let party = |role| -> Maker {
+            let name = name.clone();
+            match role {
+                Role::Producer(index) => maker(move || {
+                    let tx = Producer::open_or_create(&name, &options(slots)).map_err(failed)?;
+                    Ok(crowd::producer(index, pairs, Sender(tx)))
+                }),
+                Role::Consumer => maker(move || {
+                    let rx = Consumer::open_or_create(&name, &options(slots)).map_err(failed)?;
+                    Ok(crowd::consumer(pairs, Receiver(rx)))
+                }),
+            }
+        };
+        Ok(Setup { parties: crowd::roles(pairs).into_iter().map(party).collect(), published })
+    })
+}
