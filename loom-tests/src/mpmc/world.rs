@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool as Flag, Ordering as O};
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
@@ -12,6 +11,8 @@ use ring_core::mpmc::{
     Blocked, ClaimError, Consumer, Producer, ReadError, Received, Recovery, Redelivery, Repair, Ring,
 };
 use ring_core::{Region, Verdict, model};
+
+use crate::Run;
 
 /// Leases a model can use.
 const LEASES: usize = 10;
@@ -35,16 +36,14 @@ pub struct World {
     /// The locks of the leases: true once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
     /// ring-core's to supply, by a fence after the verdict.
     dead: Arc<[AtomicBool; LEASES]>,
-    /// Whether a first and a second victim ever died, over all executions.
-    died: Arc<[Flag; 2]>,
     ledger: Rc<RefCell<Ledger>>,
-    reversed: bool,
+    run: Run,
 }
 
 impl World {
-    pub(super) fn new(ring: Ring<'static>, region: Region<'static>, died: Arc<[Flag; 2]>, reversed: bool) -> Self {
+    pub(super) fn new(ring: Ring<'static>, region: Region<'static>, run: Run) -> Self {
         let dead = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));
-        Self { ring, region, dead, died, ledger: Rc::default(), reversed }
+        Self { ring, region, dead, ledger: Rc::default(), run }
     }
 
     /// Runs the roles in threads of their own, started in this order or reversed: loom sees other races from the other
@@ -58,7 +57,7 @@ impl World {
             let w = self.clone();
             thread::spawn(move || role(&w))
         };
-        let threads: Vec<_> = if self.reversed {
+        let threads: Vec<_> = if self.run.reversed {
             roles.into_iter().rev().map(start).collect()
         } else {
             roles.into_iter().map(start).collect()
@@ -102,7 +101,7 @@ impl World {
     pub fn kill<R>(&self, victim: usize, step: u32, lease: u64, op: impl FnOnce() -> R) -> Option<R> {
         let result = model::crash_at(step, op);
         if result.is_none() {
-            self.died[victim].store(true, O::Relaxed);
+            self.run.dies(victim);
         }
         self.bury(lease);
         result

@@ -5,29 +5,30 @@ use loom::thread;
 use ring_core::spsc::{Consumer, Producer};
 use ring_core::{Role, SeatError, SeatState, SessionEnd};
 
-use crate::spsc::dirty;
-use crate::world::{CLOSED, DIED, Event, Last, got, msg, recv, recv_wait, send, try_send};
-use crate::{Body, Bound, Model, World};
+use super::streams::dirty;
+use super::world::{CLOSED, DIED, Event, Last, got, msg, recv, recv_wait, send, try_send};
+use super::{Body, Spsc, World, model};
+use crate::{Bound, Model};
 
 /// The models of this file.
-pub const MODELS: &[Model] = &[
-    Model::new("close", Bound::or_all(4), Body::Plain(close)),
-    Model::new("death", Bound::or_all(4), Body::Plain(death)),
-    Model::new("consumer_close", Bound::or_all(4), Body::Plain(consumer_close)),
-    Model::new("consumer_death", Bound::or_all(4), Body::Plain(consumer_death)),
-    Model::new("positions_in_motion", Bound::or_all(4), Body::Plain(positions_in_motion)),
-    Model::new("taken", Bound::or_all(4), Body::Plain(taken)),
-    Model::new("one_of_two_sits", Bound::or_all(4), Body::Plain(one_of_two_sits)),
-    Model::new("successor_after_close", Bound::preemptions(2, 3), Body::Plain(successor_after_close)),
-    Model::new("successor_after_death", Bound::preemptions(2, 3), Body::Plain(successor_after_death)),
-    Model::new("successor_writes_over_released", Bound::or_all(4), Body::Plain(successor_writes_over_released)),
-    Model::new("mark_over_old_bytes", Bound::or_all(4), Body::Plain(mark_over_old_bytes)),
-    Model::new("mark_waits_for_space", Bound::preemptions(2, 4), Body::Plain(mark_waits_for_space)),
-    Model::new("told_before_the_mark", Bound::or_all(4), Body::Plain(told_before_the_mark)),
-    Model::new("new_consumer_after_death", Bound::or_all(4), Body::Plain(new_consumer_after_death)),
-    Model::new("new_consumer_after_close", Bound::or_all(4), Body::Plain(new_consumer_after_close)),
-    Model::new("recovered_between", Bound::preemptions(2, 4), Body::Plain(recovered_between)),
-    Model::new("both_sides_pass_on", Bound::preemptions(1, 3), Body::Plain(both_sides_pass_on)),
+pub static MODELS: &[Model<Spsc>] = &[
+    model("close", Bound::or_all(4), Body::Plain(close)),
+    model("death", Bound::or_all(4), Body::Plain(death)),
+    model("consumer_close", Bound::or_all(4), Body::Plain(consumer_close)),
+    model("consumer_death", Bound::or_all(4), Body::Plain(consumer_death)),
+    model("positions_in_motion", Bound::or_all(4), Body::Plain(positions_in_motion)),
+    model("taken", Bound::or_all(4), Body::Plain(taken)),
+    model("one_of_two_sits", Bound::or_all(4), Body::Plain(one_of_two_sits)),
+    model("successor_after_close", Bound::preemptions(2, 3), Body::Plain(successor_after_close)),
+    model("successor_after_death", Bound::preemptions(2, 3), Body::Plain(successor_after_death)),
+    model("successor_writes_over_released", Bound::or_all(4), Body::Plain(successor_writes_over_released)),
+    model("mark_over_old_bytes", Bound::or_all(4), Body::Plain(mark_over_old_bytes)),
+    model("mark_waits_for_space", Bound::preemptions(2, 4), Body::Plain(mark_waits_for_space)),
+    model("told_before_the_mark", Bound::or_all(4), Body::Plain(told_before_the_mark)),
+    model("new_consumer_after_death", Bound::or_all(4), Body::Plain(new_consumer_after_death)),
+    model("new_consumer_after_close", Bound::or_all(4), Body::Plain(new_consumer_after_close)),
+    model("recovered_between", Bound::preemptions(2, 4), Body::Plain(recovered_between)),
+    model("both_sides_pass_on", Bound::preemptions(1, 3), Body::Plain(both_sides_pass_on)),
 ];
 
 /// Comes the end by a close after the last record, although the consumer never looks at the tail?
