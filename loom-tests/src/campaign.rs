@@ -46,7 +46,12 @@ pub fn side_by_side<J: Sync>(jobs: &[J], run: impl Fn(&J) -> bool + Sync) {
 ///
 /// # Errors
 /// The file cannot be read or written.
-pub fn run(models: &[&'static dyn Explore], form: Form, done: Option<&Path>, time: Option<Duration>) -> io::Result<End> {
+pub fn run(
+    models: &[&'static dyn Explore],
+    form: Form,
+    done: Option<&Path>,
+    time: Option<Duration>,
+) -> io::Result<End> {
     let before = match done {
         Some(path) if path.exists() => fs::read_to_string(path)?,
         _ => String::new(),
@@ -65,7 +70,13 @@ pub fn run(models: &[&'static dyn Explore], form: Form, done: Option<&Path>, tim
         fine
     });
     let all = passed.into_inner() == left.len();
-    Ok(if failed.into_inner() { End::Failed } else if all { End::Passed } else { End::Interrupted })
+    Ok(if failed.into_inner() {
+        End::Failed
+    } else if all {
+        End::Passed
+    } else {
+        End::Interrupted
+    })
 }
 
 fn explore(model: &'static dyn Explore, form: Form, file: Option<&Mutex<File>>) -> bool {

@@ -15,8 +15,8 @@ pub mod spsc;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Once};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 
 /// Which bounds hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,13 @@ impl<K: Kind> Explore for Model<K> {
 impl<K: Kind> Model<K> {
     /// Explores one body; returns whether a first and a second victim died in any execution. `at` says which death a
     /// failure belongs to.
-    fn check(&self, form: Form, count: &mut Count, at: String, body: impl Fn(&K::World) + Copy + Send + Sync + 'static) -> (bool, bool) {
+    fn check(
+        &self,
+        form: Form,
+        count: &mut Count,
+        at: String,
+        body: impl Fn(&K::World) + Copy + Send + Sync + 'static,
+    ) -> (bool, bool) {
         let executions = Arc::new(AtomicU64::new(0));
         let died = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
         for reversed in [false, true] {
@@ -255,7 +261,9 @@ pub fn attempt(model: &'static dyn Explore, form: Form) -> Result<Count, Failure
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
-            let said = info.payload_as_str().unwrap_or("a panic without a message");
+            let payload = info.payload();
+            let said = payload.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
             let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
             // What panics on the way out says less.
             MESSAGE.with_borrow_mut(|m| *m = m.take().or_else(|| Some(said.to_string() + &place)));

@@ -89,8 +89,10 @@ orderings: weakens each half of each row of docs/protocol*.md, or those named. -
             return Err(format!("no row of the documents has the half {name}"));
         }
         halves.retain(|half| args.names.is_empty() || args.names.contains(&half.name));
-        let with: Vec<_> = args.get("--with").into_iter().flat_map(|names| names.split(',')).map(String::from).collect();
-        let fine = orderings::run(&halves, &chosen(&with)?, args.get("--learn").is_some()).map_err(|e| e.to_string())?;
+        let with: Vec<_> =
+            args.get("--with").into_iter().flat_map(|names| names.split(',')).map(String::from).collect();
+        let fine =
+            orderings::run(&halves, &chosen(&with)?, args.get("--learn").is_some()).map_err(|e| e.to_string())?;
         Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

@@ -125,7 +125,9 @@ fn is_excepted(half: &Half) -> bool {
 
 fn write_catchers(mut known: BTreeMap<String, String>, found: &BTreeMap<String, String>) -> io::Result<()> {
     known.extend(found.iter().map(|(half, by)| (half.clone(), by.clone())));
-    let mut text = String::from("# Which model catches which weakened half: asked first by ci/orderings.sh, which also checks it.\n");
+    let mut text = String::from(
+        "# Which model catches which weakened half: asked first by ci/orderings.sh, which also checks it.\n",
+    );
     for (half, by) in &known {
         let _ = writeln!(text, "{half} {by}");
     }

@@ -95,17 +95,9 @@ impl Kind for Mpmc {
 
 /// All of them.
 pub(crate) fn models() -> Vec<&'static dyn Explore> {
-    [
-        streams::MODELS,
-        hints::MODELS,
-        repair::MODELS,
-        single::MODELS,
-        members::MODELS,
-        adoption::MODELS,
-        death::MODELS,
-    ]
-    .into_iter()
-    .flatten()
-    .map(|model| model as &dyn Explore)
-    .collect()
+    [streams::MODELS, hints::MODELS, repair::MODELS, single::MODELS, members::MODELS, adoption::MODELS, death::MODELS]
+        .into_iter()
+        .flatten()
+        .map(|model| model as &dyn Explore)
+        .collect()
 }

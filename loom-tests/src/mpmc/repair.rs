@@ -1,23 +1,23 @@
 //! Models in which somebody alive is near a position that a repairer wonders about.
 
-use ring_core::{Position, Verdict};
 use ring_core::mpmc::{Blocked, Repair};
+use ring_core::{Position, Verdict};
 
 use super::{Body, Mpmc, World, model};
 use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("living_are_never_repaired", 5, Bound::preemptions(1, 2), Body::Plain(living_are_never_repaired)),
-    model("same_producer_twice", 6, Bound::preemptions(2, 3), Body::Plain(same_producer_twice)),
-    model("same_consumer_twice", 6, Bound::preemptions(2, 3), Body::Plain(same_consumer_twice)),
-    model("losing_producer", 6, Bound::preemptions(1, 2), Body::Plain(losing_producer)),
-    model("losing_consumer", 6, Bound::preemptions(1, 2), Body::Plain(losing_consumer)),
-    model("two_write_repairers", 6, Bound::preemptions(1, 2), Body::Plain(two_write_repairers)),
-    model("repaired_slot_is_reused", 6, Bound::preemptions(1, 2), Body::Plain(repaired_slot_is_reused)),
-    model("redelivered_slot_is_reused", 6, Bound::preemptions(1, 2), Body::Plain(redelivered_slot_is_reused)),
-    model("write_repairer_dies", 6, Bound::preemptions(2, 3), Body::Crash(write_repairer_dies)),
-    model("read_repairer_dies", 6, Bound::preemptions(2, 3), Body::Crash(read_repairer_dies)),
+    model("living_are_never_repaired", 5, Bound::preemptions(1, 3), Body::Plain(living_are_never_repaired)),
+    model("same_producer_twice", 6, Bound::or_all(2), Body::Plain(same_producer_twice)),
+    model("same_consumer_twice", 6, Bound::or_all(2), Body::Plain(same_consumer_twice)),
+    model("losing_producer", 6, Bound::preemptions(1, 3), Body::Plain(losing_producer)),
+    model("losing_consumer", 6, Bound::preemptions(1, 3), Body::Plain(losing_consumer)),
+    model("two_write_repairers", 6, Bound::preemptions(1, 3), Body::Plain(two_write_repairers)),
+    model("repaired_slot_is_reused", 6, Bound::preemptions(1, 3), Body::Plain(repaired_slot_is_reused)),
+    model("redelivered_slot_is_reused", 6, Bound::preemptions(1, 3), Body::Plain(redelivered_slot_is_reused)),
+    model("write_repairer_dies", 6, Bound::or_all(2), Body::Crash(write_repairer_dies)),
+    model("read_repairer_dies", 6, Bound::or_all(2), Body::Crash(read_repairer_dies)),
 ];
 
 fn at(p: u64) -> Position {

@@ -18,7 +18,7 @@ use crate::Run;
 const LEASES: usize = 10;
 
 /// What was sent and seen in one execution. Outside of loom's sight.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Ledger {
     /// Position and number of each message whose sender was told that it is committed.
     told: BTreeMap<u64, u64>,
@@ -29,9 +29,11 @@ struct Ledger {
 }
 
 /// The ring of one execution and all that is known about it. A clone for each thread.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct World {
+    /// The ring.
     pub ring: Ring<'static>,
+    /// Its memory, for those who attach.
     pub region: Region<'static>,
     /// The locks of the leases: true once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
     /// ring-core's to supply, by a fence after the verdict.
@@ -67,14 +69,17 @@ impl World {
         }
     }
 
+    /// Runs two roles at the same time.
     pub fn two<'a>(&self, a: impl FnOnce(&Self) + 'a, b: impl FnOnce(&Self) + 'a) {
         self.all(vec![Box::new(a), Box::new(b)]);
     }
 
+    /// Runs three roles.
     pub fn three<'a>(&self, a: impl FnOnce(&Self) + 'a, b: impl FnOnce(&Self) + 'a, c: impl FnOnce(&Self) + 'a) {
         self.all(vec![Box::new(a), Box::new(b), Box::new(c)]);
     }
 
+    /// Runs four roles.
     pub fn four<'a>(
         &self,
         a: impl FnOnce(&Self) + 'a,
@@ -107,14 +112,20 @@ impl World {
         result
     }
 
+    /// Joins as a producer, where there is an entry.
+    #[must_use]
     pub fn producer(&self) -> Producer<'static> {
         self.ring.join_producer(self.lease(), self.verdict()).expect("an entry")
     }
 
+    /// Joins as a consumer, where there is an entry.
+    #[must_use]
     pub fn consumer(&self) -> Consumer<'static> {
         self.ring.join_consumer(self.lease(), self.verdict()).expect("an entry")
     }
 
+    /// The next lease number.
+    #[must_use]
     pub fn lease(&self) -> u64 {
         self.ring.next_lease().expect("a lease")
     }
@@ -270,6 +281,7 @@ impl World {
         }
     }
 
+    /// Repairs what stands in the way of a consumer.
     pub fn repair(&self, rx: &mut Consumer<'_>, blocked: Blocked) -> Repair {
         let repair = rx.repair(blocked, self.verdict()).expect("a good ring");
         self.note(repair);

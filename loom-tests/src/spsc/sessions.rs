@@ -2,7 +2,7 @@
 //! session marks. An end comes after the last record of its session, in order, once.
 
 use loom::thread;
-use ring_core::spsc::{Consumer, Producer};
+use ring_core::spsc::{Consumer, Producer, Ring};
 use ring_core::{Role, SeatError, SeatState, SessionEnd};
 
 use super::streams::dirty;
@@ -17,18 +17,19 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("consumer_close", Bound::or_all(4), Body::Plain(consumer_close)),
     model("consumer_death", Bound::or_all(4), Body::Plain(consumer_death)),
     model("positions_in_motion", Bound::or_all(4), Body::Plain(positions_in_motion)),
+    model("attach_while_sitting", Bound::or_all(4), Body::Plain(attach_while_sitting)).attached(),
     model("taken", Bound::or_all(4), Body::Plain(taken)),
     model("one_of_two_sits", Bound::or_all(4), Body::Plain(one_of_two_sits)),
     model("successor_after_close", Bound::preemptions(2, 3), Body::Plain(successor_after_close)),
     model("successor_after_death", Bound::preemptions(2, 3), Body::Plain(successor_after_death)),
     model("successor_writes_over_released", Bound::or_all(4), Body::Plain(successor_writes_over_released)),
     model("mark_over_old_bytes", Bound::or_all(4), Body::Plain(mark_over_old_bytes)),
-    model("mark_waits_for_space", Bound::preemptions(2, 4), Body::Plain(mark_waits_for_space)),
+    model("mark_waits_for_space", Bound::or_all(2), Body::Plain(mark_waits_for_space)),
     model("told_before_the_mark", Bound::or_all(4), Body::Plain(told_before_the_mark)),
     model("new_consumer_after_death", Bound::or_all(4), Body::Plain(new_consumer_after_death)),
     model("new_consumer_after_close", Bound::or_all(4), Body::Plain(new_consumer_after_close)),
-    model("recovered_between", Bound::preemptions(2, 4), Body::Plain(recovered_between)),
-    model("both_sides_pass_on", Bound::preemptions(1, 3), Body::Plain(both_sides_pass_on)),
+    model("recovered_between", Bound::or_all(2), Body::Plain(recovered_between)),
+    model("both_sides_pass_on", Bound::or_all(1), Body::Plain(both_sides_pass_on)),
 ];
 
 /// Comes the end by a close after the last record, although the consumer never looks at the tail?
@@ -115,6 +116,19 @@ fn positions_in_motion(w: &World) {
         assert!(head.get() <= 96 && tail.get() <= 96);
     };
     w.both(traffic, onlooker);
+}
+
+/// Does somebody who attaches find a seat whose lease was never counted, while a successor sits down?
+fn attach_while_sitting(w: &World) {
+    let (mut tx, _rx) = (w.producer(), w.consumer());
+    assert!(try_send(&mut tx, msg(1, 8)).is_some());
+    w.bury(tx.lease());
+    let (world, region) = (w.clone(), w.region);
+    let successor = move || send(&mut world.succeed_producer(world.lease()), msg(2, 8));
+    let onlooker = move || {
+        Ring::attach(region).expect("the ring is sound");
+    };
+    w.both(successor, onlooker);
 }
 
 /// Is a second live producer or consumer refused, and a seat given back in order not?

@@ -17,7 +17,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("padding", Bound::EXHAUSTIVE, Body::Plain(padding)),
     model("wrap", Bound::or_all(3), Body::Plain(wrap)),
     model("wrap_at_2_64", Bound::or_all(2), Body::Plain(wrap)).start_at(u64::MAX),
-    model("stream", Bound::preemptions(2, 4), Body::Plain(stream)),
+    model("stream", Bound::or_all(2), Body::Plain(stream)),
     model("in_place", Bound::EXHAUSTIVE, Body::Plain(in_place)),
     model("batch_is_all_or_nothing", Bound::EXHAUSTIVE, Body::Plain(batch_is_all_or_nothing)),
     model("batch_with_padding", Bound::EXHAUSTIVE, Body::Plain(batch_with_padding)),
