@@ -20,8 +20,10 @@ use crate::layout::{CONTROL_SIZE, MpmcControl, ParticipantLine, SpscControl};
 use crate::position::Position;
 use crate::sync::{Ordering, Word, ord};
 
+mod readers;
 mod slots;
 
+pub use readers::{WatchedU64, begin};
 pub(crate) use slots::{Slot, Slots};
 
 /// The words of one ring, as loom sees them.
@@ -43,6 +45,7 @@ impl Model {
     /// Runs `body` with a fresh region whose data area of `data` bytes starts at `data_offset`. Only the control
     /// words whose offsets `used` accepts exist. `body` must join every thread it starts.
     pub fn run(data_offset: u64, data: u64, used: impl Fn(usize) -> bool, body: impl FnOnce(Region<'static>)) {
+        readers::begin();
         let data_offset = usize::try_from(data_offset).unwrap_or(usize::MAX);
         let word = |offset: usize| (offset % 8 == 0 && used(offset)).then(|| Word::new(0));
         let model = Self {

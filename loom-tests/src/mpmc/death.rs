@@ -23,7 +23,8 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("read_dies", 5, Bound::or_all(2), Body::Crash(read_dies)),
     model("read_batch_dies", 5, Bound::or_all(2), Body::Crash(read_batch_dies)),
     model("keep_dies", 5, Bound::or_all(2), Body::Crash(keep_dies)),
-    model("skip_dies", 5, Bound::preemptions(1, 3), Body::Crash(skip_dies)),
+    model("skip_dies", 5, Bound::or_all(2), Body::Crash(skip_dies)),
+    model("skip_among_three_dies", 5, Bound::preemptions(0, 1), Body::Crash(skip_among_three_dies)),
     model("recv_dies_at_most_once", 5, Bound::preemptions(1, 3), Body::Crash(recv_dies)).at_most_once(),
     model("two_senders_die", 5, Bound::preemptions(1, 3), Body::TwoCrashes(two_senders_die)),
     model("sender_and_receiver_die", 5, Bound::preemptions(1, 3), Body::TwoCrashes(sender_and_receiver_die)),
@@ -194,8 +195,26 @@ fn keep_dies(w: &World, step: u32) {
     });
 }
 
-/// It dies while it skips a gap.
+/// It dies while it skips a gap; meanwhile somebody else reads and repairs, and wants its slot.
 fn skip_dies(w: &World, step: u32) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut victim = w.consumer();
+    tx.try_claim(8).unwrap().abort();
+    w.send(&mut tx, 1).unwrap();
+    w.two(
+        move |w| {
+            w.kill(0, step, victim.lease(), || w.recv(&mut victim));
+        },
+        |w| {
+            w.recv_or_repair(&mut rx);
+            w.send_or_repair(&mut tx, 11);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The same with a thread for each of them.
+fn skip_among_three_dies(w: &World, step: u32) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut victim = w.consumer();
     tx.try_claim(8).unwrap().abort();

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::Ordering;
 use loom::thread;
+use ring_core::model::WatchedU64;
 use ring_core::mpmc::{
     Blocked, ClaimError, Consumer, Producer, ReadError, Received, Recovery, Redelivery, Repair, Ring,
 };
@@ -35,16 +35,16 @@ pub struct World {
     pub ring: Ring<'static>,
     /// Its memory, for those who attach.
     pub region: Region<'static>,
-    /// The locks of the leases: true once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
+    /// The locks of the leases: 1 once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
     /// ring-core's to supply, by a fence after the verdict.
-    dead: Arc<[AtomicBool; LEASES]>,
+    dead: Rc<[WatchedU64; LEASES]>,
     ledger: Rc<RefCell<Ledger>>,
     run: Run,
 }
 
 impl World {
     pub(super) fn new(ring: Ring<'static>, region: Region<'static>, run: Run) -> Self {
-        let dead = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));
+        let dead = Rc::new(std::array::from_fn(|_| WatchedU64::new(0)));
         Self { ring, region, dead, ledger: Rc::default(), run }
     }
 
@@ -92,13 +92,13 @@ impl World {
 
     /// The kernel's answer about a lease.
     pub fn verdict(&self) -> impl FnMut(u64) -> Verdict + 'static {
-        let dead = Arc::clone(&self.dead);
-        move |lease| if dead[lease as usize].load(Ordering::Relaxed) { Verdict::Dead } else { Verdict::Alive }
+        let dead = Rc::clone(&self.dead);
+        move |lease| if dead[lease as usize].load(Ordering::Relaxed) == 1 { Verdict::Dead } else { Verdict::Alive }
     }
 
     /// The kernel drops the lock of `lease`, after the last store of its owner.
     pub fn bury(&self, lease: u64) {
-        self.dead[lease as usize].store(true, Ordering::Release);
+        self.dead[lease as usize].store(1, Ordering::Release);
     }
 
     /// Runs `op` under `lease` and kills it before its access number `step`, or right after it: in any case the lease

@@ -17,6 +17,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("consumer_close", Bound::or_all(4), Body::Plain(consumer_close)),
     model("consumer_death", Bound::or_all(4), Body::Plain(consumer_death)),
     model("positions_in_motion", Bound::or_all(4), Body::Plain(positions_in_motion)),
+    model("seen_mark_in_motion", Bound::or_all(4), Body::Plain(seen_mark_in_motion)),
     model("attach_while_sitting", Bound::or_all(4), Body::Plain(attach_while_sitting)).attached(),
     model("taken", Bound::or_all(4), Body::Plain(taken)),
     model("one_of_two_sits", Bound::or_all(4), Body::Plain(one_of_two_sits)),
@@ -114,6 +115,22 @@ fn positions_in_motion(w: &World) {
     let onlooker = move || {
         let (head, tail) = ring.head_and_tail().expect("the ring is sound");
         assert!(head.get() <= 96 && tail.get() <= 96);
+    };
+    w.both(traffic, onlooker);
+}
+
+/// The same where the records are read in place, so that the seen mark moves, too.
+fn seen_mark_in_motion(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let ring = w.ring;
+    let traffic = move || {
+        for tag in [msg(1, 24), msg(2, 24), msg(3, 24)] {
+            send(&mut tx, tag);
+            rx.try_read().expect("a record is there").release();
+        }
+    };
+    let onlooker = move || {
+        ring.head_and_tail().expect("the ring is sound");
     };
     w.both(traffic, onlooker);
 }

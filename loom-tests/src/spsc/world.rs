@@ -3,10 +3,11 @@
 //! Every payload word is a *forged header*: read as a header it is an empty record with a tag nobody sends, so
 //! stale or stray payload that is taken for a header fails the model. Every tag tells the length of its payload.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::Ordering;
 use loom::thread;
+use ring_core::model::WatchedU64;
 use ring_core::spsc::{ClaimError, Consumer, Producer, ReadError, Ring};
 use ring_core::{Position, Region, SeatError, SessionEnd, Verdict, model};
 
@@ -25,15 +26,15 @@ pub struct World {
     pub ring: Ring<'static>,
     /// Its memory, for those who attach.
     pub region: Region<'static>,
-    /// The locks of the leases: true once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
+    /// The locks of the leases: 1 once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
     /// ring-core's to supply, by a fence after the verdict.
-    dead: Arc<[AtomicBool; LEASES]>,
+    dead: Rc<[WatchedU64; LEASES]>,
     run: Run,
 }
 
 impl World {
     pub(crate) fn new(ring: Ring<'static>, region: Region<'static>, run: Run) -> Self {
-        Self { ring, region, dead: Arc::new(std::array::from_fn(|_| AtomicBool::new(false))), run }
+        Self { ring, region, dead: Rc::new(std::array::from_fn(|_| WatchedU64::new(0))), run }
     }
 
     /// Whether this is the long form, in which a body may do more.
@@ -79,13 +80,13 @@ impl World {
 
     /// The verdict on a lease: the kernel's answer.
     pub fn verdict(&self) -> impl FnMut(u64) -> Verdict + 'static {
-        let dead = Arc::clone(&self.dead);
-        move |lease| if dead[lease as usize].load(Ordering::Relaxed) { Verdict::Dead } else { Verdict::Alive }
+        let dead = Rc::clone(&self.dead);
+        move |lease| if dead[lease as usize].load(Ordering::Relaxed) == 1 { Verdict::Dead } else { Verdict::Alive }
     }
 
     /// The kernel drops the lock of `lease`, after the last store of its owner.
     pub fn bury(&self, lease: u64) {
-        self.dead[lease as usize].store(true, Ordering::Release);
+        self.dead[lease as usize].store(1, Ordering::Release);
     }
 
     /// Runs `op` under `lease` and kills it before its access number `step`, or right after it: in any case the
