@@ -18,42 +18,39 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 
-/// Which bounds hold.
+/// How far models are explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// What every change has to pass: some minutes for all models.
+    /// To its own bound: what every change has to pass, some minutes for all models.
     Gate,
-    /// The campaign: more than a quarter of an hour.
+    /// Deeper, one preemption at a time, until an exploration took [`ENOUGH`] executions, or one more preemption makes no
+    /// difference: the campaign, more than a quarter of an hour.
     Long,
 }
 
-/// How far a model is explored: the most preemptions of an execution in either form; `None` is every interleaving.
-#[derive(Clone, Copy, Debug)]
-pub struct Bound {
-    gate: Option<usize>,
-    long: Option<usize>,
-}
+/// A model that took so many executions is not explored deeper; the next preemption may cost ten times as many.
+pub const ENOUGH: u64 = 60_000;
+
+/// The most preemptions of an execution in the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound(Option<usize>);
 
 impl Bound {
-    /// Every interleaving, in both forms.
-    pub const EXHAUSTIVE: Self = Self { gate: None, long: None };
+    /// Every interleaving.
+    pub const ALL: Self = Self(None);
 
-    /// At most `gate` preemptions in the gate and `long` in the campaign.
+    /// At most `n` preemptions.
     #[must_use]
-    pub const fn preemptions(gate: usize, long: usize) -> Self {
-        Self { gate: Some(gate), long: Some(long) }
+    pub const fn preemptions(n: usize) -> Self {
+        Self(Some(n))
     }
+}
 
-    /// At most `gate` preemptions in the gate, everything in the campaign.
-    #[must_use]
-    pub const fn or_all(gate: usize) -> Self {
-        Self { gate: Some(gate), long: None }
-    }
-
-    fn of(self, form: Form) -> Option<usize> {
-        match form {
-            Form::Gate => self.gate,
-            Form::Long => self.long,
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("all interleavings"),
+            Some(n) => write!(f, "{n} preemptions"),
         }
     }
 }
@@ -108,12 +105,14 @@ pub struct Model<K: Kind> {
 }
 
 /// What exploring a model took.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Count {
     /// Executions explored.
     pub executions: u64,
     /// Crash points, or pairs of them, that were run; 1 for a model without.
     pub points: u64,
+    /// How far.
+    pub bound: Bound,
 }
 
 /// A model of whatever kind.
@@ -145,7 +144,23 @@ impl<K: Kind> Explore for Model<K> {
     }
 
     fn explore(&'static self, form: Form) -> Count {
-        let mut count = Count::default();
+        let mut count = self.explore_within(self.bound, form);
+        while form == Form::Long && count.executions < ENOUGH {
+            let Bound(Some(n)) = count.bound else { break };
+            let deeper = self.explore_within(Bound(Some(n + 1)), form);
+            if deeper.executions == count.executions {
+                // No execution has so many: this was everything.
+                return Count { bound: Bound::ALL, ..deeper };
+            }
+            count = deeper;
+        }
+        count
+    }
+}
+
+impl<K: Kind> Model<K> {
+    fn explore_within(&self, bound: Bound, form: Form) -> Count {
+        let mut count = Count { executions: 0, points: 0, bound };
         match self.body {
             Body::Plain(body) => {
                 self.check(form, &mut count, String::new(), body);
@@ -176,11 +191,9 @@ impl<K: Kind> Explore for Model<K> {
         }
         count
     }
-}
 
-impl<K: Kind> Model<K> {
-    /// Explores one body; returns whether a first and a second victim died in any execution. `at` says which death a
-    /// failure belongs to.
+    /// Explores one body within the bound of `count`; returns whether a first and a second victim died in any execution.
+    /// `at` says which death a failure belongs to.
     fn check(
         &self,
         form: Form,
@@ -190,12 +203,12 @@ impl<K: Kind> Model<K> {
     ) -> (bool, bool) {
         let executions = Arc::new(AtomicU64::new(0));
         let died = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-        let orders: &[bool] = if self.bound.of(form).is_none() { &[false] } else { &[false, true] };
+        let orders: &[bool] = if count.bound == Bound::ALL { &[false] } else { &[false, true] };
         for reversed in orders.iter().copied() {
             let mut builder = loom::model::Builder::new();
             builder.max_branches = 20_000;
             if builder.preemption_bound.is_none() {
-                builder.preemption_bound = self.bound.of(form);
+                builder.preemption_bound = count.bound.0;
             }
             let (ring, seen) = (self.ring, Arc::clone(&executions));
             let run = Run { died: Arc::clone(&died), reversed, form };

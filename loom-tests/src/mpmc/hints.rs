@@ -8,12 +8,12 @@ use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("keep", 4, Bound::preemptions(1, 3), Body::Plain(keep)),
-    model("hint", 4, Bound::or_all(2), Body::Plain(hint)),
-    model("hint_for_two", 4, Bound::preemptions(2, 3), Body::Plain(hint_for_two)),
-    model("hint_by_a_repairer", 5, Bound::or_all(2), Body::Plain(hint_by_a_repairer)),
-    model("keep_and_close", 4, Bound::preemptions(1, 3), Body::Plain(keep_and_close)),
-    model("keep_and_redeliver", 4, Bound::preemptions(1, 3), Body::Plain(keep_and_redeliver)),
+    model("keep", 4, Bound::preemptions(1), Body::Plain(keep)),
+    model("hint", 4, Bound::preemptions(2), Body::Plain(hint)),
+    model("hint_for_two", 4, Bound::preemptions(2), Body::Plain(hint_for_two)),
+    model("hint_by_a_repairer", 5, Bound::preemptions(2), Body::Plain(hint_by_a_repairer)),
+    model("keep_and_close", 4, Bound::preemptions(1), Body::Plain(keep_and_close)),
+    model("keep_and_redeliver", 4, Bound::preemptions(1), Body::Plain(keep_and_redeliver)),
 ];
 
 /// One reader puts a message back, the other gets it, while a sender wants the slot.

@@ -8,16 +8,16 @@ use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("living_are_never_repaired", 5, Bound::preemptions(1, 3), Body::Plain(living_are_never_repaired)),
-    model("same_producer_twice", 6, Bound::or_all(2), Body::Plain(same_producer_twice)),
-    model("same_consumer_twice", 6, Bound::or_all(2), Body::Plain(same_consumer_twice)),
-    model("losing_producer", 6, Bound::preemptions(1, 3), Body::Plain(losing_producer)),
-    model("losing_consumer", 6, Bound::preemptions(1, 3), Body::Plain(losing_consumer)),
-    model("two_write_repairers", 6, Bound::preemptions(1, 3), Body::Plain(two_write_repairers)),
-    model("repaired_slot_is_reused", 6, Bound::preemptions(1, 3), Body::Plain(repaired_slot_is_reused)),
-    model("redelivered_slot_is_reused", 6, Bound::preemptions(1, 3), Body::Plain(redelivered_slot_is_reused)),
-    model("write_repairer_dies", 6, Bound::or_all(2), Body::Crash(write_repairer_dies)),
-    model("read_repairer_dies", 6, Bound::or_all(2), Body::Crash(read_repairer_dies)),
+    model("living_are_never_repaired", 5, Bound::preemptions(1), Body::Plain(living_are_never_repaired)),
+    model("same_producer_twice", 6, Bound::preemptions(2), Body::Plain(same_producer_twice)),
+    model("same_consumer_twice", 6, Bound::preemptions(2), Body::Plain(same_consumer_twice)),
+    model("losing_producer", 6, Bound::preemptions(1), Body::Plain(losing_producer)),
+    model("losing_consumer", 6, Bound::preemptions(1), Body::Plain(losing_consumer)),
+    model("two_write_repairers", 6, Bound::preemptions(1), Body::Plain(two_write_repairers)),
+    model("repaired_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(repaired_slot_is_reused)),
+    model("redelivered_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(redelivered_slot_is_reused)),
+    model("write_repairer_dies", 6, Bound::preemptions(2), Body::Crash(write_repairer_dies)),
+    model("read_repairer_dies", 6, Bound::preemptions(2), Body::Crash(read_repairer_dies)),
 ];
 
 fn at(p: u64) -> Position {

@@ -7,22 +7,22 @@ use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("one_to_one", 3, Bound::or_all(2), Body::Plain(one_to_one)),
-    model("two_to_one", 4, Bound::preemptions(1, 3), Body::Plain(two_to_one)),
-    model("one_to_two", 4, Bound::preemptions(1, 3), Body::Plain(one_to_two)),
-    model("two_to_two", 5, Bound::preemptions(1, 2), Body::Plain(two_to_two)),
-    model("wrap", 3, Bound::or_all(2), Body::Plain(wrap)),
-    model("wrap_one_slot", 4, Bound::preemptions(1, 3), Body::Plain(wrap_one_slot)).slots(1),
-    model("full_one_slot", 4, Bound::preemptions(2, 3), Body::Plain(full_one_slot)).slots(1),
-    model("one_slot_two_consumers", 4, Bound::preemptions(1, 3), Body::Plain(one_slot_two_consumers)).slots(1),
-    model("full", 3, Bound::or_all(3), Body::Plain(full)),
-    model("empty", 3, Bound::or_all(3), Body::Plain(empty)),
-    model("abort", 4, Bound::preemptions(1, 3), Body::Plain(abort)),
-    model("abort_one_slot", 4, Bound::preemptions(2, 3), Body::Plain(abort_one_slot)).slots(1),
-    model("batch", 4, Bound::preemptions(1, 3), Body::Plain(batch)),
-    model("batch_in_the_way", 4, Bound::preemptions(1, 3), Body::Plain(batch_in_the_way)),
-    model("close_against_claims", 4, Bound::preemptions(1, 3), Body::Plain(close_against_claims)),
-    model("closed_is_after_all", 4, Bound::or_all(2), Body::Plain(closed_is_after_all)),
+    model("one_to_one", 3, Bound::preemptions(2), Body::Plain(one_to_one)),
+    model("two_to_one", 4, Bound::preemptions(1), Body::Plain(two_to_one)),
+    model("one_to_two", 4, Bound::preemptions(1), Body::Plain(one_to_two)),
+    model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
+    model("wrap", 3, Bound::preemptions(2), Body::Plain(wrap)),
+    model("wrap_one_slot", 4, Bound::preemptions(1), Body::Plain(wrap_one_slot)).slots(1),
+    model("full_one_slot", 4, Bound::preemptions(2), Body::Plain(full_one_slot)).slots(1),
+    model("one_slot_two_consumers", 4, Bound::preemptions(1), Body::Plain(one_slot_two_consumers)).slots(1),
+    model("full", 3, Bound::preemptions(3), Body::Plain(full)),
+    model("empty", 3, Bound::preemptions(3), Body::Plain(empty)),
+    model("abort", 4, Bound::preemptions(1), Body::Plain(abort)),
+    model("abort_one_slot", 4, Bound::preemptions(2), Body::Plain(abort_one_slot)).slots(1),
+    model("batch", 4, Bound::preemptions(1), Body::Plain(batch)),
+    model("batch_in_the_way", 4, Bound::preemptions(1), Body::Plain(batch_in_the_way)),
+    model("close_against_claims", 4, Bound::preemptions(1), Body::Plain(close_against_claims)),
+    model("closed_is_after_all", 4, Bound::preemptions(2), Body::Plain(closed_is_after_all)),
 ];
 
 /// Three messages through two slots.

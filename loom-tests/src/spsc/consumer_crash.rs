@@ -12,12 +12,12 @@ use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("recv_dies", Bound::preemptions(1, 3), Body::Crash(recv_dies)),
-    model("read_dies", Bound::preemptions(1, 3), Body::Crash(read_dies)),
-    model("read_batch_dies", Bound::preemptions(1, 3), Body::Crash(read_batch_dies)),
-    model("lazy_recv_dies", Bound::preemptions(1, 3), Body::Crash(lazy_recv_dies)).release_every(16),
-    model("two_consumers_die", Bound::or_all(1), Body::TwoCrashes(two_consumers_die)),
-    model("one_of_each_dies", Bound::or_all(1), Body::TwoCrashes(one_of_each_dies)),
+    model("recv_dies", Bound::preemptions(1), Body::Crash(recv_dies)),
+    model("read_dies", Bound::preemptions(1), Body::Crash(read_dies)),
+    model("read_batch_dies", Bound::preemptions(1), Body::Crash(read_batch_dies)),
+    model("lazy_recv_dies", Bound::preemptions(1), Body::Crash(lazy_recv_dies)).release_every(16),
+    model("two_consumers_die", Bound::preemptions(1), Body::TwoCrashes(two_consumers_die)),
+    model("one_of_each_dies", Bound::preemptions(1), Body::TwoCrashes(one_of_each_dies)),
 ];
 
 /// The record of the last producer.

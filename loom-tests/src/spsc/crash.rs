@@ -13,17 +13,17 @@ use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("send_dies", Bound::preemptions(1, 3), Body::Crash(send_dies)),
-    model("padded_send_dies", Bound::preemptions(1, 3), Body::Crash(padded_send_dies)),
-    model("claim_dies", Bound::preemptions(1, 3), Body::Crash(claim_dies)),
-    model("batch_dies", Bound::preemptions(1, 3), Body::Crash(batch_dies)),
-    model("padded_batch_dies", Bound::preemptions(1, 3), Body::Crash(padded_batch_dies)),
-    model("full_send_dies", Bound::preemptions(1, 3), Body::Crash(full_send_dies)),
-    model("close_dies", Bound::preemptions(1, 3), Body::Crash(close_dies)),
-    model("two_producers_die", Bound::or_all(1), Body::TwoCrashes(two_producers_die)),
-    model("two_batches_die", Bound::or_all(1), Body::TwoCrashes(two_batches_die)).capacity(128),
-    model("two_unread_producers_die", Bound::preemptions(1, 3), Body::TwoCrashes(two_unread_producers_die)),
-    model("closer_and_successor_die", Bound::or_all(1), Body::TwoCrashes(closer_and_successor_die)),
+    model("send_dies", Bound::preemptions(1), Body::Crash(send_dies)),
+    model("padded_send_dies", Bound::preemptions(1), Body::Crash(padded_send_dies)),
+    model("claim_dies", Bound::preemptions(1), Body::Crash(claim_dies)),
+    model("batch_dies", Bound::preemptions(1), Body::Crash(batch_dies)),
+    model("padded_batch_dies", Bound::preemptions(1), Body::Crash(padded_batch_dies)),
+    model("full_send_dies", Bound::preemptions(1), Body::Crash(full_send_dies)),
+    model("close_dies", Bound::preemptions(1), Body::Crash(close_dies)),
+    model("two_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_producers_die)),
+    model("two_batches_die", Bound::preemptions(1), Body::TwoCrashes(two_batches_die)).capacity(128),
+    model("two_unread_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_unread_producers_die)),
+    model("closer_and_successor_die", Bound::preemptions(1), Body::TwoCrashes(closer_and_successor_die)),
 ];
 
 /// What a producer does when it dies: true when it has committed all the tags.

@@ -10,19 +10,19 @@ use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("empty_and_zero_length", Bound::EXHAUSTIVE, Body::Plain(empty_and_zero_length)),
-    model("short_commit", Bound::EXHAUSTIVE, Body::Plain(short_commit)),
-    model("abort", Bound::EXHAUSTIVE, Body::Plain(abort)),
-    model("full", Bound::EXHAUSTIVE, Body::Plain(full)),
-    model("padding", Bound::EXHAUSTIVE, Body::Plain(padding)),
-    model("wrap", Bound::or_all(3), Body::Plain(wrap)),
-    model("wrap_at_2_64", Bound::or_all(2), Body::Plain(wrap)).start_at(u64::MAX),
-    model("stream", Bound::or_all(2), Body::Plain(stream)),
-    model("in_place", Bound::EXHAUSTIVE, Body::Plain(in_place)),
-    model("batch_is_all_or_nothing", Bound::EXHAUSTIVE, Body::Plain(batch_is_all_or_nothing)),
-    model("batch_with_padding", Bound::EXHAUSTIVE, Body::Plain(batch_with_padding)),
-    model("batch_read", Bound::or_all(3), Body::Plain(batch_read)),
-    model("release_every", Bound::or_all(3), Body::Plain(release_every)).release_every(16),
+    model("empty_and_zero_length", Bound::ALL, Body::Plain(empty_and_zero_length)),
+    model("short_commit", Bound::ALL, Body::Plain(short_commit)),
+    model("abort", Bound::ALL, Body::Plain(abort)),
+    model("full", Bound::ALL, Body::Plain(full)),
+    model("padding", Bound::ALL, Body::Plain(padding)),
+    model("wrap", Bound::preemptions(2), Body::Plain(wrap)),
+    model("wrap_at_2_64", Bound::preemptions(2), Body::Plain(wrap)).start_at(u64::MAX),
+    model("stream", Bound::preemptions(1), Body::Plain(stream)),
+    model("in_place", Bound::ALL, Body::Plain(in_place)),
+    model("batch_is_all_or_nothing", Bound::ALL, Body::Plain(batch_is_all_or_nothing)),
+    model("batch_with_padding", Bound::ALL, Body::Plain(batch_with_padding)),
+    model("batch_read", Bound::preemptions(2), Body::Plain(batch_read)),
+    model("release_every", Bound::preemptions(2), Body::Plain(release_every)).release_every(16),
 ];
 
 /// Leaves forged headers of former records all over the data area, and the ring empty.

@@ -1,9 +1,9 @@
 //! Who has loaded a word: what loom 0.7 forgets.
 //!
 //! To find the orders of two racing accesses, loom remembers one last access of each atomic. A load therefore hides an
-//! earlier load of the same word by another thread: when a third thread, or the second one itself, then stores to the
-//! word, loom sees that this store races with the later load alone, and never tries it before the earlier one. Every
-//! claim here loads a word and then swaps it, so that blind spot lies exactly where the protocol works.
+//! earlier load of the same word by another thread: when whoever loaded last stores to the word, loom compares this store
+//! with its own load alone, and never tries it before the earlier one. Every claim here loads a word and then swaps it,
+//! so that blind spot lies exactly where the protocol works.
 //!
 //! So each word has a marker for each thread that loads it, and stores look at the markers. A marker is a loom `Arc`:
 //! its clone and its count are the two operations that loom takes for dependent on each other, although neither
