@@ -23,8 +23,8 @@ use std::sync::{Arc, Once};
 pub enum Form {
     /// To its own bound: what every change has to pass, some minutes for all models.
     Gate,
-    /// Deeper, one preemption at a time, until an exploration took [`ENOUGH`] executions, or one more preemption makes no
-    /// difference: the campaign, more than a quarter of an hour.
+    /// Deeper, one preemption at a time, until an exploration took [`ENOUGH`] executions; where one more preemption makes
+    /// little difference, to the end. The campaign, more than a quarter of an hour.
     Long,
 }
 
@@ -148,11 +148,8 @@ impl<K: Kind> Explore for Model<K> {
         while form == Form::Long && count.executions < ENOUGH {
             let Bound(Some(n)) = count.bound else { break };
             let deeper = self.explore_within(Bound(Some(n + 1)), form);
-            if deeper.executions == count.executions {
-                // No execution has so many: this was everything.
-                return Count { bound: Bound::ALL, ..deeper };
-            }
-            count = deeper;
+            let nearly_all = deeper.executions - count.executions < count.executions / 4;
+            count = if nearly_all { self.explore_within(Bound::ALL, form) } else { deeper };
         }
         count
     }

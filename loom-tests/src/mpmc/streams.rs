@@ -14,6 +14,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("wrap", 3, Bound::preemptions(2), Body::Plain(wrap)),
     model("wrap_one_slot", 4, Bound::preemptions(1), Body::Plain(wrap_one_slot)).slots(1),
     model("full_one_slot", 4, Bound::preemptions(2), Body::Plain(full_one_slot)).slots(1),
+    model("late_commit", 4, Bound::ALL, Body::Plain(late_commit)),
     model("one_slot_two_consumers", 4, Bound::preemptions(1), Body::Plain(one_slot_two_consumers)).slots(1),
     model("full", 3, Bound::preemptions(3), Body::Plain(full)),
     model("empty", 3, Bound::preemptions(3), Body::Plain(empty)),
@@ -167,6 +168,25 @@ fn full_one_slot(w: &World) {
         },
         |w| {
             let _ = w.send(&mut tx, 11);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A claim is committed and read at last, behind which the ring is full. Who then sees that the head has moved must not
+/// take the slot's word from before the commit for damage.
+fn late_commit(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    let claim = p.try_claim(8).unwrap();
+    w.send(&mut tx, 2).unwrap();
+    w.two(
+        |w| {
+            w.commit(claim, 1);
+            w.recv(&mut rx).unwrap();
+        },
+        |w| {
+            let _ = w.send(&mut tx, 3);
         },
     );
     w.settle(&mut tx, &mut rx);

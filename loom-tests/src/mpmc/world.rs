@@ -8,7 +8,7 @@ use loom::sync::atomic::Ordering;
 use loom::thread;
 use ring_core::model::WatchedU64;
 use ring_core::mpmc::{
-    Blocked, ClaimError, Consumer, Producer, ReadError, Received, Recovery, Redelivery, Repair, Ring,
+    Blocked, Claim, ClaimError, Consumer, Producer, ReadError, Received, Recovery, Redelivery, Repair, Ring,
 };
 use ring_core::{Region, Verdict, model};
 
@@ -190,12 +190,21 @@ impl World {
 
     /// The same through a claim.
     pub fn claim_and_send(&self, tx: &mut Producer<'_>, n: u64) -> Result<(), ClaimError> {
-        let position = tx.try_claim(8).map(|mut claim| {
-            claim.write(&n.to_le_bytes());
-            claim.set_tag(n as u32);
-            claim.commit().get()
-        });
-        self.sent(n, position)
+        match tx.try_claim(8) {
+            Ok(claim) => {
+                self.commit(claim, n);
+                Ok(())
+            }
+            Err(ClaimError::Corrupt(c)) => panic!("{c}"),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Commits a claim with the number `n`.
+    pub fn commit(&self, mut claim: Claim<'_, '_>, n: u64) {
+        claim.write(&n.to_le_bytes());
+        claim.set_tag(n as u32);
+        self.told(claim.commit().get(), n);
     }
 
     /// Sends several numbers as one batch; how many went.
