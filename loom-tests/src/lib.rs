@@ -148,7 +148,7 @@ impl<K: Kind> Explore for Model<K> {
         while form == Form::Long && count.executions < ENOUGH {
             let Bound(Some(n)) = count.bound else { break };
             let deeper = self.explore_within(Bound(Some(n + 1)), form);
-            let nearly_all = deeper.executions - count.executions < count.executions / 4;
+            let nearly_all = deeper.executions.saturating_sub(count.executions) < count.executions / 4;
             count = if nearly_all { self.explore_within(Bound::ALL, form) } else { deeper };
         }
         count

@@ -80,8 +80,9 @@ pub fn run(halves: &[Half], models: &[&'static dyn Explore], learn: bool) -> io:
     side_by_side(&asked, |half| {
         let start = Instant::now();
         let known = remembered.get(&half.name);
-        let (first, rest): (Vec<_>, Vec<_>) = models.iter().copied().partition(|m| known == Some(&m.name()));
-        let outcome = weaken(&half.name, first.into_iter().chain(rest));
+        let mut order = models.to_vec();
+        order.sort_by_key(|m| (known != Some(&m.name()), m.victims()));
+        let outcome = weaken(&half.name, order);
         let took = start.elapsed().as_secs_f64();
         match outcome {
             Outcome::Caught { by, failure } => {

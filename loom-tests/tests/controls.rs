@@ -140,7 +140,9 @@ fn what_can_be_weakened() {
 fn names_are_unique_and_catchers_exist() {
     let names: Vec<_> = all().iter().map(|m| m.name()).collect();
     assert!(names.iter().enumerate().all(|(i, name)| !names[..i].contains(name)));
+    let halves: Vec<_> = halves().unwrap().into_iter().map(|half| half.name).collect();
     for (half, by) in catchers().unwrap() {
+        assert!(halves.contains(&half), "{half} is remembered and in no document");
         assert!(names.contains(&by), "{half} is remembered with {by}, which is no model");
     }
 }
