@@ -41,7 +41,7 @@ pub fn weaken(half: &str, models: impl IntoIterator<Item = &'static dyn Explore>
     let mut reached = false;
     for model in models {
         plant(Some(half));
-        let result = attempt(model, Form::Gate);
+        let result = attempt(model, Form::Watched);
         reached |= plant_reached();
         plant(None);
         if let Err(failure) = result {
@@ -102,7 +102,7 @@ pub fn run(halves: &[Half], models: &[&'static dyn Explore], learn: bool) -> io:
     let used: Vec<_> = models.iter().filter(|m| used.contains(&m.name())).collect();
     let unsound = Mutex::new(Vec::new());
     side_by_side(&used, |model| {
-        if let Err(failure) = attempt(**model, Form::Gate) {
+        if let Err(failure) = attempt(**model, Form::Watched) {
             println!("UNSOUND {}: fails without a plant: {failure}", model.name());
             lock(&unsound).push(model.name());
         }

@@ -23,7 +23,7 @@ use crate::sync::{Ordering, Word, ord};
 mod readers;
 mod slots;
 
-pub use readers::{WatchedU64, begin};
+pub use readers::{WatchedU64, begin, watch};
 pub(crate) use slots::{Slot, Slots};
 
 /// The words of one ring, as loom sees them.

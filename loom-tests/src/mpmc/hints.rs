@@ -10,7 +10,7 @@ use crate::{Bound, Model};
 pub static MODELS: &[Model<Mpmc>] = &[
     model("keep", 4, Bound::preemptions(1), Body::Plain(keep)),
     model("hint", 4, Bound::preemptions(2), Body::Plain(hint)),
-    model("hint_for_two", 4, Bound::preemptions(1), Body::Plain(hint_for_two)),
+    model("hint_for_two", 4, Bound::preemptions(2), Body::Plain(hint_for_two)),
     model("hint_by_a_repairer", 5, Bound::preemptions(2), Body::Plain(hint_by_a_repairer)),
     model("keep_and_close", 4, Bound::preemptions(1), Body::Plain(keep_and_close)),
     model("keep_and_redeliver", 4, Bound::preemptions(1), Body::Plain(keep_and_redeliver)),

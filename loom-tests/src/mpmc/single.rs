@@ -9,7 +9,7 @@ use crate::{Bound, Model};
 pub static MODELS: &[Model<Mpmc>] = &[
     model("single_each", 2, Bound::preemptions(3), Body::Plain(single_each)).producers(1).consumers(1),
     model("single_producer", 3, Bound::preemptions(2), Body::Plain(single_producer)).producers(1),
-    model("single_consumer", 3, Bound::preemptions(1), Body::Plain(single_consumer)).consumers(1),
+    model("single_consumer", 3, Bound::preemptions(2), Body::Plain(single_consumer)).consumers(1),
     model("single_producer_close", 3, Bound::preemptions(2), Body::Plain(single_producer_close)).producers(1),
     model("single_producer_asked_to_close", 3, Bound::preemptions(2), Body::Plain(single_producer_asked)).producers(1),
     model("single_producer_succession", 4, Bound::preemptions(1), Body::Plain(single_producer_succession)).producers(1),

@@ -17,7 +17,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("read_batch_dies", Bound::preemptions(1), Body::Crash(read_batch_dies)),
     model("lazy_recv_dies", Bound::preemptions(1), Body::Crash(lazy_recv_dies)).release_every(16),
     model("two_consumers_die", Bound::preemptions(1), Body::TwoCrashes(two_consumers_die)),
-    model("one_of_each_dies", Bound::preemptions(0), Body::TwoCrashes(one_of_each_dies)),
+    model("one_of_each_dies", Bound::preemptions(1), Body::TwoCrashes(one_of_each_dies)),
 ];
 
 /// The record of the last producer.

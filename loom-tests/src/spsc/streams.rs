@@ -15,14 +15,14 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("abort", Bound::ALL, Body::Plain(abort)),
     model("full", Bound::ALL, Body::Plain(full)),
     model("padding", Bound::ALL, Body::Plain(padding)),
-    model("wrap", Bound::preemptions(2), Body::Plain(wrap)),
+    model("wrap", Bound::preemptions(3), Body::Plain(wrap)),
     model("wrap_at_2_64", Bound::preemptions(2), Body::Plain(wrap)).start_at(u64::MAX),
-    model("stream", Bound::preemptions(1), Body::Plain(stream)),
+    model("stream", Bound::preemptions(2), Body::Plain(stream)),
     model("in_place", Bound::ALL, Body::Plain(in_place)),
     model("batch_is_all_or_nothing", Bound::ALL, Body::Plain(batch_is_all_or_nothing)),
     model("batch_with_padding", Bound::ALL, Body::Plain(batch_with_padding)),
-    model("batch_read", Bound::preemptions(2), Body::Plain(batch_read)),
-    model("release_every", Bound::preemptions(2), Body::Plain(release_every)).release_every(16),
+    model("batch_read", Bound::preemptions(3), Body::Plain(batch_read)),
+    model("release_every", Bound::preemptions(3), Body::Plain(release_every)).release_every(16),
 ];
 
 /// Leaves forged headers of former records all over the data area, and the ring empty.

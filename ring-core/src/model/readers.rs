@@ -9,7 +9,7 @@
 //! its clone and its count are the two operations that loom takes for dependent on each other, although neither
 //! synchronizes anything. (A relaxed atomic would, behind a fence.)
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::vec::Vec;
 
 use loom::sync::Arc;
@@ -20,7 +20,14 @@ use crate::sync::Ordering;
 
 std::thread_local! {
     // As for what is planted: one OS thread runs all threads of a model.
+    static WATCHING: Cell<bool> = const { Cell::new(true) };
     static THREADS: RefCell<Vec<ThreadId>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether the words of models run by this OS thread remember their readers from now on. They do at first; it costs two
+/// to twenty times the executions.
+pub fn watch(on: bool) {
+    WATCHING.set(on);
 }
 
 /// A new execution begins, in its main thread: to be called before the first word is made.
@@ -31,8 +38,12 @@ pub fn begin() {
     });
 }
 
-/// The number of the running thread; `None` for the main one, which runs before and after all others.
+/// The number of the running thread; `None` for the main one, which runs before and after all others, and where nothing
+/// is watched.
 fn running() -> Option<usize> {
+    if !WATCHING.get() {
+        return None;
+    }
     let me = loom::thread::current().id();
     let number = THREADS.with_borrow_mut(|threads| {
         threads.iter().position(|id| *id == me).unwrap_or_else(|| {
