@@ -1,29 +1,65 @@
 #!/usr/bin/env bash
-# The loom models over the code that ships.
+# The loom models over the code that ships, two at a time.
 #
-#   ci/loom.sh            the SPSC models and the harness's own controls: the form of the gate, some minutes
-#   ci/loom.sh --all      also the MPMC models, and each ordering weakened in turn (planted): more than a quarter of an hour
-#   ci/loom.sh --long     --all with raised bounds
+#   ci/loom.sh                        every model within the bounds of the gate, and the harness's own tests
+#   ci/loom.sh --long [--minutes M]   the campaign: every model within its long bounds. It can be interrupted (or told to
+#                                     begin no model after M minutes) and goes on where it was; once it is through, the
+#                                     result goes to docs/results/loom.md
 #
 # Last line: `loom: M models, N executions`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-which=(--test harness --test spsc --test sessions --test spsc_crash)
-case "${1:-}" in
-    "") ;;
-    --all) which=() ;;
-    --long) which=() && export RING_LOOM_LONG=1 ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-esac
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-start=$SECONDS
-if ! RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" \
-    cargo test -p loom-tests --profile loom "${which[@]}" -- --nocapture >"$log" 2>&1; then
-    tail -n 80 "$log"
-    exit 1
+form="" minutes=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --long) form=long ;;
+        --minutes) minutes=(--minutes "${2:?}") && shift ;;
+        *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    esac
+    shift
+done
+export RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom"
+cargo build --quiet -p loom-tests --profile loom
+program=$CARGO_TARGET_DIR/loom/loom-tests
+total() {
+    awk '/^model / { models++; n += $3 } END { printf "loom: %d models, %d executions\n", models, n }' "$1"
+}
+
+if [ -z "$form" ]; then
+    cargo test --quiet -p loom-tests --profile loom
+    lines=$(mktemp)
+    trap 'rm -f "$lines"' EXIT
+    start=$SECONDS
+    "$program" models --done "$lines"
+    echo "took $((SECONDS - start)) s"
+    total "$lines"
+    exit
 fi
-grep -E '^(model|planted|test result)' "$log"
-echo "loom: took $((SECONDS - start)) s"
-awk '/^model / { models++; for (i = 2; i <= NF; i++) if ($i ~ /^executions/) n += $(i - 1) }
-     END { if (!models) exit 1; printf "loom: %d models, %d executions\n", models, n }' "$log"
+
+# What has been explored counts for these sources alone.
+lines=$CARGO_TARGET_DIR/campaign.txt
+sources=$(cat Cargo.lock rust-toolchain.toml $(find ring-core/src loom-tests/src -name '*.rs' | sort) | sha256sum | cut -c1-16)
+if [ "$(head -n 1 "$lines" 2>/dev/null)" != "sources $sources" ]; then
+    echo "sources $sources" > "$lines"
+fi
+status=0
+"$program" models --long --done "$lines" "${minutes[@]}" || status=$?
+if [ "$status" = 0 ]; then
+    results=docs/results/loom.md
+    [ -e "$results" ] || cat > "$results" <<'HEAD'
+# Loom campaigns
+
+Each line is a campaign of `ci/loom.sh --long`, in one go or in pieces. Seconds are those of the models, two of which
+run at a time; the slowest ones are named.
+
+| date | machine | kernel | rustc | command | sources | models | executions | seconds | slowest |
+|---|---|---|---|---|---|---|---|---|---|
+HEAD
+    machine="$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs"
+    read -r models executions seconds < <(awk '/^model / { m++; n += $3; s += $7 } END { printf "%d %d %d\n", m, n, s }' "$lines")
+    slowest=$(grep '^model ' "$lines" | sort -k7,7nr | head -n 3 | awk '{ printf "%s%s %d s", sep, substr($2, 1, length($2) - 1), $7; sep = ", " }')
+    echo "| $(date -u +%FT%TZ) | $machine | $(uname -r) | $(rustc --version | cut -d' ' -f2) | \`ci/loom.sh --long\` |" \
+        "$sources | $models | $executions | $seconds | $slowest |" >> "$results"
+fi
+total "$lines"
+exit "$status"

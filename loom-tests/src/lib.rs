@@ -1,177 +1,188 @@
-//! Loom models over the ring-core code that ships: the harness, and the models by topic.
+//! Loom models over the ring-core code that ships: the harness, and the models by kind of ring.
 //!
-//! A `Model` is a name, a geometry and a body; `Model::run` explores every interleaving and every value a weak
-//! memory may return, within a preemption bound, and says how many executions that took. The bodies live in the
-//! library so that `tests/planted.rs` can run the same models with one ordering weakened. Empty without `cfg(loom)`.
+//! A [`Model`] is a name, a ring, a bound and a body. Exploring it runs the body in every interleaving, and with every
+//! value that a weak memory may return, within a preemption bound. The program of this crate (`main.rs`) runs all of
+//! them (`campaign`), or weakens each ordering of the protocol documents and demands that one of them fails
+//! (`orderings`). Empty without `cfg(loom)`.
 #![cfg(loom)]
 
-pub mod consumer_crash;
-pub mod crash;
-pub mod sessions;
+pub mod campaign;
+pub mod mpmc;
+pub mod orderings;
+pub mod rows;
 pub mod spsc;
-pub mod world;
 
-use std::io::Write as _;
-use std::mem::offset_of;
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Once};
 
-use ring_core::model::Model as Memory;
-use ring_core::spsc::{Format, Ring};
-use ring_core::{CONTROL_SIZE, Identity, SpscControl};
-
-pub use world::World;
-
-/// Whether the long form was asked for by `RING_LOOM_LONG`: higher bounds, and models that CI has no time for.
-#[must_use]
-pub fn long() -> bool {
-    std::env::var_os("RING_LOOM_LONG").is_some_and(|v| v != "0")
+/// How far models are explored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// To its own bound, some minutes for all models: what every change has to pass.
+    Gate,
+    /// The same, and words remember their readers: for the models that catch a weakened ordering.
+    Watched,
+    /// Deeper, one preemption at a time, until an exploration took [`ENOUGH`] executions; where one more preemption makes
+    /// little difference, to the end; words remember their readers. The campaign, more than a quarter of an hour.
+    Long,
 }
 
-/// How far a model is explored: the most preemptions of an execution in the short and in the long form.
-#[derive(Clone, Copy, Debug)]
-pub struct Bound {
-    short: Option<usize>,
-    long: Option<usize>,
-}
+/// A model that took so many executions is not explored deeper; the next preemption may cost ten times as many.
+pub const ENOUGH: u64 = 60_000;
+
+/// The most preemptions of an execution in the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound(Option<usize>);
 
 impl Bound {
-    /// Every interleaving, in both forms.
-    pub const EXHAUSTIVE: Self = Self { short: None, long: None };
+    /// Every interleaving.
+    pub const ALL: Self = Self(None);
 
-    /// At most `short` preemptions in CI and `long` in the long form.
+    /// At most `n` preemptions.
     #[must_use]
-    pub const fn preemptions(short: usize, long: usize) -> Self {
-        Self { short: Some(short), long: Some(long) }
+    pub const fn preemptions(n: usize) -> Self {
+        Self(Some(n))
     }
+}
 
-    /// At most `short` preemptions in CI, everything in the long form.
-    #[must_use]
-    pub const fn or_all(short: usize) -> Self {
-        Self { short: Some(short), long: None }
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("all interleavings"),
+            Some(n) => write!(f, "{n} preemptions"),
+        }
     }
+}
 
-    fn now(self) -> Option<usize> {
-        if long() { self.long } else { self.short }
+/// What a kind of ring brings to its models.
+pub trait Kind: Copy + Send + Sync + 'static {
+    /// What stands before the names of its models.
+    const NAME: &'static str;
+
+    /// What a body works with.
+    type World: 'static;
+
+    /// Makes a fresh ring in loom's memory and runs `body` on it, as one execution.
+    fn execute(&self, run: &Run, body: &dyn Fn(&Self::World));
+}
+
+/// One exploration, as its executions see it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Whether a first and a second victim died in any execution. Outside of loom's sight.
+    died: Arc<[AtomicBool; 2]>,
+    /// Whether threads are started last first.
+    reversed: bool,
+    form: Form,
+}
+
+impl Run {
+    /// Notes the death of a victim.
+    fn dies(&self, victim: usize) {
+        self.died[victim].store(true, Ordering::Relaxed);
     }
 }
 
 /// What a model runs.
-#[derive(Clone, Copy, Debug)]
-pub enum Body {
+#[derive(Debug)]
+pub enum Body<W> {
     /// Once.
-    Plain(fn(&World)),
+    Plain(fn(&W)),
     /// Once for each step at which the victim can die, until it gets through alive in every execution.
-    Crash(fn(&World, u32)),
+    Crash(fn(&W, u32)),
     /// Once for each pair of steps at which a first and then a second victim can die.
-    TwoCrashes(fn(&World, u32, u32)),
+    TwoCrashes(fn(&W, u32, u32)),
 }
 
 /// One model.
-#[derive(Clone, Copy, Debug)]
-pub struct Model {
-    /// Its name, unique.
-    pub name: &'static str,
-    /// Bytes of the data area.
-    pub capacity: u64,
-    /// The release interval of the ring.
-    pub release_every: u64,
-    /// The first position.
-    pub start: u64,
-    /// How far it is explored.
-    pub bound: Bound,
-    /// What it runs.
-    pub body: Body,
+#[derive(Debug)]
+pub struct Model<K: Kind> {
+    name: &'static str,
+    bound: Bound,
+    ring: K,
+    body: Body<K::World>,
 }
 
-/// What running a model took.
-#[derive(Clone, Copy, Debug, Default)]
+/// What exploring a model took.
+#[derive(Clone, Copy, Debug)]
 pub struct Count {
     /// Executions explored.
     pub executions: u64,
     /// Crash points, or pairs of them, that were run; 1 for a model without.
     pub points: u64,
+    /// How far.
+    pub bound: Bound,
 }
 
-impl Model {
-    /// A model of a ring of 64 bytes.
-    #[must_use]
-    pub const fn new(name: &'static str, bound: Bound, body: Body) -> Self {
-        Self { name, capacity: 64, release_every: 0, start: 0, bound, body }
+/// A model of whatever kind.
+pub trait Explore: Sync {
+    /// Its name, unique: `kind/question`.
+    fn name(&self) -> String;
+
+    /// How many victims it has.
+    fn victims(&self) -> usize;
+
+    /// Explores it without a word; panics when an execution fails.
+    ///
+    /// Each body is explored twice, with the threads started first to last and last to first. Within a bound, what is
+    /// reached depends on who runs first; and where words do not remember their readers, loom finds from the one side
+    /// most of what it misses from the other.
+    fn explore(&'static self, form: Form) -> Count;
+}
+
+impl<K: Kind> Explore for Model<K> {
+    fn name(&self) -> String {
+        format!("{}/{}", K::NAME, self.name)
     }
 
-    /// The same with another capacity.
-    #[must_use]
-    pub const fn capacity(mut self, bytes: u64) -> Self {
-        self.capacity = bytes;
-        self
+    fn victims(&self) -> usize {
+        match self.body {
+            Body::Plain(_) => 0,
+            Body::Crash(_) => 1,
+            Body::TwoCrashes(_) => 2,
+        }
     }
 
-    /// The same with a release interval.
-    #[must_use]
-    pub const fn release_every(mut self, bytes: u64) -> Self {
-        self.release_every = bytes;
-        self
-    }
-
-    /// The same with the first position at `position`.
-    #[must_use]
-    pub const fn start_at(mut self, position: u64) -> Self {
-        self.start = position;
-        self
-    }
-
-    /// Explores the model; panics with loom's report when an execution fails. Writes
-    /// `model NAME: N executions, P points, T s` to standard error.
-    pub fn run(&self) -> Count {
-        let start = Instant::now();
-        let count = self.explore_each(true);
-        // Past the capture of the test harness, in one piece: `ci/loom.sh` adds these lines up.
-        let line = format!(
-            "model {}: {} executions, {} points, {:.1} s\n",
-            self.name,
-            count.executions,
-            count.points,
-            start.elapsed().as_secs_f64()
-        );
-        let _ = std::io::stderr().write_all(line.as_bytes());
+    fn explore(&'static self, form: Form) -> Count {
+        // The campaign begins where all models end soon.
+        let shallow = form == Form::Long && self.bound != Bound::ALL;
+        let start = if shallow { Bound(Some(1)) } else { self.bound };
+        let mut count = self.explore_within(start, form);
+        while form == Form::Long && count.executions < ENOUGH {
+            let Bound(Some(n)) = count.bound else { break };
+            let deeper = self.explore_within(Bound(Some(n + 1)), form);
+            let nearly_all = deeper.executions.saturating_sub(count.executions) < count.executions / 4;
+            count = if nearly_all { self.explore_within(Bound::ALL, form) } else { deeper };
+        }
         count
     }
+}
 
-    /// Explores the model without a word.
-    ///
-    /// Each body is explored twice, with the threads started first to last and last to first. Loom remembers only
-    /// the last access to an atomic: where a thread loads and then stores a word, it does not see that the store
-    /// races with an *earlier* load by another thread, and skips that order of the two. It finds it from the other
-    /// side, when the other thread runs second. (`loom_forgets_a_load` in `tests/harness.rs` shows it.)
-    pub fn explore(&self) -> Count {
-        self.explore_each(false)
-    }
-
-    fn explore_each(&self, loud: bool) -> Count {
-        let mut count = Count::default();
+impl<K: Kind> Model<K> {
+    fn explore_within(&self, bound: Bound, form: Form) -> Count {
+        let mut count = Count { executions: 0, points: 0, bound };
         match self.body {
             Body::Plain(body) => {
-                let _report = Report { name: loud.then_some(self.name), point: (None, None) };
-                self.check(&mut count, body);
+                self.check(form, &mut count, String::new(), body);
             }
             Body::Crash(body) => {
-                for step in 0.. {
-                    let _report = Report { name: loud.then_some(self.name), point: (Some(step), None) };
-                    if !self.check(&mut count, move |w| body(w, step)).0 {
-                        break;
-                    }
-                }
+                let dies = |step| {
+                    let at = format!("death before access {step}");
+                    self.check(form, &mut count, at, move |w| body(w, step)).0
+                };
+                let _ = (0..).map(dies).find(|died| !died);
             }
             Body::TwoCrashes(body) => {
                 for first in 0.. {
                     let mut first_died = false;
                     for second in 0.. {
-                        let _report = Report { name: loud.then_some(self.name), point: (Some(first), Some(second)) };
-                        let now = self.check(&mut count, move |w| body(w, first, second));
-                        first_died |= now.0;
-                        if !now.1 {
+                        let at = format!("deaths before accesses {first} and {second}");
+                        let died = self.check(form, &mut count, at, move |w| body(w, first, second));
+                        first_died |= died.0;
+                        if !died.1 {
                             break;
                         }
                     }
@@ -184,25 +195,32 @@ impl Model {
         count
     }
 
-    /// Explores one body; returns whether a first and a second victim died in any execution.
-    fn check(&self, count: &mut Count, body: impl Fn(&World) + Copy + Send + Sync + 'static) -> (bool, bool) {
+    /// Explores one body within the bound of `count`; returns whether a first and a second victim died in any execution.
+    /// `at` says which death a failure belongs to.
+    fn check(
+        &self,
+        form: Form,
+        count: &mut Count,
+        at: String,
+        body: impl Fn(&K::World) + Copy + Send + Sync + 'static,
+    ) -> (bool, bool) {
         let executions = Arc::new(AtomicU64::new(0));
         let died = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-        for reversed in [false, true] {
+        let watched = form != Form::Gate;
+        ring_core::model::watch(watched);
+        let orders: &[bool] = if watched && count.bound == Bound::ALL { &[false] } else { &[false, true] };
+        for reversed in orders.iter().copied() {
             let mut builder = loom::model::Builder::new();
             builder.max_branches = 20_000;
             if builder.preemption_bound.is_none() {
-                builder.preemption_bound = self.bound.now();
+                builder.preemption_bound = count.bound.0;
             }
-            let format = Format::new(self.capacity).release_every(self.release_every).start_at(self.start);
-            let capacity = self.capacity;
-            let seen = (Arc::clone(&executions), Arc::clone(&died));
+            let (ring, seen) = (self.ring, Arc::clone(&executions));
+            let run = Run { died: Arc::clone(&died), reversed, form };
+            let _where = Where(&at);
             builder.check(move || {
-                seen.0.fetch_add(1, Ordering::Relaxed);
-                Memory::run(CONTROL_SIZE, capacity, used, |region| {
-                    let ring = Ring::format(region, &format).expect("format");
-                    body(&World::new(ring, Arc::clone(&seen.1), reversed));
-                });
+                seen.fetch_add(1, Ordering::Relaxed);
+                ring.execute(&run, &body);
             });
         }
         count.executions += executions.load(Ordering::Relaxed);
@@ -211,60 +229,65 @@ impl Model {
     }
 }
 
-/// Says at which crash point a model has failed.
-struct Report {
-    name: Option<&'static str>,
-    point: (Option<u32>, Option<u32>),
+std::thread_local! {
+    /// What the first panic in this OS thread said.
+    static MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// The crash point of the last failure in this OS thread.
+    static FAILED_AT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-impl Drop for Report {
+/// Notes at which crash point a model fails.
+struct Where<'a>(&'a String);
+
+impl Drop for Where<'_> {
     fn drop(&mut self) {
-        if let (true, Some(name)) = (std::thread::panicking(), self.name) {
-            let at = match self.point {
-                (Some(first), Some(second)) => format!(" with deaths before the accesses {first} and {second}"),
-                (Some(step), None) => format!(" with a death before access {step}"),
-                _ => String::new(),
-            };
-            let _ = std::io::stderr().write_all(format!("failed {name}{at}\n").as_bytes());
+        if std::thread::panicking() {
+            FAILED_AT.set(self.0.clone());
         }
     }
 }
 
-/// The control words that a model needs: the first two of each line up to the lease counter. The identity line is
-/// written once and read by nobody here; each word left out saves a few accesses in every execution.
-fn used(offset: usize) -> bool {
-    let lines = size_of::<Identity>()..offset_of!(SpscControl, last_lease) + size_of::<u64>();
-    Memory::spsc_words(offset) && lines.contains(&offset) && offset % 128 < 16
-}
-
-/// All models of the crate, cheap ones first within each topic.
+/// All models, cheap ones first within each topic.
 #[must_use]
-pub fn all() -> Vec<Model> {
-    [spsc::MODELS, sessions::MODELS, crash::MODELS, consumer_crash::MODELS].concat()
+pub fn all() -> Vec<&'static dyn Explore> {
+    [spsc::models(), mpmc::models()].concat()
 }
 
-/// Runs the model `name`.
-pub fn run(name: &str) -> Count {
-    let model = all().into_iter().find(|m| m.name == name);
-    model.unwrap_or_else(|| panic!("no model is called {name}")).run()
+/// Why an exploration failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What the first panic said, and where.
+    pub message: String,
+    /// At which crash point, if the model has one.
+    pub at: String,
 }
 
-/// One `#[test]` for each name, which runs the model of that name.
-#[macro_export]
-macro_rules! model_tests {
-    ($models:expr => $($name:ident),* $(,)?) => {
-        $(#[test]
-        fn $name() {
-            $crate::run(stringify!($name));
-        })*
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.message.lines().next().unwrap_or_default();
+        let at = if self.at.is_empty() { "" } else { ", " };
+        write!(f, "{first}{at}{}", self.at)
+    }
+}
 
-        /// A model that no test runs would be no proof.
-        #[test]
-        fn every_model_has_a_test() {
-            let tests = [$(stringify!($name)),*];
-            for model in $models {
-                assert!(tests.contains(&model.name), "no test runs the model {}", model.name);
-            }
-        }
-    };
+/// Explores a model; the failure is returned and not printed.
+///
+/// # Errors
+/// The first failing execution ends it.
+pub fn attempt(model: &'static dyn Explore, form: Form) -> Result<Count, Failure> {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        std::panic::set_hook(Box::new(|info| {
+            let payload = info.payload();
+            let said = payload.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
+            let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
+            // What panics on the way out says less.
+            MESSAGE.with_borrow_mut(|m| *m = m.take().or_else(|| Some(said.to_string() + &place)));
+        }));
+    });
+    MESSAGE.take();
+    FAILED_AT.take();
+    catch_unwind(AssertUnwindSafe(|| model.explore(form)))
+        .map_err(|_| Failure { message: MESSAGE.take().unwrap_or_default(), at: FAILED_AT.take() })
 }

@@ -8,7 +8,7 @@
 //! A crash is an unwinding before the k-th atomic access of a thread: see [`crash_at`].
 
 use std::boxed::Box;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::vec::Vec;
@@ -20,8 +20,10 @@ use crate::layout::{CONTROL_SIZE, MpmcControl, ParticipantLine, SpscControl};
 use crate::position::Position;
 use crate::sync::{Ordering, Word, ord};
 
+mod readers;
 mod slots;
 
+pub use readers::{WatchedU64, begin, watch};
 pub(crate) use slots::{Slot, Slots};
 
 /// The words of one ring, as loom sees them.
@@ -43,6 +45,7 @@ impl Model {
     /// Runs `body` with a fresh region whose data area of `data` bytes starts at `data_offset`. Only the control
     /// words whose offsets `used` accepts exist. `body` must join every thread it starts.
     pub fn run(data_offset: u64, data: u64, used: impl Fn(usize) -> bool, body: impl FnOnce(Region<'static>)) {
+        readers::begin();
         let data_offset = usize::try_from(data_offset).unwrap_or(usize::MAX);
         let word = |offset: usize| (offset % 8 == 0 && used(offset)).then(|| Word::new(0));
         let model = Self {
@@ -231,31 +234,49 @@ impl Span<'_> {
 std::thread_local! {
     // loom runs the threads of a model as coroutines on one OS thread, so these are per model run.
     static PLANTED: RefCell<Option<String>> = const { RefCell::new(None) };
+    static REACHED: Cell<bool> = const { Cell::new(false) };
     static VICTIMS: RefCell<Vec<(ThreadId, u32)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Weakens one row from now on, in models run by this OS thread: `"S3"` drops the whole ordering, `"T2.acquire"` and
-/// `"T2.release"` one half of an `AcqRel`. A fence row is left out.
+/// Weakens one row by a notch from now on, in models run by this OS thread: `"S3"` makes an `Acquire` or `Release`
+/// access `Relaxed`, leaves such a fence out, and makes a `SeqCst` fence `AcqRel`; `"T2.acquire"` and `"T2.release"`
+/// take one half from an `AcqRel`.
 pub fn plant(row: Option<&str>) {
     PLANTED.with(|p| *p.borrow_mut() = row.map(String::from));
+    REACHED.set(false);
 }
 
-/// The ordering of row `id`, weakened if planted; dies here if it is the running thread's time.
+/// Whether the row planted last has weakened anything since.
+#[must_use]
+pub fn plant_reached() -> bool {
+    REACHED.get()
+}
+
+/// What is left of the ordering of row `id`.
+fn planted(id: &str, ordering: Ordering) -> Ordering {
+    let weaker = PLANTED.with(|p| match (p.borrow().as_deref()?.strip_prefix(id)?, ordering) {
+        ("", Ordering::Acquire | Ordering::Release) => Some(Ordering::Relaxed),
+        ("", Ordering::SeqCst) => Some(Ordering::AcqRel),
+        (".acquire", Ordering::AcqRel) => Some(Ordering::Release),
+        (".release", Ordering::AcqRel) => Some(Ordering::Acquire),
+        _ => None,
+    });
+    REACHED.set(REACHED.get() || weaker.is_some());
+    weaker.unwrap_or(ordering)
+}
+
+/// The ordering of row `id`, weakened if planted; the running thread dies here if its time has come.
 pub(crate) fn access(id: &str, ordering: Ordering) -> Ordering {
     crash_point();
-    PLANTED.with(|p| match p.borrow().as_deref().and_then(|row| row.strip_prefix(id)) {
-        Some("") => Ordering::Relaxed,
-        Some(".acquire") if ordering == Ordering::AcqRel => Ordering::Release,
-        Some(".release") if ordering == Ordering::AcqRel => Ordering::Acquire,
-        _ => ordering,
-    })
+    planted(id, ordering)
 }
 
-/// The fence of row `id`, unless planted.
+/// The fence of row `id`, weakened if planted.
 pub(crate) fn fence(id: &str, ordering: Ordering) {
     crash_point();
-    if PLANTED.with(|p| p.borrow().as_deref() != Some(id)) {
-        loom::sync::atomic::fence(ordering);
+    match planted(id, ordering) {
+        Ordering::Relaxed => {}
+        ordering => loom::sync::atomic::fence(ordering),
     }
 }
 

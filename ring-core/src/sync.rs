@@ -6,11 +6,11 @@
 //! running thread to die before this access (then it unwinds, and the survivors have to cope).
 #![allow(clippy::disallowed_types)]
 
+#[cfg(loom)]
+use crate::model::WatchedU64 as AtomicU64;
 #[cfg(not(loom))]
 use core::sync::atomic::AtomicU64;
 pub(crate) use core::sync::atomic::Ordering;
-#[cfg(loom)]
-use loom::sync::atomic::AtomicU64;
 
 /// One word of shared memory. The only atomic that crosses a process border.
 #[derive(Debug)]

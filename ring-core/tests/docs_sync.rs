@@ -56,11 +56,10 @@ fn rows_in_code() -> BTreeMap<String, String> {
 /// `(id, ordering)` of every table row of the protocol documents that has both.
 fn rows_in_docs() -> BTreeMap<String, String> {
     let mut rows = BTreeMap::new();
-    for file in ["docs/protocol.md", "docs/protocol-mpmc.md", "docs/protocol-waiting.md"] {
-        if !root().join(file).exists() {
-            continue;
-        }
-        for line in read(file).lines() {
+    let is_protocol = |name: &String| name.starts_with("protocol") && name.ends_with(".md");
+    let files = fs::read_dir(root().join("docs")).expect("docs").map(|file| file.expect("an entry").file_name());
+    for file in files.filter_map(|name| name.into_string().ok()).filter(is_protocol) {
+        for line in read(&format!("docs/{file}")).lines() {
             let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
             let orderings = ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"];
             if let (Some(id), Some(ordering)) = (cells.first(), cells.get(3)) {

@@ -45,7 +45,8 @@ pub(super) fn sit_consumer<'m>(
     // A session of which nothing is unread is not this consumer's to report: it waits for the next one. The seat is
     // looked at before the header, so that an end seen here has all its records in place.
     let ended = ended(ring.seat(Role::Producer)?, &mut verdict);
-    let word = ring.area.load_header(at.head, ord!(R5, Acquire));
+    // Relaxed: nothing behind the header is read before the first look has loaded it again, with Acquire (C1).
+    let word = ring.area.load_header(at.head, ord!(R5, Relaxed));
     let told = match Header::decode(word, at.head, &ring.geometry)? {
         Header::Zero => ended,
         Header::Mark { seat } => seat >> 1,

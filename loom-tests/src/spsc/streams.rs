@@ -4,24 +4,25 @@
 use loom::thread;
 use ring_core::spsc::{Claim, ClaimError, Consumer, Producer, ReadError};
 
-use crate::world::{check, msg, payload, recv, recv_wait, send, try_send};
-use crate::{Body, Bound, Model, World};
+use super::world::{check, msg, payload, recv, recv_wait, send, try_send};
+use super::{Body, Spsc, World, model};
+use crate::{Bound, Model};
 
 /// The models of this file.
-pub const MODELS: &[Model] = &[
-    Model::new("empty_and_zero_length", Bound::EXHAUSTIVE, Body::Plain(empty_and_zero_length)),
-    Model::new("short_commit", Bound::EXHAUSTIVE, Body::Plain(short_commit)),
-    Model::new("abort", Bound::EXHAUSTIVE, Body::Plain(abort)),
-    Model::new("full", Bound::EXHAUSTIVE, Body::Plain(full)),
-    Model::new("padding", Bound::EXHAUSTIVE, Body::Plain(padding)),
-    Model::new("wrap", Bound::or_all(3), Body::Plain(wrap)),
-    Model::new("wrap_at_2_64", Bound::or_all(2), Body::Plain(wrap)).start_at(u64::MAX),
-    Model::new("stream", Bound::preemptions(2, 4), Body::Plain(stream)),
-    Model::new("in_place", Bound::EXHAUSTIVE, Body::Plain(in_place)),
-    Model::new("batch_is_all_or_nothing", Bound::EXHAUSTIVE, Body::Plain(batch_is_all_or_nothing)),
-    Model::new("batch_with_padding", Bound::EXHAUSTIVE, Body::Plain(batch_with_padding)),
-    Model::new("batch_read", Bound::or_all(3), Body::Plain(batch_read)),
-    Model::new("release_every", Bound::or_all(3), Body::Plain(release_every)).release_every(16),
+pub static MODELS: &[Model<Spsc>] = &[
+    model("empty_and_zero_length", Bound::ALL, Body::Plain(empty_and_zero_length)),
+    model("short_commit", Bound::ALL, Body::Plain(short_commit)),
+    model("abort", Bound::ALL, Body::Plain(abort)),
+    model("full", Bound::ALL, Body::Plain(full)),
+    model("padding", Bound::ALL, Body::Plain(padding)),
+    model("wrap", Bound::preemptions(3), Body::Plain(wrap)),
+    model("wrap_at_2_64", Bound::preemptions(2), Body::Plain(wrap)).start_at(u64::MAX),
+    model("stream", Bound::preemptions(2), Body::Plain(stream)),
+    model("in_place", Bound::ALL, Body::Plain(in_place)),
+    model("batch_is_all_or_nothing", Bound::ALL, Body::Plain(batch_is_all_or_nothing)),
+    model("batch_with_padding", Bound::ALL, Body::Plain(batch_with_padding)),
+    model("batch_read", Bound::preemptions(3), Body::Plain(batch_read)),
+    model("release_every", Bound::preemptions(3), Body::Plain(release_every)).release_every(16),
 ];
 
 /// Leaves forged headers of former records all over the data area, and the ring empty.

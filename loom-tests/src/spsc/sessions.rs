@@ -2,32 +2,35 @@
 //! session marks. An end comes after the last record of its session, in order, once.
 
 use loom::thread;
-use ring_core::spsc::{Consumer, Producer};
+use ring_core::spsc::{Consumer, Producer, Ring};
 use ring_core::{Role, SeatError, SeatState, SessionEnd};
 
-use crate::spsc::dirty;
-use crate::world::{CLOSED, DIED, Event, Last, got, msg, recv, recv_wait, send, try_send};
-use crate::{Body, Bound, Model, World};
+use super::streams::dirty;
+use super::world::{CLOSED, DIED, Event, Last, got, msg, recv, recv_wait, send, try_send};
+use super::{Body, Spsc, World, model};
+use crate::{Bound, Model};
 
 /// The models of this file.
-pub const MODELS: &[Model] = &[
-    Model::new("close", Bound::or_all(4), Body::Plain(close)),
-    Model::new("death", Bound::or_all(4), Body::Plain(death)),
-    Model::new("consumer_close", Bound::or_all(4), Body::Plain(consumer_close)),
-    Model::new("consumer_death", Bound::or_all(4), Body::Plain(consumer_death)),
-    Model::new("positions_in_motion", Bound::or_all(4), Body::Plain(positions_in_motion)),
-    Model::new("taken", Bound::or_all(4), Body::Plain(taken)),
-    Model::new("one_of_two_sits", Bound::or_all(4), Body::Plain(one_of_two_sits)),
-    Model::new("successor_after_close", Bound::preemptions(2, 3), Body::Plain(successor_after_close)),
-    Model::new("successor_after_death", Bound::preemptions(2, 3), Body::Plain(successor_after_death)),
-    Model::new("successor_writes_over_released", Bound::or_all(4), Body::Plain(successor_writes_over_released)),
-    Model::new("mark_over_old_bytes", Bound::or_all(4), Body::Plain(mark_over_old_bytes)),
-    Model::new("mark_waits_for_space", Bound::preemptions(2, 4), Body::Plain(mark_waits_for_space)),
-    Model::new("told_before_the_mark", Bound::or_all(4), Body::Plain(told_before_the_mark)),
-    Model::new("new_consumer_after_death", Bound::or_all(4), Body::Plain(new_consumer_after_death)),
-    Model::new("new_consumer_after_close", Bound::or_all(4), Body::Plain(new_consumer_after_close)),
-    Model::new("recovered_between", Bound::preemptions(2, 4), Body::Plain(recovered_between)),
-    Model::new("both_sides_pass_on", Bound::preemptions(1, 3), Body::Plain(both_sides_pass_on)),
+pub static MODELS: &[Model<Spsc>] = &[
+    model("close", Bound::preemptions(4), Body::Plain(close)),
+    model("death", Bound::preemptions(4), Body::Plain(death)),
+    model("consumer_close", Bound::preemptions(4), Body::Plain(consumer_close)),
+    model("consumer_death", Bound::preemptions(4), Body::Plain(consumer_death)),
+    model("positions_in_motion", Bound::preemptions(4), Body::Plain(positions_in_motion)),
+    model("seen_mark_in_motion", Bound::preemptions(4), Body::Plain(seen_mark_in_motion)),
+    model("attach_while_sitting", Bound::preemptions(4), Body::Plain(attach_while_sitting)).attached(),
+    model("taken", Bound::preemptions(4), Body::Plain(taken)),
+    model("one_of_two_sits", Bound::preemptions(4), Body::Plain(one_of_two_sits)),
+    model("successor_after_close", Bound::preemptions(2), Body::Plain(successor_after_close)),
+    model("successor_after_death", Bound::preemptions(2), Body::Plain(successor_after_death)),
+    model("successor_writes_over_released", Bound::preemptions(4), Body::Plain(successor_writes_over_released)),
+    model("mark_over_old_bytes", Bound::preemptions(4), Body::Plain(mark_over_old_bytes)),
+    model("mark_waits_for_space", Bound::preemptions(2), Body::Plain(mark_waits_for_space)),
+    model("told_before_the_mark", Bound::preemptions(4), Body::Plain(told_before_the_mark)),
+    model("new_consumer_after_death", Bound::preemptions(4), Body::Plain(new_consumer_after_death)),
+    model("new_consumer_after_close", Bound::preemptions(4), Body::Plain(new_consumer_after_close)),
+    model("recovered_between", Bound::preemptions(2), Body::Plain(recovered_between)),
+    model("both_sides_pass_on", Bound::preemptions(1), Body::Plain(both_sides_pass_on)),
 ];
 
 /// Comes the end by a close after the last record, although the consumer never looks at the tail?
@@ -114,6 +117,35 @@ fn positions_in_motion(w: &World) {
         assert!(head.get() <= 96 && tail.get() <= 96);
     };
     w.both(traffic, onlooker);
+}
+
+/// The same where the records are read in place, so that the seen mark moves, too.
+fn seen_mark_in_motion(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let ring = w.ring;
+    let traffic = move || {
+        for tag in [msg(1, 24), msg(2, 24), msg(3, 24)] {
+            send(&mut tx, tag);
+            rx.try_read().expect("a record is there").release();
+        }
+    };
+    let onlooker = move || {
+        ring.head_and_tail().expect("the ring is sound");
+    };
+    w.both(traffic, onlooker);
+}
+
+/// Does somebody who attaches find a seat whose lease was never counted, while a successor sits down?
+fn attach_while_sitting(w: &World) {
+    let (mut tx, _rx) = (w.producer(), w.consumer());
+    assert!(try_send(&mut tx, msg(1, 8)).is_some());
+    w.bury(tx.lease());
+    let (world, region) = (w.clone(), w.region);
+    let successor = move || send(&mut world.succeed_producer(world.lease()), msg(2, 8));
+    let onlooker = move || {
+        Ring::attach(region).expect("the ring is sound");
+    };
+    w.both(successor, onlooker);
 }
 
 /// Is a second live producer or consumer refused, and a seat given back in order not?

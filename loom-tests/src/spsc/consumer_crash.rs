@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use ring_core::spsc::Consumer;
 
-use crate::world::{CLOSED, DIED, Event, Last, check, got, msg, try_send};
-use crate::{Body, Bound, Model, World};
+use super::world::{CLOSED, DIED, Event, Last, check, got, msg, try_send};
+use super::{Body, Spsc, World, model};
+use crate::{Bound, Model};
 
 /// The models of this file.
-pub const MODELS: &[Model] = &[
-    Model::new("recv_dies", Bound::preemptions(1, 3), Body::Crash(recv_dies)),
-    Model::new("read_dies", Bound::preemptions(1, 3), Body::Crash(read_dies)),
-    Model::new("read_batch_dies", Bound::preemptions(1, 3), Body::Crash(read_batch_dies)),
-    Model::new("lazy_recv_dies", Bound::preemptions(1, 3), Body::Crash(lazy_recv_dies)).release_every(16),
-    Model::new("two_consumers_die", Bound::preemptions(1, 2), Body::TwoCrashes(two_consumers_die)),
-    Model::new("one_of_each_dies", Bound::preemptions(1, 2), Body::TwoCrashes(one_of_each_dies)),
+pub static MODELS: &[Model<Spsc>] = &[
+    model("recv_dies", Bound::preemptions(1), Body::Crash(recv_dies)),
+    model("read_dies", Bound::preemptions(1), Body::Crash(read_dies)),
+    model("read_batch_dies", Bound::preemptions(1), Body::Crash(read_batch_dies)),
+    model("lazy_recv_dies", Bound::preemptions(1), Body::Crash(lazy_recv_dies)).release_every(16),
+    model("two_consumers_die", Bound::preemptions(1), Body::TwoCrashes(two_consumers_die)),
+    model("one_of_each_dies", Bound::preemptions(1), Body::TwoCrashes(one_of_each_dies)),
 ];
 
 /// The record of the last producer.

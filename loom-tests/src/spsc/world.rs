@@ -3,13 +3,15 @@
 //! Every payload word is a *forged header*: read as a header it is an empty record with a tag nobody sends, so
 //! stale or stray payload that is taken for a header fails the model. Every tag tells the length of its payload.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool as Flag, Ordering as O};
+use std::rc::Rc;
 
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::Ordering;
 use loom::thread;
+use ring_core::model::WatchedU64;
 use ring_core::spsc::{ClaimError, Consumer, Producer, ReadError, Ring};
-use ring_core::{Position, SeatError, SessionEnd, Verdict, model};
+use ring_core::{Position, Region, SeatError, SessionEnd, Verdict, model};
+
+use crate::{Form, Run};
 
 /// Leases a model can use.
 const LEASES: usize = 8;
@@ -22,27 +24,32 @@ const PATIENCE: u32 = 500;
 pub struct World {
     /// The ring.
     pub ring: Ring<'static>,
-    /// The locks of the leases: true once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
+    /// Its memory, for those who attach.
+    pub region: Region<'static>,
+    /// The locks of the leases: 1 once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
     /// ring-core's to supply, by a fence after the verdict.
-    dead: Arc<[AtomicBool; LEASES]>,
-    /// Whether a first and a second victim ever died, over all executions. Outside of loom's sight.
-    died: Arc<[Flag; 2]>,
-    /// Whether threads are started last first.
-    reversed: bool,
+    dead: Rc<[WatchedU64; LEASES]>,
+    run: Run,
 }
 
 impl World {
-    pub(crate) fn new(ring: Ring<'static>, died: Arc<[Flag; 2]>, reversed: bool) -> Self {
-        Self { ring, dead: Arc::new(std::array::from_fn(|_| AtomicBool::new(false))), died, reversed }
+    pub(crate) fn new(ring: Ring<'static>, region: Region<'static>, run: Run) -> Self {
+        Self { ring, region, dead: Rc::new(std::array::from_fn(|_| WatchedU64::new(0))), run }
     }
 
-    /// Runs two threads. The one loom runs first is `a`, or `b` in the reversed form: see [`crate::Model::explore`].
+    /// Whether this is the long form, in which a body may do more.
+    #[must_use]
+    pub fn long(&self) -> bool {
+        self.run.form == Form::Long
+    }
+
+    /// Runs two threads. The one loom runs first is `a`, or `b` in the reversed form: see [`crate::Explore::explore`].
     pub fn both<A: 'static, B: 'static>(
         &self,
         a: impl FnOnce() -> A + 'static,
         b: impl FnOnce() -> B + 'static,
     ) -> (A, B) {
-        if self.reversed {
+        if self.run.reversed {
             let (b, a) = (thread::spawn(b), thread::spawn(a));
             let a = a.join().unwrap();
             (a, b.join().unwrap())
@@ -60,7 +67,7 @@ impl World {
         b: impl FnOnce() -> B + 'static,
         c: impl FnOnce() -> C + 'static,
     ) -> (A, B, C) {
-        let (a, b, c) = if self.reversed {
+        let (a, b, c) = if self.run.reversed {
             let (c, b, a) = (thread::spawn(c), thread::spawn(b), thread::spawn(a));
             (a, b, c)
         } else {
@@ -73,13 +80,13 @@ impl World {
 
     /// The verdict on a lease: the kernel's answer.
     pub fn verdict(&self) -> impl FnMut(u64) -> Verdict + 'static {
-        let dead = Arc::clone(&self.dead);
-        move |lease| if dead[lease as usize].load(Ordering::Relaxed) { Verdict::Dead } else { Verdict::Alive }
+        let dead = Rc::clone(&self.dead);
+        move |lease| if dead[lease as usize].load(Ordering::Relaxed) == 1 { Verdict::Dead } else { Verdict::Alive }
     }
 
     /// The kernel drops the lock of `lease`, after the last store of its owner.
     pub fn bury(&self, lease: u64) {
-        self.dead[lease as usize].store(true, Ordering::Release);
+        self.dead[lease as usize].store(1, Ordering::Release);
     }
 
     /// Runs `op` under `lease` and kills it before its access number `step`, or right after it: in any case the
@@ -87,7 +94,7 @@ impl World {
     pub fn kill<R>(&self, victim: usize, step: u32, lease: u64, op: impl FnOnce() -> R) -> Option<R> {
         let result = model::crash_at(step, op);
         if result.is_none() {
-            self.died[victim].store(true, O::Relaxed);
+            self.run.dies(victim);
         }
         self.bury(lease);
         result

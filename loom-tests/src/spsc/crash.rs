@@ -6,23 +6,24 @@
 use ring_core::Verdict;
 use ring_core::spsc::Producer;
 
-use crate::spsc::dirty;
-use crate::world::{CLOSED, DIED, Event, Last, got, msg, payload, try_send};
-use crate::{Body, Bound, Model, World};
+use super::streams::dirty;
+use super::world::{CLOSED, DIED, Event, Last, got, msg, payload, try_send};
+use super::{Body, Spsc, World, model};
+use crate::{Bound, Model};
 
 /// The models of this file.
-pub const MODELS: &[Model] = &[
-    Model::new("send_dies", Bound::preemptions(1, 3), Body::Crash(send_dies)),
-    Model::new("padded_send_dies", Bound::preemptions(1, 3), Body::Crash(padded_send_dies)),
-    Model::new("claim_dies", Bound::preemptions(1, 3), Body::Crash(claim_dies)),
-    Model::new("batch_dies", Bound::preemptions(1, 3), Body::Crash(batch_dies)),
-    Model::new("padded_batch_dies", Bound::preemptions(1, 3), Body::Crash(padded_batch_dies)),
-    Model::new("full_send_dies", Bound::preemptions(1, 3), Body::Crash(full_send_dies)),
-    Model::new("close_dies", Bound::preemptions(1, 3), Body::Crash(close_dies)),
-    Model::new("two_producers_die", Bound::preemptions(1, 2), Body::TwoCrashes(two_producers_die)),
-    Model::new("two_batches_die", Bound::preemptions(1, 2), Body::TwoCrashes(two_batches_die)).capacity(128),
-    Model::new("two_unread_producers_die", Bound::preemptions(1, 3), Body::TwoCrashes(two_unread_producers_die)),
-    Model::new("closer_and_successor_die", Bound::preemptions(1, 2), Body::TwoCrashes(closer_and_successor_die)),
+pub static MODELS: &[Model<Spsc>] = &[
+    model("send_dies", Bound::preemptions(1), Body::Crash(send_dies)),
+    model("padded_send_dies", Bound::preemptions(1), Body::Crash(padded_send_dies)),
+    model("claim_dies", Bound::preemptions(1), Body::Crash(claim_dies)),
+    model("batch_dies", Bound::preemptions(1), Body::Crash(batch_dies)),
+    model("padded_batch_dies", Bound::preemptions(1), Body::Crash(padded_batch_dies)),
+    model("full_send_dies", Bound::preemptions(1), Body::Crash(full_send_dies)),
+    model("close_dies", Bound::preemptions(1), Body::Crash(close_dies)),
+    model("two_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_producers_die)),
+    model("two_batches_die", Bound::preemptions(1), Body::TwoCrashes(two_batches_die)).capacity(128),
+    model("two_unread_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_unread_producers_die)),
+    model("closer_and_successor_die", Bound::preemptions(1), Body::TwoCrashes(closer_and_successor_die)),
 ];
 
 /// What a producer does when it dies: true when it has committed all the tags.
@@ -161,7 +162,7 @@ fn two_die(w: &World, steps: (u32, u32), before: &[u32], op: (&'static [u32], Op
         let second = a.kill(1, steps.1, leases.0, || next.1(&mut a.succeed_producer(leases.0), next.0));
         (first, second, Last::new(leases.1, LAST).go(&a))
     };
-    let looks = if crate::long() { 3 } else { 2 };
+    let looks = if w.long() { 3 } else { 2 };
     let receiver = move || (b.glance(&mut rx, looks), rx);
     let ((first, second, last), (log, mut rx)) = w.both(producers, receiver);
     let log = last.finish(w, &mut rx, log);

@@ -3,21 +3,22 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool as Flag, Ordering as O};
 
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::Ordering;
 use loom::thread;
+use ring_core::model::WatchedU64;
 use ring_core::mpmc::{
-    Blocked, ClaimError, Consumer, Producer, ReadError, Received, Recovery, Redelivery, Repair, Ring,
+    Blocked, Claim, ClaimError, Consumer, Producer, ReadError, Received, Recovery, Redelivery, Repair, Ring,
 };
 use ring_core::{Region, Verdict, model};
+
+use crate::Run;
 
 /// Leases a model can use.
 const LEASES: usize = 10;
 
 /// What was sent and seen in one execution. Outside of loom's sight.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Ledger {
     /// Position and number of each message whose sender was told that it is committed.
     told: BTreeMap<u64, u64>,
@@ -28,23 +29,23 @@ struct Ledger {
 }
 
 /// The ring of one execution and all that is known about it. A clone for each thread.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct World {
+    /// The ring.
     pub ring: Ring<'static>,
+    /// Its memory, for those who attach.
     pub region: Region<'static>,
-    /// The locks of the leases: true once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
+    /// The locks of the leases: 1 once the mapping is gone. Stored with Release, loaded Relaxed: the Acquire is
     /// ring-core's to supply, by a fence after the verdict.
-    dead: Arc<[AtomicBool; LEASES]>,
-    /// Whether a first and a second victim ever died, over all executions.
-    died: Arc<[Flag; 2]>,
+    dead: Rc<[WatchedU64; LEASES]>,
     ledger: Rc<RefCell<Ledger>>,
-    reversed: bool,
+    run: Run,
 }
 
 impl World {
-    pub(super) fn new(ring: Ring<'static>, region: Region<'static>, died: Arc<[Flag; 2]>, reversed: bool) -> Self {
-        let dead = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));
-        Self { ring, region, dead, died, ledger: Rc::default(), reversed }
+    pub(super) fn new(ring: Ring<'static>, region: Region<'static>, run: Run) -> Self {
+        let dead = Rc::new(std::array::from_fn(|_| WatchedU64::new(0)));
+        Self { ring, region, dead, ledger: Rc::default(), run }
     }
 
     /// Runs the roles in threads of their own, started in this order or reversed: loom sees other races from the other
@@ -58,7 +59,7 @@ impl World {
             let w = self.clone();
             thread::spawn(move || role(&w))
         };
-        let threads: Vec<_> = if self.reversed {
+        let threads: Vec<_> = if self.run.reversed {
             roles.into_iter().rev().map(start).collect()
         } else {
             roles.into_iter().map(start).collect()
@@ -68,14 +69,17 @@ impl World {
         }
     }
 
+    /// Runs two roles at the same time.
     pub fn two<'a>(&self, a: impl FnOnce(&Self) + 'a, b: impl FnOnce(&Self) + 'a) {
         self.all(vec![Box::new(a), Box::new(b)]);
     }
 
+    /// Runs three roles.
     pub fn three<'a>(&self, a: impl FnOnce(&Self) + 'a, b: impl FnOnce(&Self) + 'a, c: impl FnOnce(&Self) + 'a) {
         self.all(vec![Box::new(a), Box::new(b), Box::new(c)]);
     }
 
+    /// Runs four roles.
     pub fn four<'a>(
         &self,
         a: impl FnOnce(&Self) + 'a,
@@ -88,13 +92,13 @@ impl World {
 
     /// The kernel's answer about a lease.
     pub fn verdict(&self) -> impl FnMut(u64) -> Verdict + 'static {
-        let dead = Arc::clone(&self.dead);
-        move |lease| if dead[lease as usize].load(Ordering::Relaxed) { Verdict::Dead } else { Verdict::Alive }
+        let dead = Rc::clone(&self.dead);
+        move |lease| if dead[lease as usize].load(Ordering::Relaxed) == 1 { Verdict::Dead } else { Verdict::Alive }
     }
 
     /// The kernel drops the lock of `lease`, after the last store of its owner.
     pub fn bury(&self, lease: u64) {
-        self.dead[lease as usize].store(true, Ordering::Release);
+        self.dead[lease as usize].store(1, Ordering::Release);
     }
 
     /// Runs `op` under `lease` and kills it before its access number `step`, or right after it: in any case the lease
@@ -102,20 +106,26 @@ impl World {
     pub fn kill<R>(&self, victim: usize, step: u32, lease: u64, op: impl FnOnce() -> R) -> Option<R> {
         let result = model::crash_at(step, op);
         if result.is_none() {
-            self.died[victim].store(true, O::Relaxed);
+            self.run.dies(victim);
         }
         self.bury(lease);
         result
     }
 
+    /// Joins as a producer, where there is an entry.
+    #[must_use]
     pub fn producer(&self) -> Producer<'static> {
         self.ring.join_producer(self.lease(), self.verdict()).expect("an entry")
     }
 
+    /// Joins as a consumer, where there is an entry.
+    #[must_use]
     pub fn consumer(&self) -> Consumer<'static> {
         self.ring.join_consumer(self.lease(), self.verdict()).expect("an entry")
     }
 
+    /// The next lease number.
+    #[must_use]
     pub fn lease(&self) -> u64 {
         self.ring.next_lease().expect("a lease")
     }
@@ -180,12 +190,21 @@ impl World {
 
     /// The same through a claim.
     pub fn claim_and_send(&self, tx: &mut Producer<'_>, n: u64) -> Result<(), ClaimError> {
-        let position = tx.try_claim(8).map(|mut claim| {
-            claim.write(&n.to_le_bytes());
-            claim.set_tag(n as u32);
-            claim.commit().get()
-        });
-        self.sent(n, position)
+        match tx.try_claim(8) {
+            Ok(claim) => {
+                self.commit(claim, n);
+                Ok(())
+            }
+            Err(ClaimError::Corrupt(c)) => panic!("{c}"),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Commits a claim with the number `n`.
+    pub fn commit(&self, mut claim: Claim<'_, '_>, n: u64) {
+        claim.write(&n.to_le_bytes());
+        claim.set_tag(n as u32);
+        self.told(claim.commit().get(), n);
     }
 
     /// Sends several numbers as one batch; how many went.
@@ -271,6 +290,7 @@ impl World {
         }
     }
 
+    /// Repairs what stands in the way of a consumer.
     pub fn repair(&self, rx: &mut Consumer<'_>, blocked: Blocked) -> Repair {
         let repair = rx.repair(blocked, self.verdict()).expect("a good ring");
         self.note(repair);

@@ -1,0 +1,387 @@
+//! Models in which nobody dies: what is sent comes, once, in order; full, empty, wrap, abort, batch, close.
+
+use ring_core::mpmc::{ReadError, Repair};
+
+use super::{Body, Mpmc, World, model};
+use crate::{Bound, Model};
+
+/// The models of this file.
+pub static MODELS: &[Model<Mpmc>] = &[
+    model("one_to_one", 3, Bound::preemptions(2), Body::Plain(one_to_one)),
+    model("two_to_one", 4, Bound::preemptions(1), Body::Plain(two_to_one)),
+    model("one_to_two", 4, Bound::preemptions(1), Body::Plain(one_to_two)),
+    model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
+    model("wrap", 3, Bound::preemptions(2), Body::Plain(wrap)),
+    model("wrap_one_slot", 4, Bound::preemptions(1), Body::Plain(wrap_one_slot)).slots(1),
+    model("full_one_slot", 4, Bound::preemptions(2), Body::Plain(full_one_slot)).slots(1),
+    model("late_commit", 4, Bound::ALL, Body::Plain(late_commit)),
+    model("one_slot_two_consumers", 4, Bound::preemptions(1), Body::Plain(one_slot_two_consumers)).slots(1),
+    model("full", 3, Bound::preemptions(3), Body::Plain(full)),
+    model("empty", 3, Bound::preemptions(3), Body::Plain(empty)),
+    model("abort", 4, Bound::preemptions(1), Body::Plain(abort)),
+    model("abort_one_slot", 4, Bound::preemptions(2), Body::Plain(abort_one_slot)).slots(1),
+    model("batch", 4, Bound::preemptions(1), Body::Plain(batch)),
+    model("batch_in_the_way", 4, Bound::preemptions(1), Body::Plain(batch_in_the_way)),
+    model("close_against_claims", 4, Bound::preemptions(1), Body::Plain(close_against_claims)),
+    model("closed_is_after_all", 4, Bound::preemptions(2), Body::Plain(closed_is_after_all)),
+];
+
+/// Three messages through two slots.
+fn one_to_one(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.two(
+        move |w| {
+            for n in 1..=3 {
+                let _ = w.send(&mut p, n);
+            }
+        },
+        |w| {
+            for _ in 0..4 {
+                let _ = w.recv(&mut rx);
+            }
+        },
+    );
+    assert!(w.seen().is_sorted());
+    w.settle(&mut tx, &mut rx);
+}
+
+fn two_to_one(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, mut q) = (w.producer(), w.producer());
+    w.three(
+        move |w| {
+            let _ = w.send(&mut p, 1);
+            let _ = w.send(&mut p, 2);
+        },
+        move |w| {
+            let _ = w.send(&mut q, 11);
+        },
+        |w| {
+            for _ in 0..3 {
+                let _ = w.recv(&mut rx);
+            }
+        },
+    );
+    assert!(w.seen().into_iter().filter(|n| *n < 10).is_sorted());
+    w.settle(&mut tx, &mut rx);
+}
+
+fn one_to_two(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut other = w.consumer();
+    let mut p = w.producer();
+    w.send(&mut tx, 1).unwrap();
+    w.three(
+        move |w| {
+            let _ = w.send(&mut p, 2);
+            let _ = w.send(&mut p, 3);
+        },
+        move |w| {
+            let _ = w.recv(&mut other);
+            let _ = w.recv(&mut other);
+        },
+        |w| {
+            let _ = w.read(&mut rx);
+            let _ = w.read(&mut rx);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+fn two_to_two(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut other = w.consumer();
+    let (mut p, mut q) = (w.producer(), w.producer());
+    w.four(
+        move |w| {
+            let _ = w.send(&mut p, 1);
+        },
+        move |w| {
+            let _ = w.send(&mut q, 2);
+        },
+        move |w| {
+            let _ = w.recv(&mut other);
+        },
+        |w| {
+            let _ = w.recv(&mut rx);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The slots are written the second and the third time.
+fn wrap(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.send(&mut tx, 1).unwrap();
+    w.send(&mut tx, 2).unwrap();
+    w.recv(&mut rx).unwrap();
+    w.two(
+        move |w| {
+            for n in 3..=5 {
+                let _ = w.send(&mut p, n);
+            }
+        },
+        |w| {
+            for _ in 0..4 {
+                let _ = w.read(&mut rx);
+            }
+        },
+    );
+    assert!(w.seen().is_sorted());
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A single slot: every position is the next lap.
+fn wrap_one_slot(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, mut q) = (w.producer(), w.producer());
+    w.three(
+        move |w| {
+            let _ = w.send(&mut p, 1);
+            let _ = w.send(&mut p, 2);
+        },
+        move |w| {
+            let _ = w.send(&mut q, 11);
+        },
+        |w| {
+            for _ in 0..3 {
+                let _ = w.recv(&mut rx);
+            }
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Two senders want the slot that a reader frees. Whoever comes late must not take old words for impossible ones.
+fn full_one_slot(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.send(&mut tx, 1).unwrap();
+    w.three(
+        |w| {
+            let _ = w.recv(&mut rx);
+        },
+        |w| {
+            let _ = w.send(&mut p, 2);
+        },
+        |w| {
+            let _ = w.send(&mut tx, 11);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A claim is committed and read at last, behind which the ring is full. Who then sees that the head has moved must not
+/// take the slot's word from before the commit for damage.
+fn late_commit(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    let claim = p.try_claim(8).unwrap();
+    w.send(&mut tx, 2).unwrap();
+    w.two(
+        |w| {
+            w.commit(claim, 1);
+            w.recv(&mut rx).unwrap();
+        },
+        |w| {
+            let _ = w.send(&mut tx, 3);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+fn one_slot_two_consumers(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, mut other) = (w.producer(), w.consumer());
+    w.three(
+        |w| {
+            let _ = w.send(&mut p, 1);
+            let _ = w.send(&mut p, 2);
+        },
+        |w| {
+            let _ = w.recv(&mut other);
+        },
+        |w| {
+            let _ = w.recv(&mut rx);
+            let _ = w.recv(&mut rx);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Starts full: a sender gets in exactly as far as the reader has come.
+fn full(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut other = w.consumer();
+    w.send(&mut tx, 1).unwrap();
+    w.send(&mut tx, 2).unwrap();
+    w.two(
+        move |w| {
+            w.read(&mut other).unwrap();
+        },
+        |w| {
+            let _ = w.send(&mut tx, 3);
+            let _ = w.send(&mut tx, 4);
+        },
+    );
+    // Told full, then found free: both must be true.
+    assert_eq!(w.recv(&mut rx), Ok(2));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// What was told to be committed before cannot look empty.
+fn empty(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.two(
+        move |w| {
+            let _ = w.send(&mut p, 1);
+        },
+        |w| {
+            let got = (w.recv(&mut rx), w.recv(&mut rx));
+            assert!(got.0 != Ok(1) || got.1 == Err(ReadError::Empty), "{got:?}");
+        },
+    );
+    if w.seen().is_empty() {
+        assert_eq!(w.recv(&mut rx), Ok(1));
+    }
+    w.settle(&mut tx, &mut rx);
+}
+
+fn abort(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, mut q) = (w.producer(), w.producer());
+    w.three(
+        move |w| {
+            if let Ok(mut claim) = p.try_claim(8) {
+                claim.write(&77u64.to_le_bytes());
+                claim.abort();
+            }
+            let _ = w.claim_and_send(&mut p, 1);
+        },
+        move |w| {
+            let _ = w.send(&mut q, 11);
+        },
+        |w| {
+            let _ = w.recv(&mut rx);
+            let _ = w.recv(&mut rx);
+        },
+    );
+    assert!(!w.seen().contains(&77));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// What an aborted claim has written comes before what the next lap writes there.
+fn abort_one_slot(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    w.three(
+        |_| {
+            if let Ok(mut claim) = p.try_claim(8) {
+                claim.write(&77u64.to_le_bytes());
+                claim.abort();
+            }
+        },
+        |w| {
+            let _ = w.recv(&mut rx);
+        },
+        |w| {
+            let _ = w.send(&mut tx, 1);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+fn batch(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, mut other) = (w.producer(), w.consumer());
+    w.three(
+        move |w| {
+            let _ = w.send_batch(&mut p, &[1, 2]);
+            let _ = w.send(&mut p, 3);
+        },
+        move |w| {
+            let _ = w.recv(&mut other);
+        },
+        |w| {
+            let _ = w.read_batch(&mut rx, 2);
+            let _ = w.read_batch(&mut rx, 2);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A batch that finds less room than it wants, beside a single message, a gap inside.
+fn batch_in_the_way(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, mut q) = (w.producer(), w.producer());
+    w.three(
+        move |w| {
+            if let Ok(mut batch) = p.try_claim_batch(2, 8) {
+                let _ = batch.push(0, &[0; 8]);
+            }
+            let _ = w.send_batch(&mut p, &[1, 2]);
+        },
+        move |w| {
+            let _ = w.send(&mut q, 11);
+        },
+        |w| {
+            let _ = w.read_batch(&mut rx, 2);
+            let _ = w.read_batch(&mut rx, 2);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Who is told that the ring is closed has been given all that was committed.
+fn close_against_claims(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, closer) = (w.producer(), w.lease());
+    w.three(
+        move |w| {
+            let _ = w.send(&mut p, 1);
+            let _ = w.send(&mut p, 2);
+        },
+        move |w| {
+            let repair = w.ring.close(closer, w.verdict());
+            assert_eq!(repair, Ok(Repair::Closed));
+        },
+        |w| {
+            for _ in 0..3 {
+                if w.recv(&mut rx) == Err(ReadError::Closed) {
+                    return;
+                }
+            }
+        },
+    );
+    assert_eq!(w.drain(&mut rx), ReadError::Closed);
+    assert!(w.send(&mut tx, 9).is_err());
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Who is told that the ring is closed has everything before him that the others did before they released.
+fn closed_is_after_all(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut other = w.consumer();
+    w.send(&mut tx, 1).unwrap();
+    tx.close();
+    let work = std::rc::Rc::new(loom::cell::UnsafeCell::new(()));
+    let result = std::rc::Rc::clone(&work);
+    w.two(
+        move |w| {
+            if let Ok(record) = other.try_read() {
+                w.see(record.received(), record.tag().into());
+                work.with_mut(|_| ());
+                record.release();
+            }
+        },
+        |w| {
+            if w.recv(&mut rx) == Err(ReadError::Closed) {
+                result.with(|_| ());
+            }
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}

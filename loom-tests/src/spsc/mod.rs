@@ -1,0 +1,93 @@
+//! The models of the SPSC ring.
+
+pub mod consumer_crash;
+pub mod crash;
+pub mod sessions;
+pub mod streams;
+pub mod world;
+
+use std::mem::offset_of;
+
+use ring_core::model::Model as Memory;
+use ring_core::spsc::{Format, Ring};
+use ring_core::{CONTROL_SIZE, Identity, SpscControl};
+
+pub use world::World;
+
+use crate::{Bound, Explore, Kind, Model, Run};
+
+/// What a model's body is, for this kind.
+pub type Body = crate::Body<World>;
+
+/// The SPSC ring of a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Spsc {
+    format: Format,
+    capacity: u64,
+    /// Whether somebody attaches.
+    attaches: bool,
+}
+
+/// A model of a ring of 64 bytes.
+pub(crate) const fn model(name: &'static str, bound: Bound, body: Body) -> Model<Spsc> {
+    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false };
+    Model { name, bound, ring, body }
+}
+
+impl Model<Spsc> {
+    /// The same with another capacity.
+    #[must_use]
+    pub const fn capacity(mut self, bytes: u64) -> Self {
+        self.ring.capacity = bytes;
+        self.ring.format = Format::new(bytes);
+        self
+    }
+
+    /// The same with a release interval.
+    #[must_use]
+    pub const fn release_every(mut self, bytes: u64) -> Self {
+        self.ring.format = self.ring.format.release_every(bytes);
+        self
+    }
+
+    /// The same with the first position at `position`.
+    #[must_use]
+    pub const fn start_at(mut self, position: u64) -> Self {
+        self.ring.format = self.ring.format.start_at(position);
+        self
+    }
+
+    /// The same where somebody attaches.
+    #[must_use]
+    pub const fn attached(mut self) -> Self {
+        self.ring.attaches = true;
+        self
+    }
+}
+
+impl Kind for Spsc {
+    const NAME: &'static str = "spsc";
+
+    type World = World;
+
+    fn execute(&self, run: &Run, body: &dyn Fn(&World)) {
+        // Each word left out saves a few accesses in every execution: where nobody attaches, nobody reads the identity
+        // line; of the others the first two words matter, up to the lease counter.
+        let lines = size_of::<Identity>()..offset_of!(SpscControl, last_lease) + size_of::<u64>();
+        let needed = |offset| lines.contains(&offset) && offset % 128 < 16 || self.attaches && offset < lines.start;
+        let used = |offset| Memory::spsc_words(offset) && needed(offset);
+        Memory::run(CONTROL_SIZE, self.capacity, used, |region| {
+            let ring = Ring::format(region, &self.format).expect("format");
+            body(&World::new(ring, region, run.clone()));
+        });
+    }
+}
+
+/// All of them.
+pub(crate) fn models() -> Vec<&'static dyn Explore> {
+    [streams::MODELS, sessions::MODELS, crash::MODELS, consumer_crash::MODELS]
+        .into_iter()
+        .flatten()
+        .map(|model| model as &dyn Explore)
+        .collect()
+}
