@@ -193,6 +193,7 @@ impl<'m> Control<'m> {
     }
 
     /// The control block as a region of its own, for cold code.
+    #[expect(clippy::cast_possible_truncation, reason = "4096")]
     pub(crate) fn region(&self) -> Region<'m> {
         Region { base: self.base, len: CONTROL_SIZE as usize, memory: PhantomData }
     }
