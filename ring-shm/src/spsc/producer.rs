@@ -11,6 +11,7 @@ use super::error::TrySendError;
 use super::guards::{Claim, ClaimBatch};
 use super::setup::{self, Place};
 use super::{Options, Stats};
+use crate::attach;
 use crate::fork;
 use crate::life::UNUSABLE;
 use crate::name::SegmentName;
@@ -79,7 +80,7 @@ impl Producer<Untrusted> {
     /// # Errors
     /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
     pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        setup::open_and_sit(name, rules, Self::sit)
+        attach::open(name, rules, Self::sit)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
