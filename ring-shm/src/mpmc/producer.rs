@@ -153,7 +153,9 @@ impl<T: Trust> Producer<T> {
     /// [`TrySendError`]; `TooLong` also when the ring never has so many, `Full` also for a `count` of 0.
     #[inline]
     pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
-        self.joined.run(|core| some(count).and_then(|count| core.try_claim_batch_exact(count, len))).map(ClaimBatch::new)
+        self.joined
+            .run(|core| some(count).and_then(|count| core.try_claim_batch_exact(count, len)))
+            .map(ClaimBatch::new)
     }
 
     /// Claims up to `max` slots for the next claim or batch of this handle, which then has them.
