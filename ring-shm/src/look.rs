@@ -18,7 +18,7 @@ use crate::descriptor;
 use crate::error::{MapError, OsError};
 use crate::facts::Facts;
 use crate::life;
-use crate::mapping::Copy;
+use crate::mapping::PrivateCopy;
 use crate::name::SegmentName;
 use crate::open;
 use crate::setup_error::SetupError;
@@ -137,7 +137,7 @@ impl<'l> Pages<'l> {
         offsets: impl IntoIterator<Item = u64>,
         f: impl FnOnce(Region<'_>) -> Result<R, SetupError>,
     ) -> Result<R, SetupError> {
-        let mut copy = Copy::new(self.len)?;
+        let mut copy = PrivateCopy::new(self.len)?;
         copy.write(0, &self.bytes);
         for offset in offsets {
             let mut word = [0; 8];

@@ -78,9 +78,9 @@ impl Mapping {
 
 /// Memory of this process alone that stands for a segment: zero, and taking no memory, where nothing was written.
 #[derive(Debug)]
-pub(crate) struct Copy(MmapMut);
+pub(crate) struct PrivateCopy(MmapMut);
 
-impl Copy {
+impl PrivateCopy {
     /// Of `len` bytes.
     pub(crate) fn new(len: u64) -> Result<Self, MapError> {
         let too_large = MapError::TooLarge { len };
@@ -98,8 +98,8 @@ impl Copy {
     }
 }
 
-impl From<Copy> for Mapping {
-    fn from(copy: Copy) -> Self {
+impl From<PrivateCopy> for Mapping {
+    fn from(copy: PrivateCopy) -> Self {
         Self { raw: ManuallyDrop::new(copy.0.into()), born: fork::epoch() }
     }
 }

@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::chown;
+use std::sync::mpsc;
 
 use ring_shm::mpmc::{Consumer, Options, Producer, TryRecvError, inspect, recover};
 use ring_shm::{OpenRules, SetupError, SetupErrorKind, Verdict};
@@ -129,14 +130,14 @@ fn looks_survive_a_segment_that_is_cut() {
 fn looks_at_a_busy_ring_are_never_corrupt() {
     let name = unique("mpmc-busy");
     ring_shm::mpmc::create(name.as_str(), &small()).unwrap();
-    let stop = std::sync::Mutex::new(());
-    let held = stop.lock().unwrap();
     std::thread::scope(|s| {
+        let mut held = Vec::new();
         for _ in 0..2 {
             let (mut tx, mut rx) = (Producer::open(name.as_str()).unwrap(), Consumer::open(name.as_str()).unwrap());
-            let stop = &stop;
+            let (stop, stopped) = mpsc::channel::<()>();
+            held.push(stop);
             s.spawn(move || {
-                while stop.try_lock().is_err() {
+                while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
                     for _ in 0..1000 {
                         let _ = tx.try_send(0, &[0; 16]);
                         match rx.try_recv_into(&mut [0; 16]) {

@@ -183,7 +183,8 @@ impl<T: Trust> Producer<T> {
     /// Like [`try_claim_batch`](Self::try_claim_batch), for exactly `count` records or none.
     ///
     /// # Errors
-    /// [`TrySendError`]; `TooLong` also when so many would not fit into an empty ring.
+    /// [`TrySendError`]; `TooLong` also when so many would not fit into an empty ring, `Full` also for a
+    /// `count` of 0.
     #[inline]
     pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
         self.batch(count, count, len)
