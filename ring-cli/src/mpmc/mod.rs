@@ -136,7 +136,8 @@ pub(crate) fn recover(args: &RecoverArgs, name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Waits in which nothing came, each as long as [`crate::signals::REGULARLY`], before somebody in the way is worth a word: 2 seconds.
+/// Waits in vain, half a second each ([`REGULARLY`](crate::signals::REGULARLY)), before somebody in the way is worth a
+/// word.
 const PATIENCE: u32 = 4;
 
 /// Tells once when somebody has been in the way for long.
