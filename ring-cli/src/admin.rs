@@ -111,6 +111,11 @@ fn is_ring(name: &str) -> bool {
     )
 }
 
+/// What is said to a word about the living; `who` they are.
+pub(crate) fn alive(who: &str) -> Failure {
+    Failure::new(Code::InUse, format!("{who}: the system knows that it is alive; end it, then recover"))
+}
+
 /// Runs `recover`.
 ///
 /// # Errors
@@ -121,6 +126,12 @@ pub(crate) fn recover(args: &RecoverArgs) -> Result<(), Failure> {
         return mpmc::recover(args, name);
     }
     let (found, recovered) = spsc::recover(name, args.assume_dead)?;
+    for seat in [found.producer, found.consumer] {
+        let SeatState::Held(lease) = seat.state else { continue };
+        if Some(lease) == args.assume_dead && seat.verdict == Some(Verdict::Alive) {
+            return Err(alive(&format!("{} process {} (lease {lease})", seat.role, seat.facts.pid)));
+        }
+    }
     if args.json {
         let roles: Vec<_> = recovered.iter().map(ToString::to_string).collect();
         output::print_json(&json!({

@@ -243,7 +243,7 @@ pub(crate) struct Waiting {
     /// Wait this long for the segment to appear; exit code 8 when it does not.
     #[arg(long, value_name = "SECONDS", value_parser = size::parse_seconds)]
     pub(crate) wait: Option<Duration>,
-    /// Never sleep while waiting for the peer: quicker, and a whole CPU.
+    /// Never sleep while waiting for others: a little quicker, and a whole CPU.
     #[arg(long)]
     pub(crate) spin: bool,
 }
@@ -265,7 +265,7 @@ pub(crate) struct LsArgs {
 #[command(after_help = "\
 Example: ringctl stat ticks
 
-Needs no more than the right to read the segment (spsc), and changes nothing.")]
+Needs no more than the right to read the segment, and changes nothing.")]
 pub(crate) struct StatArgs {
     #[command(flatten)]
     pub(crate) place: Place,

@@ -1,16 +1,12 @@
 //! Taking a seat: at once, or when the segment has appeared.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ring_shm::{SetupError, SetupErrorKind};
 
 use crate::args::Waiting;
 use crate::exit::{Code, Failure};
 use crate::signals::Signals;
-
-/// The pause between two looks for a segment.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs `open`, and runs it again while there is no such segment, as long as `--wait` allows. A taken seat is no
 /// reason to wait.
@@ -43,6 +39,6 @@ pub(crate) fn when_there<H>(
                 ),
             ));
         }
-        thread::sleep(left.min(PAUSE));
+        signals.pause(left)?;
     }
 }

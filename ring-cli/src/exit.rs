@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use nix::libc;
-use ring_shm::spsc::{TryRecvError, TrySendError};
+use ring_shm::spsc::{RecvError, SendError};
 use ring_shm::{OsError, SetupError, SetupErrorKind, UnlinkError, mpmc};
 
 /// The exit codes; 0 is success. Scripts rely on the numbers.
@@ -142,38 +142,48 @@ fn os_code(error: OsError) -> Code {
     io_code(&error.into())
 }
 
-impl From<TrySendError> for Failure {
-    fn from(error: TrySendError) -> Self {
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
         let code = match error {
-            TrySendError::PeerDied => Code::PeerDied,
-            TrySendError::Corrupt(_) => Code::Corrupt,
+            SendError::PeerDied => Code::PeerDied,
+            SendError::Corrupt(_) => Code::Corrupt,
+            SendError::Os(error) => os_code(error),
             _ => Code::Other,
         };
         Self::new(code, error.to_string())
     }
 }
 
-impl From<TryRecvError> for Failure {
-    fn from(error: TryRecvError) -> Self {
+impl From<RecvError> for Failure {
+    fn from(error: RecvError) -> Self {
         let code = match error {
-            TryRecvError::PeerDied => Code::PeerDied,
-            TryRecvError::Corrupt(_) => Code::Corrupt,
+            RecvError::PeerDied => Code::PeerDied,
+            RecvError::Corrupt(_) => Code::Corrupt,
+            RecvError::Os(error) => os_code(error),
             _ => Code::Other,
         };
         Self::new(code, error.to_string())
     }
 }
 
-impl From<mpmc::TrySendError> for Failure {
-    fn from(error: mpmc::TrySendError) -> Self {
-        let code = if matches!(error, mpmc::TrySendError::Corrupt(_)) { Code::Corrupt } else { Code::Other };
+impl From<mpmc::SendError> for Failure {
+    fn from(error: mpmc::SendError) -> Self {
+        let code = match error {
+            mpmc::SendError::Corrupt(_) => Code::Corrupt,
+            mpmc::SendError::Os(error) => os_code(error),
+            _ => Code::Other,
+        };
         Self::new(code, error.to_string())
     }
 }
 
-impl From<mpmc::TryRecvError> for Failure {
-    fn from(error: mpmc::TryRecvError) -> Self {
-        let code = if matches!(error, mpmc::TryRecvError::Corrupt(_)) { Code::Corrupt } else { Code::Other };
+impl From<mpmc::RecvError> for Failure {
+    fn from(error: mpmc::RecvError) -> Self {
+        let code = match error {
+            mpmc::RecvError::Corrupt(_) => Code::Corrupt,
+            mpmc::RecvError::Os(error) => os_code(error),
+            _ => Code::Other,
+        };
         Self::new(code, error.to_string())
     }
 }

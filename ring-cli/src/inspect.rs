@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use ring_shm::spsc::{self, Seat, Snapshot};
-use ring_shm::{Kind, SeatState, Segment, SegmentInfo, SetupError, SetupErrorKind, Verdict};
+use ring_shm::{Kind, SeatState, Segment, SegmentInfo, SetupError, SetupErrorKind, Verdict, Waiting};
 use serde_json::{Value, json};
 
 use crate::args::{LsArgs, StatArgs};
@@ -163,12 +163,36 @@ pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
 /// A seat for programs. `state` is `free`, `closed`, `alive`, `dead` or `unknown`.
 pub(crate) fn seat_json(seat: &Seat) -> Value {
     let signed = seat.state != SeatState::Never && seat.facts.pid != 0;
+    let held = matches!(seat.state, SeatState::Held(_));
     json!({
         "state": seat_state(seat),
         "lease": seat.state.lease(),
         "pid": signed.then_some(seat.facts.pid),
         "start_time": signed.then_some(seat.facts.start_time),
+        "waiting": held.then(|| waiting_json(seat.waiting)),
     })
+}
+
+/// How somebody waits and publishes, for programs.
+pub(crate) fn waiting_json(waiting: Waiting) -> Value {
+    json!({ "asleep": waiting.asleep, "barrier": barrier(waiting), "wants_fences": waiting.wants_fences })
+}
+
+/// The same for people, to be added to a line: `, asleep, barrier membarrier`.
+pub(crate) fn waiting_text(waiting: Waiting) -> String {
+    let mut text = if waiting.asleep { ", asleep".to_owned() } else { String::new() };
+    if let Some(barrier) = barrier(waiting) {
+        let _ = write!(text, ", barrier {barrier}");
+    }
+    if waiting.wants_fences {
+        text.push_str(", wants fences of all");
+    }
+    text
+}
+
+/// What orders a publication before the look for sleepers; `None` until its owner has said so.
+fn barrier(waiting: Waiting) -> Option<&'static str> {
+    waiting.light.map(|light| if light { "membarrier" } else { "fence" })
 }
 
 /// One word about a seat.
@@ -202,7 +226,9 @@ pub(crate) fn seat_long(seat: &Seat) -> String {
             "unknown: process {pid} (lease {lease}) cannot be shown to be dead; if it is, say so with --assume-dead \
              {lease}"
         ),
-        (SeatState::Held(lease), _) => format!("alive: process {pid} (lease {lease})"),
+        (SeatState::Held(lease), _) => {
+            format!("alive: process {pid} (lease {lease}){}", waiting_text(seat.waiting))
+        }
     }
 }
 

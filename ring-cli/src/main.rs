@@ -20,7 +20,6 @@ mod recv;
 mod send;
 mod signals;
 mod size;
-mod wait;
 
 use std::process::ExitCode;
 

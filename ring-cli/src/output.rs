@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::libc::{ENXIO, O_CLOEXEC, O_NONBLOCK};
 use nix::poll::PollFlags;
@@ -14,7 +15,6 @@ use nix::poll::PollFlags;
 use crate::exit::{Failure, io_failure};
 use crate::input::wait_for;
 use crate::signals::Signals;
-use crate::wait::Waiter;
 
 /// What a pipe that is ready takes without blocking.
 const PIPE_BUF: usize = 4096;
@@ -45,12 +45,11 @@ impl Output {
     pub(crate) fn open(path: Option<&Path>, signals: &Signals) -> Result<Self, Failure> {
         let Some(path) = path else { return Self::stdout().map_err(|e| io_failure("standard output", &e)) };
         let name = path.display().to_string();
-        let mut waiter = Waiter::new(signals, false);
         loop {
             let flags = O_NONBLOCK | O_CLOEXEC;
             match OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path) {
                 Ok(file) => return Ok(Self { file, name, at_once: usize::MAX }),
-                Err(e) if e.raw_os_error() == Some(ENXIO) => waiter.wait()?,
+                Err(e) if e.raw_os_error() == Some(ENXIO) => signals.pause(Duration::MAX)?,
                 Err(e) => return Err(io_failure(&name, &e)),
             }
         }

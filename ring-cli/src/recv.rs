@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use ring_shm::Kind;
-use ring_shm::spsc::{Consumer, TryRecvError};
+use ring_shm::spsc::{Consumer, RecvError};
+use ring_shm::wait::Spin;
 use serde_json::json;
 
 use crate::args::RecvArgs;
@@ -13,8 +14,7 @@ use crate::exit::{Code, Failure, note};
 use crate::mpmc;
 use crate::output::{self, Output, Unwritten};
 use crate::progress::Progress;
-use crate::signals::Signals;
-use crate::wait::Waiter;
+use crate::signals::{REGULARLY, Signals};
 
 /// How many bytes are written at once, if so many are there.
 const PIECE: usize = 256 << 10;
@@ -32,7 +32,11 @@ pub(crate) fn run(args: &RecvArgs) -> Result<(), Failure> {
     if args.dead_letters.is_some() {
         return Err(Failure::new(Code::Arguments, format!("--dead-letters: ring {name} is spsc and has none")));
     }
-    let consumer = attach::when_there(name, &args.waiting, &signals, Consumer::open)?;
+    let mut consumer = attach::when_there(name, &args.waiting, &signals, Consumer::open)?;
+    if args.waiting.spin {
+        consumer.set_wait_strategy(Spin);
+    }
+    signals.interrupt(consumer.canceller());
     let output = Output::open(args.file.as_deref(), &signals)?;
     // While a piece is being written its space is not the producer's.
     let piece = usize::try_from(consumer.capacity() / 4).unwrap_or(PIECE).min(PIECE);
@@ -103,11 +107,10 @@ struct Receiver<'a> {
 impl Receiver<'_> {
     /// Until the session ends (all of them with `--follow`), the reader of the output goes away, or a signal comes.
     fn receive(&mut self, args: &RecvArgs) -> Result<(), Failure> {
-        let mut waiter = Waiter::new(self.signals, args.waiting.spin);
         loop {
             match self.pass_on() {
-                Ok(()) => waiter.reset(),
-                Err(Stop::Nothing) => waiter.wait()?,
+                Ok(()) => {}
+                Err(Stop::Nothing) => self.signals.check()?,
                 Err(Stop::ReaderGone) => return Ok(()),
                 Err(Stop::Session(code, message)) => {
                     self.got.sessions = self.got.sessions.saturating_add(1);
@@ -116,16 +119,15 @@ impl Receiver<'_> {
                         None => return Ok(()),
                         Some(code) => return Err(Failure::new(code, message)),
                     }
-                    waiter.reset();
                 }
                 Err(Stop::Failed(failure)) => return Err(failure),
             }
         }
     }
 
-    /// Writes what is there, up to a piece, and then gives its space back.
+    /// Waits for something, writes what is there, up to a piece, and then gives its space back.
     fn pass_on(&mut self) -> Result<(), Stop> {
-        let mut batch = self.consumer.try_read_batch(usize::MAX)?;
+        let mut batch = self.consumer.read_batch_timeout(usize::MAX, REGULARLY)?;
         let (mut end, mut redelivered) = (0_usize, 0_u64);
         while end < self.piece {
             let Some(record) = batch.next_record() else { break };
@@ -160,12 +162,12 @@ enum Stop {
     Failed(Failure),
 }
 
-impl From<TryRecvError> for Stop {
-    fn from(error: TryRecvError) -> Self {
+impl From<RecvError> for Stop {
+    fn from(error: RecvError) -> Self {
         match error {
-            TryRecvError::Empty => Self::Nothing,
-            TryRecvError::Disconnected => Self::Session(None, error.to_string()),
-            TryRecvError::PeerDied => Self::Session(Some(Code::PeerDied), error.to_string()),
+            RecvError::Timeout | RecvError::Cancelled => Self::Nothing,
+            RecvError::Disconnected => Self::Session(None, error.to_string()),
+            RecvError::PeerDied => Self::Session(Some(Code::PeerDied), error.to_string()),
             _ => Self::Failed(error.into()),
         }
     }

@@ -5,7 +5,8 @@ use std::mem;
 use std::time::Instant;
 
 use ring_shm::Kind;
-use ring_shm::spsc::{self, Producer, TrySendError};
+use ring_shm::spsc::{self, Producer, SendError};
+use ring_shm::wait::Spin;
 use serde_json::json;
 
 use crate::args::SendArgs;
@@ -16,8 +17,7 @@ use crate::input::Input;
 use crate::mpmc;
 use crate::output;
 use crate::progress::Progress;
-use crate::signals::Signals;
-use crate::wait::Waiter;
+use crate::signals::{REGULARLY, Signals};
 
 /// The longest record of an input that is sent as it comes.
 pub(crate) const PIECE: usize = 64 << 10;
@@ -34,7 +34,11 @@ pub(crate) fn run(args: &SendArgs) -> Result<(), Failure> {
         return mpmc::send(args, name, input, &signals);
     }
     let record = args.record.map(|bytes| check_record(name, bytes, args, &signals)).transpose()?;
-    let producer = attach::when_there(name, &args.waiting, &signals, Producer::open)?;
+    let mut producer = attach::when_there(name, &args.waiting, &signals, Producer::open)?;
+    if args.waiting.spin {
+        producer.set_wait_strategy(Spin);
+    }
+    signals.interrupt(producer.canceller());
     let max = producer.max_len();
     let cut = match record {
         Some(len) => Cut::Every(len.min(max)),
@@ -42,10 +46,9 @@ pub(crate) fn run(args: &SendArgs) -> Result<(), Failure> {
         None => Cut::Stream(PIECE.min(max)),
     };
     let progress = Progress::new(input.len());
-    let waiter = Waiter::new(&signals, args.waiting.spin);
-    let mut sender = Sender { producer, waiter, progress, bytes: 0, records: 0 };
+    let mut sender = Sender { producer, signals: &signals, progress, bytes: 0, records: 0 };
     let start = Instant::now();
-    match sender.send_all(input, cut, &signals) {
+    match sender.send_all(input, cut) {
         Ok(()) => sender.finish(args, start),
         Err(end) => Err(sender.end(end)),
     }
@@ -79,17 +82,17 @@ enum End {
 #[derive(Debug)]
 struct Sender<'a> {
     producer: Producer,
-    waiter: Waiter<'a>,
+    signals: &'a Signals,
     progress: Progress,
     bytes: u64,
     records: u64,
 }
 
 impl Sender<'_> {
-    fn send_all(&mut self, mut input: Input, cut: Cut, signals: &Signals) -> Result<(), End> {
+    fn send_all(&mut self, mut input: Input, cut: Cut) -> Result<(), End> {
         let mut cutter = Cutter::new(cut);
         loop {
-            let n = input.read(cutter.room(), signals).map_err(|failure| match failure.code {
+            let n = input.read(cutter.room(), self.signals).map_err(|failure| match failure.code {
                 Code::Interrupted | Code::Terminated => End::Close(failure),
                 _ => End::Abandon(failure),
             })?;
@@ -108,14 +111,13 @@ impl Sender<'_> {
     /// Sends one record, however long the consumer takes.
     fn send(&mut self, record: &[u8]) -> Result<(), End> {
         loop {
-            match self.producer.try_send(0, record) {
+            match self.producer.send_timeout(0, record, REGULARLY) {
                 Ok(_) => {
-                    self.waiter.reset();
                     self.bytes = self.bytes.saturating_add(record.len() as u64);
                     self.records = self.records.saturating_add(1);
                     return Ok(());
                 }
-                Err(TrySendError::Full) => self.waiter.wait().map_err(End::Close)?,
+                Err(SendError::Timeout | SendError::Cancelled) => self.signals.check().map_err(End::Close)?,
                 Err(error) => return Err(End::Close(error.into())),
             }
         }

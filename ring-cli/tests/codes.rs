@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use nix::unistd::geteuid;
-use support::{Out, Ring, run, start, start_command};
+use support::{Out, Ring, run, start, start_command, wait_until};
 
 /// The subcommands that name a ring, in the order of the rows below.
 const COMMANDS: [&str; 6] = ["create", "send", "recv", "stat", "recover", "rm"];
@@ -141,6 +141,13 @@ fn in_use() {
     for command in ["stat", "recover"] {
         check("in use", command, 0, run(&[command, &ring], b""), "");
     }
+    // Nobody's word counts against what the system knows.
+    let seen = ring.stat();
+    for (seat, pid) in [("producer", send.pid()), ("consumer", recv.pid())] {
+        let assumed = run(&["recover", &ring, "--assume-dead", &seen[seat]["lease"].to_string()], b"");
+        check("a word about the living", "recover", 6, assumed, &living(pid));
+    }
+    assert_eq!(ring.stat()["producer"]["lease"], seen["producer"]["lease"]);
 }
 
 /// As somebody else, who may run the binary; `None` where that cannot be.
@@ -177,6 +184,20 @@ fn somebody_elses() {
     let list = start_command(&mut other(&["ls", "--json"])).finish().expect(0).json();
     let found = list.as_array().unwrap().iter().find(|one| one["name"] == *ring).unwrap();
     assert_eq!((&found["kind"], &found["owner"]), (&"spsc".into(), &0.into()));
+    let many = Ring::name("others-mpmc");
+    run(&["create", &many, "--kind=mpmc", "--mode=0644"], b"").expect(0);
+    let sender = start(&["send", &many]);
+    wait_until("a sender", || many.stat()["participants"][0]["pid"] == sender.pid());
+    for (command, code) in [("send", 7), ("recv", 7), ("close", 7), ("recover", 7), ("rm", 7)] {
+        check("readable", command, code, start_command(&mut other(&[command, &many])).finish(), "");
+    }
+    let seen = start_command(&mut other(&["stat", &many, "--json"])).finish().expect(0).json();
+    assert_eq!((&seen["participants"][0]["state"], &seen["participants"][0]["lease"]), (&"alive".into(), &1.into()));
+    let list = start_command(&mut other(&["ls", "--json"])).finish().expect(0).json();
+    let found = list.as_array().unwrap().iter().find(|one| one["name"] == *many).unwrap();
+    assert_eq!((&found["kind"], &found["participants"][0]["state"]), (&"mpmc".into(), &"alive".into()));
+    drop(sender.kill());
+    assert_eq!(many.stat()["participants"][0]["state"], "dead");
     // Root looks at what others own, and does not use it.
     let theirs = Ring::name("theirs");
     start_command(&mut other(&["create", &theirs])).finish().expect(0);

@@ -53,7 +53,7 @@ fn quick() {
     let pid = demo.pid();
     let out = demo.finish().expect(0);
     let text = out.text();
-    for part in ["GB/s", "records/s", "p50", "p99.9", "max", "Round trip of 8 bytes, ", "█"] {
+    for part in ["GB/s", "records/s", "p50", "p99.9", "max", "Round trip of 8 bytes, ", "█", "asleep until woken"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(text.trim_end().lines().last().unwrap().contains("arrived in order and intact"), "{text}");
@@ -68,10 +68,12 @@ fn json() {
     assert_eq!(found["intact"], true);
     assert!(found["stream"]["bytes"].as_u64().unwrap() > 0);
     assert!(found["stream"]["gb_per_second"].as_f64().unwrap() > 0.0);
-    let trip = &found["round_trip_ns"];
-    let percentiles: Vec<_> = ["min", "p50", "p90", "p99", "p99.9", "max"].map(|p| trip[p].as_u64().unwrap()).into();
-    assert!(percentiles.is_sorted(), "{percentiles:?}");
-    assert!(trip["count"].as_u64().unwrap() > 0);
+    for which in ["round_trip_ns", "parked_round_trip_ns"] {
+        let trip = &found[which];
+        let percentiles = ["min", "p50", "p90", "p99", "p99.9", "max"].map(|p| trip[p].as_u64().unwrap());
+        assert!(percentiles.is_sorted(), "{which}: {percentiles:?}");
+        assert!(trip["count"].as_u64().unwrap() > 0, "{which}");
+    }
 }
 
 #[test]

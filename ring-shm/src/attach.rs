@@ -20,7 +20,7 @@ const TRIES: u32 = 64;
 /// [`SetupError`]; its kind is `NotFound` without such a segment, `Permission` when it may not be read, and `Corrupt`
 /// when it is no ring.
 pub fn kind_of(name: &str) -> Result<Kind, SetupError> {
-    Look::at(&SegmentName::new(name)?)?.with_copy(|region| Ok(Kind::of(&region)?))
+    Look::at(&SegmentName::new(name)?)?.with_copy(|region, _| Ok(Kind::of(&region)?))
 }
 
 /// Creates a segment of `len` bytes with an empty ring in it, complete before its name appears.
@@ -37,6 +37,15 @@ pub(crate) fn create(
             .and_then(|result: Result<(), FormatError>| result.map_err(SetupError::from));
     })?;
     formatted.map(|()| segment)
+}
+
+/// Opens the segment of `name` under `rules` and sits; a removal in between is `NotFound`.
+pub(crate) fn open<H>(
+    name: &str,
+    rules: &OpenRules,
+    sit: impl FnOnce(&Segment) -> Result<H, SetupError>,
+) -> Result<H, SetupError> {
+    sit(&Segment::open_with(&SegmentName::new(name)?, rules)?)
 }
 
 /// Opens the segment of `name` and sits, or creates it and sits; whoever loses the race opens what the winner made. An

@@ -40,7 +40,7 @@ pub use segment::{Access, OpenRules, Segment};
 pub use setup_error::{SetupError, SetupErrorKind};
 pub use trust::{Trust, Trusted, Untrusted};
 
-pub use ring_core::{AttachError, Corrupt, Field, FormatError, Kind, Position, Role, SeatState, Verdict};
+pub use ring_core::{AttachError, Corrupt, Field, FormatError, Kind, Position, Role, SeatState, Verdict, Waiting};
 
 /// Removes the name of a segment. The living go on with what they have mapped; nobody new can open it.
 ///

@@ -1,4 +1,4 @@
-//! A look at a segment that neither writes to it nor maps it: its first page is copied by a read, and locks are asked
+//! A look at a segment that neither writes to it nor maps it: its first pages are copied by a read, and locks are asked
 //! about through the same description. So whoever may read a segment can look at it, it does not count as in use
 //! meanwhile, and an owner who truncates it under the look ends nothing by SIGBUS.
 //!
@@ -11,20 +11,21 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 
-use ring_core::{AttachError, Identity, Region, Verdict};
+use ring_core::mpmc::MAX_PARTICIPANTS;
+use ring_core::{AttachError, Identity, Region, Verdict, mpmc_data_offset};
 
 use crate::descriptor;
 use crate::error::{MapError, OsError};
 use crate::facts::Facts;
 use crate::life;
-use crate::mapping::Mapping;
+use crate::mapping::PrivateCopy;
 use crate::name::SegmentName;
 use crate::open;
 use crate::setup_error::SetupError;
 use crate::sys::{self, Stat};
 
-/// How much is copied: every control word of an SPSC ring, and the identity of any ring.
-const PAGE: u64 = 4096;
+/// How much is copied: every control word of a ring of whatever kind, and the largest participant table.
+const CONTROL: u64 = mpmc_data_offset(MAX_PARTICIPANTS);
 
 /// Where the ring says how long it is.
 const TOTAL_LEN: usize = offset_of!(Identity, total_len);
@@ -60,40 +61,34 @@ impl Look {
         self.stat.permissions()
     }
 
-    /// Runs `f` over a copy of the first page, in a region of the ring's length: what lies beyond reads as zero. A
+    /// Runs `f` over a copy of the first pages, in a region of the ring's length: what lies beyond reads as zero. A
     /// living ring can make a copy that contradicts itself, so `Corrupt` has to be said of several.
-    pub(crate) fn with_copy<R>(&self, mut f: impl FnMut(Region<'_>) -> Result<R, SetupError>) -> Result<R, SetupError> {
+    pub(crate) fn with_copy<R>(
+        &self,
+        mut f: impl FnMut(Region<'_>, &Pages<'_>) -> Result<R, SetupError>,
+    ) -> Result<R, SetupError> {
         let mut tries = 1;
         loop {
-            match self.once(&mut f) {
+            let pages = Pages::read(self)?;
+            match pages.with_words([], |region| f(region, &pages)) {
                 Err(SetupError::Attach(AttachError::Corrupt(_))) if tries < TRIES => tries += 1,
                 result => return result,
             }
         }
     }
 
-    fn once<R>(&self, f: &mut impl FnMut(Region<'_>) -> Result<R, SetupError>) -> Result<R, SetupError> {
-        let page = self.page().map_err(MapError::from)?;
-        // As long as the ring says it is, and not as the object is: a size costs whoever gave it nothing.
-        let total =
-            page.get(TOTAL_LEN..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_ne_bytes(*word));
-        let copy = Mapping::copy_of(&page, self.stat.size.min(total.max(PAGE)))?;
-        life::with_region(&copy, f)?
-    }
-
-    /// The first page, or as much of it as there is now.
-    fn page(&self) -> Result<Vec<u8>, OsError> {
-        let mut page = vec![0; usize::try_from(self.stat.size.min(PAGE)).unwrap_or(0)];
+    /// Reads `buf.len()` bytes at `offset`, or as many as there are now; says how many.
+    fn read(&self, buf: &mut [u8], offset: u64) -> Result<usize, OsError> {
         let mut read = 0;
-        while let Some(rest) = page.get_mut(read..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, read as u64) {
+        while let Some(rest) = buf.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset.saturating_add(read as u64)) {
                 Ok(0) => break,
                 Ok(n) => read += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(OsError::from_io("pread", &error)),
             }
         }
-        Ok(page)
+        Ok(read)
     }
 
     /// What the kernel says about `lease`, as [`crate::LeasedMapping::verdict`]; but there is no lease of its own to
@@ -113,6 +108,43 @@ impl Look {
             (Ok(false), true) if self.keeps_locks || facts.is_some_and(|facts| facts.gone()) => Verdict::Dead,
             _ => Verdict::Unknown,
         }
+    }
+}
+
+/// The first pages of a segment, as they were once.
+#[derive(Debug)]
+pub(crate) struct Pages<'l> {
+    look: &'l Look,
+    bytes: Vec<u8>,
+    /// How long the ring is.
+    len: u64,
+}
+
+impl<'l> Pages<'l> {
+    fn read(look: &'l Look) -> Result<Self, SetupError> {
+        let mut bytes = vec![0; usize::try_from(look.stat.size.min(CONTROL)).unwrap_or(0)];
+        let read = look.read(&mut bytes, 0).map_err(MapError::from)?;
+        bytes.truncate(read);
+        // As long as the ring says it is, and not as the object is: a size costs whoever gave it nothing.
+        let total =
+            bytes.get(TOTAL_LEN..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_ne_bytes(*word));
+        Ok(Self { look, bytes, len: look.stat.size.min(total.max(CONTROL)) })
+    }
+
+    /// Runs `f` over the pages and the words at `offsets` beyond them, which are read now; everything else is zero.
+    pub(crate) fn with_words<R>(
+        &self,
+        offsets: impl IntoIterator<Item = u64>,
+        f: impl FnOnce(Region<'_>) -> Result<R, SetupError>,
+    ) -> Result<R, SetupError> {
+        let mut copy = PrivateCopy::new(self.len)?;
+        copy.write(0, &self.bytes);
+        for offset in offsets {
+            let mut word = [0; 8];
+            self.look.read(&mut word, offset).map_err(MapError::from)?;
+            copy.write(offset, &word);
+        }
+        life::with_region(&copy.into(), f)?
     }
 }
 

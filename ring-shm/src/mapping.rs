@@ -17,7 +17,7 @@ use core::ptr::NonNull;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
 use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
@@ -52,21 +52,6 @@ impl Mapping {
         Ok(Self { raw: ManuallyDrop::new(raw), born: fork::epoch() })
     }
 
-    /// Memory of this process alone, `len` bytes long, that begins with `prefix`; the rest is zero, and takes no memory.
-    pub(crate) fn copy_of(prefix: &[u8], len: u64) -> Result<Self, MapError> {
-        let too_large = MapError::TooLarge { len };
-        let len = usize::try_from(len).ok().filter(|len| isize::try_from(*len).is_ok()).ok_or(too_large)?;
-        let mut copy = MmapOptions::new()
-            .len(len)
-            .no_reserve_swap()
-            .map_anon()
-            .map_err(|error| OsError::from_io("mmap", &error))?;
-        for (to, from) in copy.iter_mut().zip(prefix) {
-            *to = *from;
-        }
-        Ok(Self { raw: ManuallyDrop::new(copy.into()), born: fork::epoch() })
-    }
-
     /// The address of the first byte, aligned to a page. Valid while the mapping lives, in the process that made it.
     #[inline]
     #[must_use]
@@ -88,6 +73,34 @@ impl Mapping {
     #[must_use]
     pub fn is_inherited(&self) -> bool {
         self.born != fork::epoch()
+    }
+}
+
+/// Memory of this process alone that stands for a segment: zero, and taking no memory, where nothing was written.
+#[derive(Debug)]
+pub(crate) struct PrivateCopy(MmapMut);
+
+impl PrivateCopy {
+    /// Of `len` bytes.
+    pub(crate) fn new(len: u64) -> Result<Self, MapError> {
+        let too_large = MapError::TooLarge { len };
+        let len = usize::try_from(len).ok().filter(|len| isize::try_from(*len).is_ok()).ok_or(too_large)?;
+        let copy = MmapOptions::new().len(len).no_reserve_swap().map_anon();
+        Ok(Self(copy.map_err(|error| OsError::from_io("mmap", &error))?))
+    }
+
+    /// Writes `bytes` at `offset`; what lies beyond the end is left out.
+    pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.0.get_mut(offset..)).unwrap_or_default();
+        for (to, from) in rest.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+    }
+}
+
+impl From<PrivateCopy> for Mapping {
+    fn from(copy: PrivateCopy) -> Self {
+        Self { raw: ManuallyDrop::new(copy.0.into()), born: fork::epoch() }
     }
 }
 

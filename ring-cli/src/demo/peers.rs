@@ -14,6 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use ring_shm::spsc::{Consumer, Producer};
+use ring_shm::wait::{Idle, Park, Round, WaitStrategy};
 use serde_json::Value;
 
 use super::{Plan, cpus, names, stream, trips};
@@ -21,10 +22,12 @@ use crate::args::{DemoPeerArgs, Side};
 use crate::exit::{Code, Failure, io_failure};
 use crate::output;
 use crate::signals::Signals;
-use crate::wait::Waiter;
 
 /// How long the other process may take to say what happened to it when one has failed.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a process spins for the other one.
+const SPIN: Duration = Duration::from_micros(200);
 
 /// What a process says.
 #[derive(Debug)]
@@ -241,6 +244,22 @@ impl Drop for Peer {
     }
 }
 
+/// Spins, and sleeps only when the other one has lost its CPU; although this process is pinned to one CPU, since the
+/// other one is pinned to another.
+#[derive(Debug)]
+struct Patient {
+    park: Park,
+    alone: bool,
+}
+
+impl WaitStrategy for Patient {
+    #[inline]
+    fn idle(&mut self, mut round: Round) -> Idle {
+        round.one_cpu = self.alone;
+        self.park.idle(round)
+    }
+}
+
 /// Does the work of one process.
 ///
 /// # Errors
@@ -248,24 +267,27 @@ impl Drop for Peer {
 pub(super) fn act(args: &DemoPeerArgs) -> Result<(), Failure> {
     let signals = Signals::watch()?;
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| Failure::new(Code::Other, format!("prctl: {e}")))?;
-    // Spins, and sleeps only when the other one has lost its CPU.
-    let waiter = Waiter::new(&signals, false);
+    let patient = || Patient { park: Park::after(SPIN), alone: args.cpu.is_none() };
     if let Some(cpu) = args.cpu {
         cpus::pin(cpu);
     }
     let [stream, ping, pong] = names(&args.prefix);
     match args.side {
         Side::Producer => {
-            let (tx, ping, pong) = (Producer::open(&stream)?, Consumer::open(&ping)?, Producer::open(&pong)?);
+            let (mut tx, mut ping, pong) = (Producer::open(&stream)?, Consumer::open(&ping)?, Producer::open(&pong)?);
+            tx.set_wait_strategy(patient());
+            ping.set_wait_strategy(patient());
             ready()?;
-            say("streamed", &stream::send(tx, args, waiter.clone())?)?;
-            trips::answer(ping, pong, waiter)
+            say("streamed", &stream::send(tx, args, &signals)?)?;
+            trips::answer(ping, pong, &signals)
         }
         Side::Consumer => {
-            let (rx, ping, pong) = (Consumer::open(&stream)?, Producer::open(&ping)?, Consumer::open(&pong)?);
+            let (mut rx, ping, mut pong) = (Consumer::open(&stream)?, Producer::open(&ping)?, Consumer::open(&pong)?);
+            rx.set_wait_strategy(patient());
+            pong.set_wait_strategy(patient());
             ready()?;
-            say("streamed", &stream::receive(rx, args, waiter.clone())?)?;
-            say("tripped", &trips::measure(ping, pong, args.rounds, waiter)?)
+            say("streamed", &stream::receive(rx, args, &signals)?)?;
+            say("tripped", &trips::measure(ping, pong, args.rounds, &signals)?)
         }
     }
 }

@@ -42,6 +42,7 @@ pub(super) struct Results<'a> {
     hash: u64,
     seconds: f64,
     trips: Histogram<u64>,
+    parked: Histogram<u64>,
 }
 
 impl<'a> Results<'a> {
@@ -59,14 +60,18 @@ impl<'a> Results<'a> {
             }
         }
         let number = |what: &str| received[what].as_u64().ok_or_else(missing);
-        let mut times = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(|_| missing())?;
-        for pair in trips["values"].as_array().ok_or_else(missing)? {
-            let (time, count) = pair[0].as_u64().zip(pair[1].as_u64()).ok_or_else(missing)?;
-            times.saturating_record_n(time, count);
-        }
+        let times = |which: &str| {
+            let mut times = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(|_| missing())?;
+            for pair in trips[which].as_array().ok_or_else(missing)? {
+                let (time, count) = pair[0].as_u64().zip(pair[1].as_u64()).ok_or_else(missing)?;
+                times.saturating_record_n(time, count);
+            }
+            Ok::<_, Failure>(times)
+        };
+        let (trips, parked) = (times("values")?, times("parked")?);
         let seconds = received["seconds"].as_f64().ok_or_else(missing)?;
         let (bytes, records, hash) = (number("bytes")?, number("records")?, number("hash")?);
-        Ok(Self { plan, bytes, records, hash, seconds, trips: times })
+        Ok(Self { plan, bytes, records, hash, seconds, trips, parked })
     }
 
     fn per_second(&self, of: u64) -> f64 {
@@ -75,12 +80,15 @@ impl<'a> Results<'a> {
 
     /// For programs. Times are nanoseconds.
     pub(super) fn json(&self) -> Value {
-        let mut trip = json!({
-            "message_bytes": 8, "count": self.trips.len(), "mean": self.trips.mean(), "min": self.trips.min(),
-        });
-        for (name, percentile) in PERCENTILES {
-            trip[name] = json!(self.trips.value_at_percentile(percentile));
-        }
+        let trip = |times: &Histogram<u64>| {
+            let mut trip = json!({
+                "message_bytes": 8, "count": times.len(), "mean": times.mean(), "min": times.min(),
+            });
+            for (name, percentile) in PERCENTILES {
+                trip[name] = json!(times.value_at_percentile(percentile));
+            }
+            trip
+        };
         json!({
             "intact": true,
             "stream": {
@@ -90,7 +98,8 @@ impl<'a> Results<'a> {
                 "hash": format!("{:016x}", self.hash),
                 "ring_capacity": STREAM_CAPACITY,
             },
-            "round_trip_ns": trip,
+            "round_trip_ns": trip(&self.trips),
+            "parked_round_trip_ns": trip(&self.parked),
             "cpus": self.plan.cpus,
         })
     }
@@ -113,6 +122,14 @@ impl<'a> Results<'a> {
         }
         text.push_str("\n\n");
         self.histogram(&mut text);
+        let (p50, p99) = (self.parked.value_at_percentile(50.0), self.parked.value_at_percentile(99.0));
+        let _ = writeln!(
+            text,
+            "\nThe same asleep until woken, {} times: p50 {}, p99 {}",
+            size::grouped(self.parked.len()),
+            time(p50),
+            time(p99),
+        );
         let _ = writeln!(
             text,
             "\nAll {} records ({} bytes) arrived in order and intact; both ends hash to {:016x}.",

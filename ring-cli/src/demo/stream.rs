@@ -3,14 +3,14 @@
 
 use std::time::Instant;
 
-use ring_shm::spsc::{Consumer, Producer, Received, TryRecvError, TrySendError};
+use ring_shm::spsc::{Consumer, Producer, Received, RecvError, SendError};
 use serde_json::{Value, json};
 
 use super::source::{LONGEST, Source, StreamHash};
 use crate::args::DemoPeerArgs;
 use crate::exit::{Code, Failure, io_failure};
 use crate::output;
-use crate::wait::Waiter;
+use crate::signals::{REGULARLY, Signals};
 
 /// How often the consumer says how far it is.
 const REPORTS: u64 = 50;
@@ -40,13 +40,13 @@ impl Seen {
 }
 
 /// Sends it all, and closes.
-pub(super) fn send(mut tx: Producer, args: &DemoPeerArgs, mut waiter: Waiter<'_>) -> Result<Value, Failure> {
+pub(super) fn send(mut tx: Producer, args: &DemoPeerArgs, signals: &Signals) -> Result<Value, Failure> {
     let mut source = Source::new(&args.files, args.total);
     let mut seen = Seen::default();
     let start = Instant::now();
     while let Some(record) = source.next().map_err(|e| io_failure("reading", &e))? {
         if seen.records % RECORDS_PER_CHECK == 0 {
-            waiter.check()?;
+            signals.check()?;
             if args.limit.is_some_and(|limit| start.elapsed() > limit) {
                 break;
             }
@@ -54,14 +54,11 @@ pub(super) fn send(mut tx: Producer, args: &DemoPeerArgs, mut waiter: Waiter<'_>
         // The tag carries the record's number.
         let number = seen.records as u32;
         loop {
-            match tx.try_send(number, record) {
-                Ok(_) => {
-                    waiter.reset();
-                    break;
-                }
-                Err(TrySendError::Full) => waiter.wait()?,
+            match tx.send_timeout(number, record, REGULARLY) {
+                Ok(_) => break,
+                Err(SendError::Timeout | SendError::Cancelled) => signals.check()?,
                 // It has its own story to tell.
-                Err(TrySendError::Disconnected) => return Err(Failure::new(Code::PeerDied, "the consumer has left")),
+                Err(SendError::Disconnected) => return Err(Failure::new(Code::PeerDied, "the consumer has left")),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -72,25 +69,24 @@ pub(super) fn send(mut tx: Producer, args: &DemoPeerArgs, mut waiter: Waiter<'_>
 }
 
 /// Receives it all, to the orderly end, and checks it.
-pub(super) fn receive(mut rx: Consumer, args: &DemoPeerArgs, mut waiter: Waiter<'_>) -> Result<Value, Failure> {
+pub(super) fn receive(mut rx: Consumer, args: &DemoPeerArgs, signals: &Signals) -> Result<Value, Failure> {
     let mut source = Source::new(&args.files, args.total);
     let mut buf = vec![0; LONGEST];
     let mut seen = Seen::default();
     let (mut last, mut said) = (None, 0);
     let mut start = Instant::now();
     loop {
-        let received = match rx.try_recv_into(&mut buf) {
+        let received = match rx.recv_into_timeout(&mut buf, REGULARLY) {
             Ok(received) => received,
-            Err(TryRecvError::Empty) => {
-                waiter.wait()?;
+            Err(RecvError::Timeout | RecvError::Cancelled) => {
+                signals.check()?;
                 continue;
             }
-            Err(TryRecvError::Disconnected) => break,
+            Err(RecvError::Disconnected) => break,
             Err(error) => return Err(error.into()),
         };
-        waiter.reset();
         if seen.records % RECORDS_PER_CHECK == 0 {
-            waiter.check()?;
+            signals.check()?;
         }
         if seen.records == 0 {
             start = Instant::now();

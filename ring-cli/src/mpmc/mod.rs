@@ -9,8 +9,6 @@ pub(crate) use recv::recv;
 pub(crate) use send::send;
 pub(crate) use show::{living, ls_row, ring_json, stat_text};
 
-use std::time::{Duration, Instant};
-
 use ring_shm::mpmc::{self, Holder, Member, Options};
 use ring_shm::{Kind, Role, Verdict};
 use serde_json::json;
@@ -101,10 +99,7 @@ pub(crate) fn recover(args: &RecoverArgs, name: &str) -> Result<(), Failure> {
     let (found, released) = mpmc::recover(name, args.assume_dead)?;
     let assumed = |member: &&Member| Some(member.lease) == args.assume_dead && member.verdict == Verdict::Alive;
     if let Some(member) = found.members.iter().find(assumed) {
-        return Err(Failure::new(
-            Code::InUse,
-            format!("{}: the system knows that it is alive; end it, then recover", show::member_short(member)),
-        ));
+        return Err(admin::alive(&show::member_short(member)));
     }
     if args.json {
         output::print_json(&json!({
@@ -141,18 +136,22 @@ pub(crate) fn recover(args: &RecoverArgs, name: &str) -> Result<(), Failure> {
     }
 }
 
+/// Waits in vain, half a second each ([`REGULARLY`](crate::signals::REGULARLY)), before somebody in the way is worth a
+/// word.
+const PATIENCE: u32 = 4;
+
 /// Tells once when somebody has been in the way for long.
 #[derive(Debug, Default)]
 struct InTheWay {
-    since: Option<Instant>,
+    waits: u32,
     told: Option<Holder>,
 }
 
 impl InTheWay {
-    /// Somebody is in the way.
-    fn busy(&mut self, by: Option<Holder>) {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let Some(holder) = by.filter(|_| since.elapsed() > Duration::from_secs(2)) else { return };
+    /// A wait was in vain, and this is who was in the way, if somebody was.
+    fn waited(&mut self, by: Option<Holder>) {
+        self.waits = if by.is_some() { self.waits.saturating_add(1) } else { 0 };
+        let Some(holder) = by.filter(|_| self.waits >= PATIENCE) else { return };
         if self.told != Some(holder) {
             self.told = Some(holder);
             note(&format!("waiting for {holder}, which is in the middle of the slot that is next: stopped, or slow"));
@@ -161,6 +160,6 @@ impl InTheWay {
 
     /// Nobody is.
     fn over(&mut self) {
-        self.since = None;
+        self.waits = 0;
     }
 }

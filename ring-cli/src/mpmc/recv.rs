@@ -3,7 +3,8 @@
 
 use std::time::Instant;
 
-use ring_shm::mpmc::{Consumer, TryRecvError};
+use ring_shm::mpmc::{Consumer, RecvError};
+use ring_shm::wait::Spin;
 use serde_json::json;
 
 use super::InTheWay;
@@ -13,8 +14,7 @@ use crate::exit::{Code, Failure, note};
 use crate::output::{self, Output, Unwritten};
 use crate::progress::Progress;
 use crate::recv::eprintln_json;
-use crate::signals::Signals;
-use crate::wait::Waiter;
+use crate::signals::{REGULARLY, Signals};
 
 /// The most messages taken at once: what this process holds while it writes, nobody else can work on.
 const BATCH: u64 = 64;
@@ -30,14 +30,18 @@ pub(crate) fn recv(args: &RecvArgs, name: &str, signals: &Signals) -> Result<(),
             format!("--follow: ring {name} is mpmc, whose producers may come and go anyway"),
         ));
     }
-    let consumer = attach::when_there(name, &args.waiting, signals, Consumer::open)?;
+    let mut consumer = attach::when_there(name, &args.waiting, signals, Consumer::open)?;
+    if args.waiting.spin {
+        consumer.set_wait_strategy(Spin);
+    }
+    signals.interrupt(consumer.canceller());
     let output = Output::open(args.file.as_deref(), signals)?;
     let aside = args.dead_letters.as_deref().map(|path| Output::open(Some(path), signals)).transpose()?;
     let most = usize::try_from((consumer.capacity() / 4).clamp(1, BATCH)).unwrap_or(1);
     let mut receiver =
         Receiver { consumer, output, aside, signals, most, progress: Progress::new(None), got: Got::default() };
     let start = Instant::now();
-    let end = receiver.receive(args);
+    let end = receiver.receive();
     let Receiver { consumer, progress, got, .. } = receiver;
     drop(consumer);
     drop(progress);
@@ -92,32 +96,26 @@ struct Receiver<'a> {
 
 impl Receiver<'_> {
     /// Until the ring is closed and empty, the reader of the output goes away, or a signal comes.
-    fn receive(&mut self, args: &RecvArgs) -> Result<(), Failure> {
-        let mut waiter = Waiter::new(self.signals, args.waiting.spin);
+    fn receive(&mut self) -> Result<(), Failure> {
         let mut in_the_way = InTheWay::default();
         loop {
             match self.pass_on() {
-                Ok(()) => {
-                    waiter.reset();
-                    in_the_way.over();
-                    waiter.check()?;
-                    continue;
-                }
-                Err(Stop::Refused(TryRecvError::Empty)) => in_the_way.over(),
-                Err(Stop::Refused(TryRecvError::Busy { by })) => in_the_way.busy(by),
-                Err(Stop::Refused(TryRecvError::Disconnected) | Stop::Unwritten(Unwritten::ReaderGone)) => {
+                Ok(()) => in_the_way.over(),
+                Err(Stop::Refused(RecvError::Timeout { by })) => in_the_way.waited(by),
+                Err(Stop::Refused(RecvError::Cancelled)) => {}
+                Err(Stop::Refused(RecvError::Disconnected) | Stop::Unwritten(Unwritten::ReaderGone)) => {
                     return Ok(());
                 }
                 Err(Stop::Refused(error)) => return Err(error.into()),
                 Err(Stop::Unwritten(Unwritten::Failed(failure))) => return Err(failure),
             }
-            waiter.wait()?;
+            self.signals.check()?;
         }
     }
 
-    /// Writes what is there, up to a batch, and then gives the slots back.
+    /// Waits for something, writes what is there, up to a batch, and then gives the slots back.
     fn pass_on(&mut self) -> Result<(), Stop> {
-        let mut batch = self.consumer.try_read_batch(self.most)?;
+        let mut batch = self.consumer.read_batch_timeout(self.most, REGULARLY)?;
         let (mut ordinary, mut letters, mut got) = (Vec::new(), Vec::new(), self.got);
         while let Some(record) = batch.next_record() {
             let put_aside = record.dead_letter() && self.aside.is_some();
@@ -147,12 +145,12 @@ impl Receiver<'_> {
 
 /// Why nothing was passed on.
 enum Stop {
-    Refused(TryRecvError),
+    Refused(RecvError),
     Unwritten(Unwritten),
 }
 
-impl From<TryRecvError> for Stop {
-    fn from(error: TryRecvError) -> Self {
+impl From<RecvError> for Stop {
+    fn from(error: RecvError) -> Self {
         Self::Refused(error)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use ring_shm::mpmc::{Producer, TrySendError};
+use ring_shm::mpmc::{Producer, SendError};
+use ring_shm::wait::Spin;
 use serde_json::json;
 
 use super::InTheWay;
@@ -14,15 +15,18 @@ use crate::input::Input;
 use crate::output;
 use crate::progress::Progress;
 use crate::send::PIECE;
-use crate::signals::Signals;
-use crate::wait::Waiter;
+use crate::signals::{REGULARLY, Signals};
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`Failure`] with the code to end with.
 pub(crate) fn send(args: &SendArgs, name: &str, input: Input, signals: &Signals) -> Result<(), Failure> {
-    let producer = attach::when_there(name, &args.waiting, signals, Producer::open)?;
+    let mut producer = attach::when_there(name, &args.waiting, signals, Producer::open)?;
+    if args.waiting.spin {
+        producer.set_wait_strategy(Spin);
+    }
+    signals.interrupt(producer.canceller());
     let max = producer.max_len();
     let cut = match args.record {
         Some(bytes) => Cut::Every(usize::try_from(bytes).ok().filter(|len| *len <= max).ok_or_else(|| {
@@ -35,10 +39,9 @@ pub(crate) fn send(args: &SendArgs, name: &str, input: Input, signals: &Signals)
         None => Cut::Stream(PIECE.min(max)),
     };
     let progress = Progress::new(input.len());
-    let waiter = Waiter::new(signals, args.waiting.spin);
-    let mut sender = Sender { producer, waiter, in_the_way: InTheWay::default(), progress, bytes: 0, messages: 0 };
+    let mut sender = Sender { producer, signals, in_the_way: InTheWay::default(), progress, bytes: 0, messages: 0 };
     let start = Instant::now();
-    let sent = sender.send_all(input, cut, signals);
+    let sent = sender.send_all(input, cut);
     let Sender { producer, progress, bytes, messages, .. } = sender;
     drop(producer);
     drop(progress);
@@ -53,7 +56,7 @@ pub(crate) fn send(args: &SendArgs, name: &str, input: Input, signals: &Signals)
 
 struct Sender<'a> {
     producer: Producer,
-    waiter: Waiter<'a>,
+    signals: &'a Signals,
     in_the_way: InTheWay,
     progress: Progress,
     bytes: u64,
@@ -61,10 +64,10 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn send_all(&mut self, mut input: Input, cut: Cut, signals: &Signals) -> Result<(), Failure> {
+    fn send_all(&mut self, mut input: Input, cut: Cut) -> Result<(), Failure> {
         let mut cutter = Cutter::new(cut);
         loop {
-            let n = input.read(cutter.room(), signals)?;
+            let n = input.read(cutter.room(), self.signals)?;
             if n == 0 {
                 return cutter.rest().map_or(Ok(()), |message| self.send(message));
             }
@@ -80,15 +83,14 @@ impl Sender<'_> {
     /// Sends one message, however long that takes.
     fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
         loop {
-            match self.producer.try_send(0, message) {
+            match self.producer.send_timeout(0, message, REGULARLY) {
                 Ok(_) => break,
-                Err(TrySendError::Full) => self.in_the_way.over(),
-                Err(TrySendError::Busy { by }) => self.in_the_way.busy(by),
+                Err(SendError::Timeout { by }) => self.in_the_way.waited(by),
+                Err(SendError::Cancelled) => {}
                 Err(error) => return Err(error.into()),
             }
-            self.waiter.wait()?;
+            self.signals.check()?;
         }
-        self.waiter.reset();
         self.in_the_way.over();
         self.bytes = self.bytes.saturating_add(message.len() as u64);
         self.messages = self.messages.saturating_add(1);

@@ -6,7 +6,7 @@ use ring_shm::mpmc::{Member, Redelivery, Snapshot, Work};
 use ring_shm::{Role, Verdict};
 use serde_json::{Value, json};
 
-use crate::inspect::octal;
+use crate::inspect::{octal, waiting_json, waiting_text};
 use crate::size;
 
 /// A row of `ls`.
@@ -82,6 +82,9 @@ pub(crate) fn member_short(member: &Member) -> String {
 
 fn member_long(member: &Member) -> String {
     let mut text = member_short(member);
+    if member.verdict == Verdict::Alive {
+        text.push_str(&waiting_text(member.waiting));
+    }
     for (what, work) in [("writing", member.writing), ("reading", member.reading)] {
         let Some(Work { position, count, open, .. }) = work else { continue };
         let last = position.get().saturating_add(count.saturating_sub(1));
@@ -112,6 +115,7 @@ pub(crate) fn member_json(member: &Member) -> Value {
         "lease": member.lease,
         "pid": member.facts.pid,
         "start_time": member.facts.start_time,
+        "waiting": waiting_json(member.waiting),
         "writing": work(member.writing),
         "reading": work(member.reading),
     })

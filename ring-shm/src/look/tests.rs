@@ -24,7 +24,7 @@ fn a_contradiction_counts_when_it_stays() {
 
     tail(1); // no record ends there
     let mut copies = 0;
-    let passing = look.with_copy(|region| {
+    let passing = look.with_copy(|region, _| {
         copies += 1;
         if copies + 1 == TRIES {
             tail(0); // for the next copy
@@ -35,7 +35,7 @@ fn a_contradiction_counts_when_it_stays() {
 
     tail(1);
     let mut copies = 0;
-    let staying = look.with_copy(|region| {
+    let staying = look.with_copy(|region, _| {
         copies += 1;
         attach(region)
     });
@@ -44,7 +44,7 @@ fn a_contradiction_counts_when_it_stays() {
 
     // Nothing else is worth a second copy.
     let mut copies = 0;
-    let other = look.with_copy(|_| -> Result<(), _> {
+    let other = look.with_copy(|_, _| -> Result<(), _> {
         copies += 1;
         Err(SetupError::Contended)
     });

@@ -4,15 +4,16 @@ use core::marker::PhantomData;
 
 use ring_core::Role;
 use ring_core::mpmc as core_mpmc;
-use ring_core::mpmc::Received;
+use ring_core::mpmc::{ReadError, Received};
 
 use super::error::TryRecvError;
 use super::joined::Joined;
 use super::records::{ReadBatch, Record};
 use super::setup::{self, Place};
 use super::{Options, Stats};
+use crate::attach;
 use crate::name::SegmentName;
-use crate::segment::Segment;
+use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
 use crate::trust::{Trust, Trusted, Untrusted};
 
@@ -74,14 +75,23 @@ impl Consumer<Untrusted> {
     /// [`SetupError`]; its kind is `NotFound` without such a segment, and `InUse` when every place is taken, by the
     /// living or by those who cannot be shown to be dead.
     pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::join(&Segment::open(&SegmentName::new(name)?)?)
+        Self::open_with(name, &OpenRules::default())
+    }
+
+    /// As [`open`](Self::open), but puts up with other owners of the segment only as `rules` say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
+    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(name, rules, Self::join)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
-    /// it was created with.
+    /// it was created with; one of another user is opened only when `options` share too, and with the same group.
     ///
     /// # Errors
-    /// [`SetupError`].
+    /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
+    /// when the ring exists.
     pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
         setup::open_or_create(&SegmentName::new(name)?, options, Self::join)
     }
@@ -140,15 +150,15 @@ impl<T: Trust> Consumer<T> {
     /// Lends up to `max` messages that follow each other (4095 at a time), claimed at once and released together.
     ///
     /// # Errors
-    /// [`TryRecvError`].
+    /// [`TryRecvError`]; `Empty` also for a `max` of 0.
     #[inline]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, T>, TryRecvError> {
-        self.joined.run(|core| core.try_read_batch(max)).map(ReadBatch::new)
+        self.joined.run(|core| some(max).and_then(|max| core.try_read_batch(max))).map(ReadBatch::new)
     }
 
     /// Claims up to `max` messages for the next read or batch of this handle, which then has them.
     pub(super) fn fetch(&mut self, max: usize) -> Result<(), TryRecvError> {
-        self.joined.run(|core| core.fetch(max))
+        self.joined.run(|core| some(max).and_then(|max| core.fetch(max)))
     }
 
     /// Ends the ring for everybody: from now on nothing can be sent, and consumers are told when the last message
@@ -190,4 +200,10 @@ impl<T: Trust> Consumer<T> {
     pub fn stats(&self) -> Stats {
         self.joined.stats()
     }
+}
+
+/// A batch of none is in no ring.
+#[inline(always)]
+fn some(max: usize) -> Result<usize, ReadError> {
+    if max == 0 { Err(ReadError::Empty) } else { Ok(max) }
 }

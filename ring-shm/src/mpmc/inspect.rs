@@ -1,12 +1,13 @@
-//! A ring seen from outside: what an operator's tool shows, and what it may repair. Takes a lease of its own for the
-//! questions about others, and no entry of the table.
+//! A ring seen from outside: what an operator's tool shows, and what it may repair. Neither takes an entry of the table.
+//! A look only reads; a repair takes a lease of its own, since it may rest on no less than proof.
 
-use ring_core::mpmc::{Blocked, Intent, Participant, Recovery, Redelivery, Repair};
-use ring_core::{Position, Role, Verdict};
+use ring_core::mpmc::{Blocked, Intent, Participant, Recovery, Redelivery, Repair, Ring};
+use ring_core::{Position, Role, Verdict, Waiting, mpmc_data_offset, slot_stride};
 
 use super::cure::{self, Cure};
 use super::setup::{self, Place};
 use crate::facts::Facts;
+use crate::look::{Look, Pages};
 use crate::name::SegmentName;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
@@ -38,6 +39,8 @@ pub struct Member {
     pub verdict: Verdict,
     /// Who it is, as it said itself: for people.
     pub facts: Facts,
+    /// How it waits and publishes.
+    pub waiting: Waiting,
     /// What it announced last as a producer.
     pub writing: Option<Work>,
     /// What it announced last as a consumer.
@@ -92,10 +95,17 @@ impl Snapshot {
     }
 }
 
-/// Looks at the ring `name`.
+/// Looks at the ring `name`: whoever may read the segment can, whoever owns it. Writes nothing, maps nothing, takes no
+/// lease and no entry, so the ring does not count as in use meanwhile.
+///
+/// All numbers are guesses, taken from one copy of the control block and the table; the slots that participants name
+/// are read after them. A verdict is the kernel's answer about the participant's lock; on a file system that is not a
+/// tmpfs it stays [`Verdict::Unknown`] as long as the recorded process cannot be shown to be gone, where [`recover`]
+/// may know more.
 ///
 /// # Errors
-/// [`SetupError`], as for opening a handle; but a full table is none.
+/// [`SetupError`]; its kind is `NotFound` without such a segment, `Permission` when it may not be read, and `Corrupt`
+/// when it is no MPMC ring, or damaged.
 ///
 /// ```
 /// # let name = format!("doc-mpmc-inspect-{}", std::process::id());
@@ -108,19 +118,42 @@ impl Snapshot {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn inspect(name: &str) -> Result<Snapshot, SetupError> {
-    let segment = Segment::open(&SegmentName::new(name)?)?;
-    let mut place = Place::in_segment(&segment)?;
-    snapshot(&segment, &mut place)
+    let look = Look::at(&SegmentName::new(name)?)?;
+    look.with_copy(|region, pages| {
+        let ring = Ring::attach(region)?;
+        let verdict = |lease| look.verdict(lease, ring.facts_of(lease).map(setup::facts));
+        snapshot(&ring, look.size(), look.mode(), verdict, |claims| claims.any_open_in(pages, &ring))
+    })
 }
 
-fn snapshot(segment: &Segment, place: &mut Place) -> Result<Snapshot, SetupError> {
-    let ring = place.ring;
+fn snapshot(
+    ring: &Ring<'_>,
+    size: u64,
+    mode: u32,
+    mut verdict: impl FnMut(u64) -> Verdict,
+    is_open: impl Fn(Claims) -> Result<bool, SetupError>,
+) -> Result<Snapshot, SetupError> {
     let stat = ring.stat()?;
+    let work = |claims: Claims| -> Result<Option<Work>, SetupError> {
+        let (position, count) = (claims.intent.first(), claims.intent.count());
+        Ok(if count == 0 { None } else { Some(Work { position, count, open: is_open(claims)? }) })
+    };
     let mut members = Vec::new();
-    for entry in (0..cure::entries(&ring)).filter_map(|index| ring.participant(index)) {
-        if entry.lease != 0 {
-            members.push(member(place, entry)?);
+    for entry in (0..cure::entries(ring)).filter_map(|index| ring.participant(index)) {
+        let Participant { index, lease, role, facts, write_intent, read_intent, .. } = entry;
+        if lease == 0 {
+            continue;
         }
+        members.push(Member {
+            index,
+            role,
+            lease,
+            verdict: verdict(lease),
+            facts: setup::facts(facts),
+            waiting: ring.waiting(index),
+            writing: work(Claims { intent: write_intent, blocked: Blocked::Write })?,
+            reading: work(Claims { intent: read_intent, blocked: Blocked::Read })?,
+        });
     }
     Ok(Snapshot {
         slots: ring.capacity(),
@@ -130,8 +163,8 @@ fn snapshot(segment: &Segment, place: &mut Place) -> Result<Snapshot, SetupError
         max_consumers: ring.max_consumers(),
         redelivery: ring.redelivery(),
         generation: ring.generation(),
-        size: segment.len(),
-        mode: segment.mode(),
+        size,
+        mode,
         head: stat.head,
         tail: stat.tail,
         closed: stat.closed,
@@ -140,28 +173,36 @@ fn snapshot(segment: &Segment, place: &mut Place) -> Result<Snapshot, SetupError
     })
 }
 
-fn member(place: &mut Place, entry: Participant) -> Result<Member, SetupError> {
-    Ok(Member {
-        index: entry.index,
-        role: entry.role,
-        lease: entry.lease,
-        verdict: place.verdict(entry.lease),
-        facts: setup::facts(entry.facts),
-        writing: work(place, entry.write_intent, Blocked::Write)?,
-        reading: work(place, entry.read_intent, Blocked::Read)?,
-    })
+/// What a participant has announced in one of its roles.
+#[derive(Clone, Copy)]
+struct Claims {
+    intent: Intent,
+    blocked: fn(Position) -> Blocked,
 }
 
-/// What an intent means now.
-fn work(place: &Place, intent: Intent, blocked: fn(Position) -> Blocked) -> Result<Option<Work>, SetupError> {
-    let (position, count) = (intent.first(), intent.count());
-    let mut open = false;
-    for p in (0..count).map(|i| Position::new(position.get().saturating_add(i))) {
-        // Nobody is declared dead here, so nothing is settled: a repair only tells whether there is something.
-        let repair = place.ring.repair(blocked(p), place.lease, |_| Verdict::Unknown)?;
-        open |= matches!(repair, Repair::Owned { .. });
+impl Claims {
+    fn positions(self) -> impl Iterator<Item = Position> {
+        (0..self.intent.count()).map(move |i| Position::new(self.intent.first().get().saturating_add(i)))
     }
-    Ok((count > 0).then_some(Work { position, count, open }))
+
+    /// Whether one of them is claimed and not settled.
+    fn any_open(self, ring: &Ring<'_>) -> Result<bool, SetupError> {
+        for p in self.positions() {
+            // Nobody is declared dead here, so nothing is settled: a repair only tells whether there is something.
+            if matches!(ring.repair((self.blocked)(p), 0, |_| Verdict::Unknown)?, Repair::Owned { .. }) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The same in a copy, to which the words of the slots in question are added: 4095 of them at most.
+    fn any_open_in(self, pages: &Pages<'_>, ring: &Ring<'_>) -> Result<bool, SetupError> {
+        let (slots, stride) = (ring.capacity(), slot_stride(ring.max_len() as u64));
+        let data = mpmc_data_offset(ring.max_participants());
+        let words = self.positions().map(|p| p.get() & slots.wrapping_sub(1)).map(|i| data + i * stride);
+        pages.with_words(words, |region| self.any_open(&Ring::attach(region)?))
+    }
 }
 
 /// Releases the entries of the dead, settling what they have left: claims become gaps, messages in their hands go to
@@ -185,7 +226,9 @@ fn work(place: &Place, intent: Intent, blocked: fn(Position) -> Blocked) -> Resu
 pub fn recover(name: &str, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<u64>), SetupError> {
     let segment = Segment::open(&SegmentName::new(name)?)?;
     let mut place = Place::in_segment(&segment)?;
-    let found = snapshot(&segment, &mut place)?;
+    let ring = place.ring;
+    let verdict = |lease| place.verdict(lease);
+    let found = snapshot(&ring, segment.len(), segment.mode(), verdict, |claims| claims.any_open(&ring))?;
     let judge = |verdict, lease| match verdict {
         Verdict::Unknown if assume_dead == Some(lease) => Verdict::Dead,
         verdict => verdict,

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use ring_core::mpmc as core_mpmc;
+use ring_core::mpmc::{self as core_mpmc, ClaimError};
 use ring_core::{Position, Role};
 
 use super::claims::{Claim, ClaimBatch};
@@ -10,8 +10,9 @@ use super::error::TrySendError;
 use super::joined::Joined;
 use super::setup::{self, Place};
 use super::{Options, Stats};
+use crate::attach;
 use crate::name::SegmentName;
-use crate::segment::Segment;
+use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
 use crate::trust::{Trust, Trusted, Untrusted};
 
@@ -51,14 +52,23 @@ impl Producer<Untrusted> {
     /// [`SetupError`]; its kind is `NotFound` without such a segment, `InUse` when every place is taken, by the
     /// living or by those who cannot be shown to be dead, and `Closed` when nothing can be sent any more.
     pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::join(&Segment::open(&SegmentName::new(name)?)?)
+        Self::open_with(name, &OpenRules::default())
+    }
+
+    /// As [`open`](Self::open), but puts up with other owners of the segment only as `rules` say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
+    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(name, rules, Self::join)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
-    /// it was created with.
+    /// it was created with; one of another user is opened only when `options` share too, and with the same group.
     ///
     /// # Errors
-    /// [`SetupError`].
+    /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
+    /// when the ring exists.
     pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
         setup::open_or_create(&SegmentName::new(name)?, options, Self::join)
     }
@@ -131,19 +141,21 @@ impl<T: Trust> Producer<T> {
     /// of a batch whose sender dies in the middle of it a beginning may arrive.
     ///
     /// # Errors
-    /// [`TrySendError`].
+    /// [`TrySendError`]; `Full` also for a `max` of 0.
     #[inline]
     pub fn try_claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
-        self.joined.run(|core| core.try_claim_batch(max, len)).map(ClaimBatch::new)
+        self.joined.run(|core| some(max).and_then(|max| core.try_claim_batch(max, len))).map(ClaimBatch::new)
     }
 
     /// Like [`try_claim_batch`](Self::try_claim_batch), for exactly `count` slots or none.
     ///
     /// # Errors
-    /// [`TrySendError`]; `TooLong` also when the ring never has so many.
+    /// [`TrySendError`]; `TooLong` also when the ring never has so many, `Full` also for a `count` of 0.
     #[inline]
     pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
-        self.joined.run(|core| core.try_claim_batch_exact(count, len)).map(ClaimBatch::new)
+        self.joined
+            .run(|core| some(count).and_then(|count| core.try_claim_batch_exact(count, len)))
+            .map(ClaimBatch::new)
     }
 
     /// Claims up to `max` slots for the next claim or batch of this handle, which then has them.
@@ -152,7 +164,7 @@ impl<T: Trust> Producer<T> {
         if len > most {
             return Err(TrySendError::TooLong { len, max: most });
         }
-        self.joined.run(|core| core.reserve(max))
+        self.joined.run(|core| some(max).and_then(|max| core.reserve(max)))
     }
 
     /// Ends the ring for everybody: from now on nothing can be sent, and consumers are told when the last message
@@ -197,4 +209,10 @@ impl<T: Trust> Producer<T> {
     pub fn stats(&self) -> Stats {
         self.joined.stats()
     }
+}
+
+/// A batch of none has room in no ring.
+#[inline(always)]
+fn some(count: usize) -> Result<usize, ClaimError> {
+    if count == 0 { Err(ClaimError::Full) } else { Ok(count) }
 }

@@ -172,7 +172,7 @@ impl<T: Trust> Producer<T> {
     /// As [`try_claim_batch`](Self::try_claim_batch), waiting for one slot at least.
     ///
     /// # Errors
-    /// [`SendError`].
+    /// [`SendError`]; `Timeout` at once for a `max` of 0.
     pub fn claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, SendError> {
         self.claim_batch_until(max, len, Limit::Never)
     }
@@ -191,7 +191,9 @@ impl<T: Trust> Producer<T> {
     }
 
     fn claim_batch_until(&mut self, max: usize, len: usize, limit: Limit) -> Result<ClaimBatch<'_, T>, SendError> {
-        until_sent(self, limit, |tx| tx.reserve(max, len))?;
+        if max > 0 {
+            until_sent(self, limit, |tx| tx.reserve(max, len))?;
+        }
         Ok(self.try_claim_batch(max, len)?)
     }
 
@@ -291,7 +293,7 @@ impl<T: Trust> Consumer<T> {
     /// As [`try_read_batch`](Self::try_read_batch), waiting for one message at least.
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// [`RecvError`]; `Timeout` at once for a `max` of 0.
     pub fn read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, T>, RecvError> {
         self.read_batch_until(max, Limit::Never)
     }
@@ -305,7 +307,9 @@ impl<T: Trust> Consumer<T> {
     }
 
     fn read_batch_until(&mut self, max: usize, limit: Limit) -> Result<ReadBatch<'_, T>, RecvError> {
-        until_received(self, limit, |rx| rx.fetch(max))?;
+        if max > 0 {
+            until_received(self, limit, |rx| rx.fetch(max))?;
+        }
         Ok(self.try_read_batch(max)?)
     }
 

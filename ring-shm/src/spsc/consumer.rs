@@ -11,6 +11,7 @@ use super::error::TryRecvError;
 use super::guards::{ReadBatch, Record};
 use super::setup::{self, Place};
 use super::{Options, Stats};
+use crate::attach;
 use crate::fork;
 use crate::life::UNUSABLE;
 use crate::name::SegmentName;
@@ -78,7 +79,7 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
     pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        setup::open_and_sit(name, rules, Self::sit)
+        attach::open(name, rules, Self::sit)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
@@ -163,10 +164,13 @@ impl<T: Trust> Consumer<T> {
     /// ```
     ///
     /// # Errors
-    /// [`TryRecvError`].
+    /// [`TryRecvError`]; `Empty` also for a `max` of 0.
     #[inline(always)]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, T>, TryRecvError> {
         self.usable()?;
+        if max == 0 {
+            return Err(TryRecvError::Empty);
+        }
         let Seated { core, born, place } = &mut self.seated;
         match core.try_read_batch_asking(max, |lease| place.ask(Role::Producer, lease)) {
             Ok(batch) => Ok(ReadBatch::new(batch)),

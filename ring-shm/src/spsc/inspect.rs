@@ -2,7 +2,7 @@
 //! reads; a repair takes a lease of its own, since it may rest on no less than proof.
 
 use ring_core::spsc::Ring;
-use ring_core::{Position, Role, SeatError, SeatState, Verdict};
+use ring_core::{Position, Role, SeatError, SeatState, Verdict, Waiting};
 
 use super::setup::{self, Place};
 use crate::facts::Facts;
@@ -23,6 +23,8 @@ pub struct Seat {
     pub verdict: Option<Verdict>,
     /// Who sat down last: for people.
     pub facts: Facts,
+    /// How that one waits and publishes.
+    pub waiting: Waiting,
 }
 
 /// A ring as it stood when somebody looked. All of it may have changed by the time it is read.
@@ -75,7 +77,7 @@ pub struct Snapshot {
 /// ```
 pub fn inspect(name: &str) -> Result<Snapshot, SetupError> {
     let look = Look::at(&SegmentName::new(name)?)?;
-    look.with_copy(|region| {
+    look.with_copy(|region, _| {
         let ring = Ring::attach(region)?;
         let verdict = |role, lease| look.verdict(lease, ring.facts_of(role, lease).map(setup::facts));
         snapshot(&ring, look.size(), look.mode(), verdict)
@@ -94,7 +96,7 @@ fn snapshot(
             SeatState::Held(lease) => Some(verdict(role, lease)),
             _ => None,
         };
-        Ok(Seat { role, state, verdict, facts: setup::facts(ring.facts(role)) })
+        Ok(Seat { role, state, verdict, facts: setup::facts(ring.facts(role)), waiting: ring.waiting(role) })
     };
     let (head, tail) = ring.head_and_tail()?;
     Ok(Snapshot {

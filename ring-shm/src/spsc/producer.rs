@@ -11,6 +11,7 @@ use super::error::TrySendError;
 use super::guards::{Claim, ClaimBatch};
 use super::setup::{self, Place};
 use super::{Options, Stats};
+use crate::attach;
 use crate::fork;
 use crate::life::UNUSABLE;
 use crate::name::SegmentName;
@@ -79,7 +80,7 @@ impl Producer<Untrusted> {
     /// # Errors
     /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
     pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        setup::open_and_sit(name, rules, Self::sit)
+        attach::open(name, rules, Self::sit)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
@@ -182,7 +183,8 @@ impl<T: Trust> Producer<T> {
     /// Like [`try_claim_batch`](Self::try_claim_batch), for exactly `count` records or none.
     ///
     /// # Errors
-    /// [`TrySendError`]; `TooLong` also when so many would not fit into an empty ring.
+    /// [`TrySendError`]; `TooLong` also when so many would not fit into an empty ring, `Full` also for a
+    /// `count` of 0.
     #[inline]
     pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
         self.batch(count, count, len)

@@ -12,7 +12,7 @@ use crate::futex;
 use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
 use crate::name::SegmentName;
-use crate::segment::{OpenRules, Segment};
+use crate::segment::Segment;
 use crate::setup_error::SetupError;
 use crate::wait::Waiter;
 
@@ -31,15 +31,6 @@ pub(super) fn open_or_create<H>(
 ) -> Result<H, SetupError> {
     options.format().check()?;
     attach::open_or_create(name, options.access(), || create(name, options), sit)
-}
-
-/// Opens the segment of `name` under `rules` and sits; a removal in between is `NotFound`.
-pub(super) fn open_and_sit<H>(
-    name: &str,
-    rules: &OpenRules,
-    sit: impl FnOnce(&Segment) -> Result<H, SetupError>,
-) -> Result<H, SetupError> {
-    sit(&Segment::open_with(&SegmentName::new(name)?, rules)?)
 }
 
 /// A place in a ring: memory under a lease, and the validated ring in it. What every handle stands on.

@@ -144,7 +144,7 @@ impl<T: Trust> Producer<T> {
     /// As [`try_claim_batch`](Self::try_claim_batch), waiting for space for one record at least.
     ///
     /// # Errors
-    /// [`SendError`].
+    /// [`SendError`]; `Timeout` at once for a `max` of 0.
     pub fn claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, SendError> {
         self.claim_batch_until(max, len, Limit::Never)
     }
@@ -163,7 +163,9 @@ impl<T: Trust> Producer<T> {
     }
 
     fn claim_batch_until(&mut self, max: usize, len: usize, limit: Limit) -> Result<ClaimBatch<'_, T>, SendError> {
-        wait::until(self, limit, |tx| full(tx.has_room(1, max, len)))?;
+        if max > 0 {
+            wait::until(self, limit, |tx| full(tx.has_room(1, max, len)))?;
+        }
         Ok(self.try_claim_batch(max, len)?)
     }
 
@@ -262,7 +264,7 @@ impl<T: Trust> Consumer<T> {
     /// As [`try_read_batch`](Self::try_read_batch), waiting for one record at least.
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// [`RecvError`]; `Timeout` at once for a `max` of 0.
     pub fn read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, T>, RecvError> {
         self.read_batch_until(max, Limit::Never)
     }
@@ -276,7 +278,9 @@ impl<T: Trust> Consumer<T> {
     }
 
     fn read_batch_until(&mut self, max: usize, limit: Limit) -> Result<ReadBatch<'_, T>, RecvError> {
-        wait::until(self, limit, |rx| empty(rx.has_record()))?;
+        if max > 0 {
+            wait::until(self, limit, |rx| empty(rx.has_record()))?;
+        }
         Ok(self.try_read_batch(max)?)
     }
 
