@@ -19,7 +19,7 @@ use super::word::{
 use crate::error::{Corrupt, Field};
 use crate::park::Sleeper;
 use crate::position::Position;
-use crate::region::Span;
+use crate::region::{Slot, Span};
 use crate::seat::{Role, SeatFacts, Verdict};
 use crate::sync::{Word, ord};
 
@@ -31,6 +31,8 @@ pub struct Consumer<'m> {
     pub(super) intent: &'m Word,
     /// Single consumer: the head.
     pub(super) next: Position,
+    /// The head as our last claim left it, [`NO_GUESS`] as for producers.
+    guess: Position,
     /// What a record or batch guard holds; settled by the guard, or by the next operation if it was forgotten.
     held: Intent,
     /// What was claimed for the next operation, or did not fit into the caller's buffer.
@@ -79,6 +81,17 @@ pub struct Received {
     pub dead_letter: bool,
 }
 
+impl Received {
+    /// What comes with a message that was not delivered before.
+    #[inline(always)]
+    const fn first(len: usize, tag: u32, position: Position) -> Self {
+        Self { len, tag, position, redelivered: false, attempt: 0, dead_letter: false }
+    }
+}
+
+/// No position of any ring.
+const NO_GUESS: Position = Position::new(u64::MAX);
+
 impl<'m> Consumer<'m> {
     /// A consumer in `entry`; `next` matters to the only one.
     pub(super) fn new(ring: &Ring<'m>, entry: Entry<'m>, lease: u64, next: Position) -> Self {
@@ -86,6 +99,7 @@ impl<'m> Consumer<'m> {
             ring: *ring,
             intent: entry.intent(Role::Consumer),
             next,
+            guess: NO_GUESS,
             held: Intent::NONE,
             pending: None,
             single: ring.single(Role::Consumer),
@@ -103,10 +117,46 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`]; on `BufferTooSmall` this handle keeps the message for its next call.
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let found = self.find()?;
+        let (p, slots) = (self.guess, self.ring.slots);
+        let slot = slots.at(p);
+        if p == NO_GUESS || load_word(slot) != committed(p, 0) {
+            return self.recv_slowly(None, buf);
+        }
+        if let Err(now) = self.move_head(p, 1) {
+            return self.recv_slowly(Some(now), buf);
+        }
+        self.guess = p.plus(1);
+        let meta = slot.load_meta(ord!(MC10, Relaxed));
+        // A buffer as long as the message: no loops, and no questions left.
+        let span = slot.span(buf.len() as u64).filter(|span| meta_len(meta) == span.len() as u64);
+        let Some(span) = span.filter(|_| meta_len(meta) <= self.ring.slot_size) else {
+            return self.recv_claimed(Found { position: p, attempt: 0, count: 1 }, buf);
+        };
+        span.copy_out(buf);
+        self.free_slot(p, slot);
+        self.pace.done();
+        self.ring.tell_senders(1);
+        Ok(Received::first(span.len(), meta_tag(meta), p))
+    }
+
+    /// The same without a guess; `lost` is the head of a race that it has cost.
+    #[cold]
+    #[inline(never)]
+    fn recv_slowly(&mut self, lost: Option<Position>, buf: &mut [u8]) -> Result<Received, ReadError> {
+        self.guess = NO_GUESS;
+        let found = match lost {
+            Some(now) => self.claim_from(now, true, 1)?,
+            None => self.find()?,
+        };
+        self.recv_claimed(found, buf)
+    }
+
+    /// Copies the claimed message out and releases it.
+    #[inline(never)]
+    fn recv_claimed(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
         let opened = self.open(found)?;
         if opened.span.len() > buf.len() {
-            self.pending = Some(found);
+            self.keep_pending(found);
             return Err(ReadError::BufferTooSmall { needed: opened.span.len() });
         }
         opened.span.copy_out(buf);
@@ -151,8 +201,13 @@ impl<'m> Consumer<'m> {
             Some(found) => found,
             None => self.claim_batch(max)?,
         };
-        self.pending = Some(found);
+        self.keep_pending(found);
         Ok(())
+    }
+
+    fn keep_pending(&mut self, found: Found) {
+        self.pending = Some(found);
+        self.guess = NO_GUESS;
     }
 
     /// Claims as many messages as one claim can, up to `max`.
@@ -193,6 +248,7 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     fn hold(&mut self, found: Found) {
         self.held = Intent::new(found.position, found.count);
+        self.guess = NO_GUESS;
         if self.single {
             // Relaxed: only a successor reads it, after the proof of our death.
             self.intent.store(self.held.0, ord!(MS5, Relaxed));
@@ -212,7 +268,10 @@ impl<'m> Consumer<'m> {
             return self.claim_from(head, false, max);
         }
         match self.announce_and_claim(head, count) {
-            Ok(()) => Ok(Found { position: head, attempt: 0, count }),
+            Ok(()) => {
+                self.guess = head.plus(count);
+                Ok(Found { position: head, attempt: 0, count })
+            }
             Err(now) => self.claim_from(now, true, max),
         }
     }
@@ -263,6 +322,16 @@ impl<'m> Consumer<'m> {
     /// were quicker.
     #[inline(always)]
     fn announce_and_claim(&mut self, head: Position, count: u64) -> Result<(), Position> {
+        self.move_head(head, count)?;
+        if self.refused {
+            self.pass_on();
+        }
+        Ok(())
+    }
+
+    /// The same for a handle that was not refused since it last claimed.
+    #[inline(always)]
+    fn move_head(&self, head: Position, count: u64) -> Result<(), Position> {
         let end = head.plus(count);
         // Release, partner of MR14, as for producers (MP3).
         self.intent.store(Intent::new(head, count).0, ord!(MC3, Release));
@@ -271,9 +340,6 @@ impl<'m> Consumer<'m> {
         moved.map_err(Position::new)?;
         for p in Intent::new(head, count).positions() {
             self.ring.slots.note_claim(false, p, 0);
-        }
-        if self.refused {
-            self.pass_on();
         }
         if self.pace.streams() {
             self.ring.slots.prefetch_write(end.plus(AHEAD));
@@ -287,8 +353,7 @@ impl<'m> Consumer<'m> {
         let (mut count, mut gaps) = (0, false);
         while count < max {
             let p = head.plus(count);
-            // Acquire, partner of MP5 and MP6: the payload, and what an aborted claim has written, come before.
-            let word = self.ring.slots.at(p).word().load(ord!(MC2, Acquire));
+            let word = load_word(self.ring.slots.at(p));
             if word != committed(p, 0) {
                 if word != void(p) {
                     break;
@@ -311,6 +376,7 @@ impl<'m> Consumer<'m> {
     #[cold]
     fn give_up<T>(&mut self, announced: bool, refusal: ReadError) -> Result<T, ReadError> {
         self.refused = true;
+        self.guess = NO_GUESS;
         if announced {
             self.clear_intent();
         }
@@ -418,9 +484,13 @@ impl<'m> Consumer<'m> {
     /// Marks the slot of `p` free for the next lap.
     #[inline(always)]
     pub(super) fn free(&self, p: Position) {
+        self.free_slot(p, self.ring.slots.at(p));
+    }
+
+    #[inline(always)]
+    fn free_slot(&self, p: Position, slot: Slot<'m>) {
         // Release, partner of MP2: our reads come before the next writer's stores.
-        let next_lap = p.plus(self.ring.slots.count());
-        self.ring.slots.at(p).word().store(free(next_lap), ord!(MC6, Release));
+        slot.word().store(free(p.plus(self.ring.slots.count())), ord!(MC6, Release));
     }
 
     /// Everything claimed is settled; the only consumer's head goes to `end`.
@@ -546,6 +616,12 @@ impl<'m> Consumer<'m> {
     pub fn index(&self) -> u32 {
         self.entry.index
     }
+}
+
+#[inline(always)]
+fn load_word(slot: Slot<'_>) -> u64 {
+    // Acquire, partner of MP5 and MP6: the payload, and what an aborted claim has written, come before.
+    slot.word().load(ord!(MC2, Acquire))
 }
 
 /// Whether `word` is that of the message of `p`, whatever the attempt.

@@ -11,12 +11,13 @@ use crate::sync::pause;
 /// Successes in a row from which on they are a stream.
 const STREAM: u8 = 8;
 
-/// Pauses before the first look after a stream has run dry, at first and at most.
-const SHORTEST: u8 = 4;
+/// Pauses before the only look after a stream has run dry: twice as many after a look that found the slot ready, half
+/// as many after one in vain. Where both sides take turns on one CPU it is always in vain.
+const SHORTEST: u8 = 1;
 const LONGEST: u8 = 48;
 
-/// How often a slot that is not ready is looked at, a pause apart, before anybody is asked. Half as often with each
-/// time in vain, so that polling an idle ring costs little. Models have nothing to gain from it.
+/// How often, a pause apart, a slot that is not ready is looked at in a conversation. Models have nothing to gain from
+/// it.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 32 };
 
 /// One handle's memory of how it went.
@@ -24,13 +25,12 @@ const LOOKS: u32 = if cfg!(loom) { 0 } else { 32 };
 pub(super) struct Pace {
     /// How many more make a stream: [`STREAM`] after an operation has found its slot not ready, 0 in a stream.
     to_stream: u8,
-    looks: u32,
     pauses: u8,
 }
 
 impl Pace {
     pub(super) const fn new() -> Self {
-        Self { to_stream: STREAM, looks: LOOKS, pauses: SHORTEST }
+        Self { to_stream: STREAM, pauses: LONGEST }
     }
 
     /// An operation has been done.
@@ -47,27 +47,24 @@ impl Pace {
         self.to_stream == 0
     }
 
-    /// Waits a little; whether the slot that was not ready has become `ready`.
+    /// Waits a little; whether the slot that was not ready has become `ready`. Not at all for whoever was just told that
+    /// there is nothing and tries again: he may be about to give his CPU to the one who could make it ready.
     #[inline]
     pub(super) fn waits(&mut self, mut ready: impl FnMut() -> bool) -> bool {
-        if self.to_stream < STREAM {
-            self.looks = LOOKS;
-            if self.streams() {
-                self.pauses = self.pauses.saturating_mul(2).min(LONGEST);
-                pause(self.pauses);
-            } else {
-                self.pauses = SHORTEST;
-            }
-            self.to_stream = STREAM;
-            if ready() {
-                return true;
-            }
+        if self.to_stream == STREAM {
+            return false;
         }
-        let ready = (0..self.looks).any(|_| {
-            pause(1);
-            ready()
-        });
-        self.looks /= 2;
+        let in_stream = self.streams();
+        self.to_stream = STREAM;
+        if !in_stream {
+            return (0..LOOKS).any(|_| {
+                pause(1);
+                ready()
+            });
+        }
+        pause(self.pauses);
+        let ready = ready();
+        self.pauses = if ready { self.pauses.saturating_mul(2).min(LONGEST) } else { (self.pauses / 2).max(SHORTEST) };
         ready
     }
 }

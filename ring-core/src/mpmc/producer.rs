@@ -36,6 +36,9 @@ pub struct Producer<'m> {
     /// What a claim or batch guard holds, or the next one will; settled by the guard, or by the next operation if the
     /// guard was forgotten.
     open: Intent,
+    /// The tail as our last claim left it, closed if that did not succeed at its first try, or if the next operation has
+    /// anything else to look after. Only a guess: the compare-and-swap decides.
+    guess: Tail,
     /// Whether `open` has been reserved for the next guard.
     reserved: bool,
     single: bool,
@@ -55,6 +58,7 @@ impl<'m> Producer<'m> {
             intent: entry.intent(Role::Producer),
             next,
             open: Intent::NONE,
+            guess: Tail::NO_GUESS,
             reserved: false,
             single: ring.single(Role::Producer),
             refused: false,
@@ -72,15 +76,45 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         self.check_len(payload.len())?;
-        let slots = self.ring.slots;
-        let (p, _) = self.claim(1, 1)?;
+        let (guess, slots) = (self.guess, self.ring.slots);
+        let p = guess.position();
         let slot = slots.at(p);
+        if guess.room(1) == 0 || !is_free(slot, p) {
+            return self.send_slowly(None, tag, payload);
+        }
+        if let Err(now) = self.move_tail(guess, 1) {
+            return self.send_slowly(Some(now), tag, payload);
+        }
+        self.guess = guess.plus(1);
+        self.fill(p, slot, tag, payload);
+        self.pace.done();
+        self.ring.tell_receivers(1);
+        Ok(p)
+    }
+
+    /// The same without a guess; `lost` is the tail of a race that it has cost.
+    #[cold]
+    #[inline(never)]
+    fn send_slowly(&mut self, lost: Option<Tail>, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+        self.guess = Tail::NO_GUESS;
+        let (p, _) = match lost {
+            Some(now) => self.claim_from(now, true, 1, 1)?,
+            None => self.claim(1, 1)?,
+        };
+        self.fill(p, self.ring.slots.at(p), tag, payload);
+        self.committed(p);
+        Ok(p)
+    }
+
+    /// Writes a message into the claimed slot of `p`, and publishes it.
+    #[inline(always)]
+    fn fill(&self, p: Position, slot: Slot<'m>, tag: u32, payload: &[u8]) {
         // There is a span: the length has been checked.
         if let Some(span) = slot.span(payload.len() as u64) {
             span.copy_in(payload);
         }
-        self.commit(p, slot, payload.len(), tag);
-        Ok(p)
+        slot.store_meta(meta(payload.len() as u64, tag), ord!(MP8, Relaxed));
+        self.publish(p, slot);
     }
 
     /// Claims a slot for a message of up to `len` bytes. A claim that is dropped moves its slot on, marked void.
@@ -91,7 +125,7 @@ impl<'m> Producer<'m> {
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
         self.check_len(len)?;
         let (p, _) = self.claim(1, 1)?;
-        self.open = Intent::new(p, 1);
+        self.hold(p, 1);
         let slot = self.ring.slots.at(p);
         match slot.span(len as u64) {
             Some(span) => Ok(Claim { producer: self, slot, span, position: p, written: 0, tag: 0 }),
@@ -126,9 +160,16 @@ impl<'m> Producer<'m> {
     pub fn reserve(&mut self, max: usize) -> Result<(), ClaimError> {
         let most = self.ring.slots.count().min(MAX_BATCH);
         let (first, count) = self.claim(1, (max as u64).clamp(1, most))?;
-        self.open = Intent::new(first, count);
+        self.hold(first, count);
         self.reserved = true;
         Ok(())
+    }
+
+    /// Remembers what a guard or a reservation holds.
+    #[inline(always)]
+    fn hold(&mut self, first: Position, count: u64) {
+        self.open = Intent::new(first, count);
+        self.guess = Tail::NO_GUESS;
     }
 
     fn claim_batch(&mut self, min: usize, max: usize, len: usize) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
@@ -138,7 +179,7 @@ impl<'m> Producer<'m> {
             return Err(ClaimError::TooLong { len: min, max: usize::try_from(most).unwrap_or(usize::MAX) });
         }
         let (first, count) = self.claim(min.max(1) as u64, (max as u64).clamp(1, most))?;
-        self.open = Intent::new(first, count);
+        self.hold(first, count);
         Ok(ClaimBatch::new(self, first, count, len))
     }
 
@@ -155,7 +196,10 @@ impl<'m> Producer<'m> {
             return self.claim_from(seen, false, min, max);
         }
         match self.announce_and_claim(seen, count) {
-            Ok(first) => Ok((first, count)),
+            Ok(first) => {
+                self.guess = seen.plus(count);
+                Ok((first, count))
+            }
             Err(now) => self.claim_from(now, true, min, max),
         }
     }
@@ -208,6 +252,16 @@ impl<'m> Producer<'m> {
     /// were quicker.
     #[inline(always)]
     fn announce_and_claim(&mut self, seen: Tail, count: u64) -> Result<Position, Tail> {
+        self.move_tail(seen, count)?;
+        if self.refused {
+            self.pass_on();
+        }
+        Ok(seen.position())
+    }
+
+    /// The same for a handle that was not refused since it last claimed.
+    #[inline(always)]
+    fn move_tail(&self, seen: Tail, count: u64) -> Result<(), Tail> {
         let first = seen.position();
         // Release, partner of MR14: whoever sees this intent instead of an earlier one sees how the earlier one
         // was settled (MP5, MP6). Before the claim, so that the claim never stands without its owner's name.
@@ -218,11 +272,10 @@ impl<'m> Producer<'m> {
         for p in Intent::new(first, count).positions() {
             self.ring.slots.note_claim(true, p, 0);
         }
-        if self.refused {
-            self.pass_on();
+        if self.pace.streams() {
+            self.ring.slots.prefetch_write(first.plus(count).plus(AHEAD));
         }
-        self.ring.slots.prefetch_write(first.plus(count).plus(AHEAD));
-        Ok(first)
+        Ok(())
     }
 
     /// How many slots from `first` on are free, up to `max`.
@@ -231,8 +284,7 @@ impl<'m> Producer<'m> {
         let mut count = 0;
         while count < max {
             let p = first.plus(count);
-            // Acquire, partner of MC6: the last reader is through with the slot before we write.
-            if self.ring.slots.at(p).word().load(ord!(MP2, Acquire)) != free(p) {
+            if !is_free(self.ring.slots.at(p), p) {
                 break;
             }
             count = count.wrapping_add(1);
@@ -251,6 +303,7 @@ impl<'m> Producer<'m> {
     #[cold]
     fn give_up<T>(&mut self, announced: bool, refusal: ClaimError) -> Result<T, ClaimError> {
         self.refused = true;
+        self.guess = Tail::NO_GUESS;
         if announced {
             // Release, as MP3: this store, too, may be all that a repairer sees of us.
             self.intent.store(Intent::NONE.0, ord!(MP7, Release));
@@ -366,6 +419,12 @@ impl<'m> Producer<'m> {
     fn commit(&mut self, p: Position, slot: Slot<'m>, len: usize, tag: u32) {
         slot.store_meta(meta(len as u64, tag), ord!(MP8, Relaxed));
         self.publish(p, slot);
+        self.committed(p);
+    }
+
+    /// What follows the publication of the message of `p`.
+    #[inline(always)]
+    fn committed(&mut self, p: Position) {
         self.settled(p.plus(1));
         self.ring.tell_receivers(1);
     }
@@ -501,6 +560,13 @@ impl<'m> Producer<'m> {
     pub fn index(&self) -> u32 {
         self.entry.index
     }
+}
+
+/// Whether the slot of `p` may be written to for `p`.
+#[inline(always)]
+fn is_free(slot: Slot<'_>, p: Position) -> bool {
+    // Acquire, partner of MC6: the last reader is through with the slot before we write.
+    slot.word().load(ord!(MP2, Acquire)) == free(p)
 }
 
 /// A slot claimed for one message. Committed by [`Claim::commit`]; dropped or aborted it moves on, marked void.

@@ -111,6 +111,9 @@ impl Tail {
     /// The bit that ends the ring.
     pub(super) const CLOSED: u64 = 1;
 
+    /// A guess of nobody's: there is never room at it.
+    pub(super) const NO_GUESS: Self = Self(Self::CLOSED);
+
     /// An open tail at `p`.
     #[inline(always)]
     pub(super) const fn open(p: Position) -> Self {
