@@ -65,7 +65,7 @@ bool over;
 #endif
 
 proctype publisher(byte me) {
-    byte b, f, x, left, sent;
+    byte b, f, x, left, asked, sent;
     do
     :: sent == M -> break
     :: else ->
@@ -97,9 +97,9 @@ proctype publisher(byte me) {
 #endif
           left = 1;
           do
-          :: atomic { bits == 0 || left == 0 -> b = 0; x = 0; left = 0; break } /* W8 */
+          :: atomic { (bits & ~asked) == 0 || left == 0 -> b = 0; x = 0; left = 0; asked = 0; break } /* W8 */
           :: else ->
-             atomic { b = bits; x = (b & 1 -> 0 : 1) };
+             atomic { b = bits & ~asked; x = (b & 1 -> 0 : 1); asked = asked | b & (1 << x) };
              if
              :: b == 0
 #ifdef BUG_W9_RELAXED
