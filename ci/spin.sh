@@ -98,8 +98,9 @@ plants=(
     "cancel.pml -DBUG_LEAVES_WITHOUT_A_LOOK"
 )
 
-# Plants fail soon: compiling them well would take longer than running them.
-optimise=-O1
+# Compiling well takes longer than running, but for the long form's models.
+optimise=-O0
+[ -z "$long" ] || optimise=-O1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 memory=2000
