@@ -68,7 +68,7 @@ plants=(
     "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DCRASHES=1 -DBUG_ATTEMPT_NOT_COUNTED"
     "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DKEEPS=1 -DLINGER=1 -DBUG_NO_HINT"
     "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DKEEPS=1 -DLINGER=1 -DBUG_STALE_HEAD"
-    "mpmc.pml -DNP=1 -DNC=2 -DM=2 -DKEEPS=2 -DLINGER=1 -DBUG_ADOPTS_SILENTLY"
+    "mpmc.pml -DNP=1 -DNC=2 -DM=2 -DKEEPS=2 -DLINGER=1 -DREVERSE -DBUG_ADOPTS_SILENTLY"
     "mpmc.pml -DNP=1 -DNC=2 -DM=2 -DKEEPS=1 -DLINGER=1 -DBUG_PASSES_NO_ORPHANS"
     "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DLINGER=1 -DBUG_END_NOT_TOLD"
     "mpmc.pml -DNP=1 -DNC=2 -DM=1 -DLINGER=1 -DCLOSES -DBUG_END_SEEN_TOO_LATE"
@@ -108,13 +108,14 @@ memory=2000
 
 # Runs one configuration; leaves what the verifier said in $work/out. Fails if it did not come to a verdict.
 run() {
-    local file=$1 seconds
+    local file=$1 seconds order=""
     shift
+    [[ " $* " != *' -DREVERSE '* ]] || order=-DREVERSE # the last process first: finds some bugs sooner
     (
         cd "$work"
         rm -f pan* out ./*.trail
         spin -a "$@" "$OLDPWD/models/$file" >gen 2>&1 || { cat gen >&2; exit 1; }
-        gcc $optimise -w -DSAFETY -DCOLLAPSE -DMEMLIM=$memory -o pan pan.c
+        gcc $optimise $order -w -DSAFETY -DCOLLAPSE -DMEMLIM=$memory -o pan pan.c
         seconds=$(date +%s.%N)
         ./pan -m1000000 -w22 >out 2>&1 || true
         awk -v a="$seconds" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f\n", b - a }' >seconds
