@@ -119,15 +119,16 @@ impl Bell<'_> {
             // Somebody's barrier does not reach us.
             fence!(W7, SeqCst);
         }
-        let mut left = count;
-        // Each round clears a bit that was set, so 64 are all there are; a peer that sets them again stops nobody.
-        for _ in 0..64 {
-            let bits = self.sleepers.load(ord!(W8, Relaxed));
+        let (mut left, mut asked) = (count, 0);
+        // Each bit once, so 64 rounds at most: who sets it again has looked since, and must not keep the others waiting.
+        loop {
+            let bits = self.sleepers.load(ord!(W8, Relaxed)) & !asked;
             if bits == 0 || left == 0 {
                 return;
             }
             let index = bits.trailing_zeros();
             let bit = 1u64 << index;
+            asked |= bit;
             // Acquire, partner of W2: the ticket was drawn before the event is moved on, so it is out of date.
             if self.sleepers.fetch_and(!bit, ord!(W9, Acquire)) & bit == 0 {
                 continue; // somebody else was quicker
@@ -161,6 +162,12 @@ impl<'m> Sleeper<'m> {
     pub(crate) fn and(mut self, other: Bell<'m>) -> Self {
         self.also = Some(other.sleepers);
         self
+    }
+
+    /// Whether this one hears what `other` does not, so that an announcement made as `other` is to be made again.
+    #[must_use]
+    pub fn hears_more_than(&self, other: &Self) -> bool {
+        self.also.is_some() && other.also.is_none()
     }
 
     /// Announces a sleep. The caller then runs its barrier ([`Sleeper::fence`], or the platform's), looks once more
