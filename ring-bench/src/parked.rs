@@ -201,19 +201,21 @@ impl Signal for Monitor {
     fn new(arena: &mut Arena) -> Result<Self, String> {
         let new = Self { mutex: arena.one()?, changed: arena.one()?, count: arena.one()? };
         let (mut mutex, mut changed) = (core::mem::MaybeUninit::uninit(), core::mem::MaybeUninit::uninit());
-        // SAFETY: 1, and two attribute objects that live until the end of this function.
-        let errors = unsafe {
-            [
-                libc::pthread_mutexattr_init(mutex.as_mut_ptr()),
-                libc::pthread_mutexattr_setpshared(mutex.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED),
-                libc::pthread_mutexattr_setrobust(mutex.as_mut_ptr(), libc::PTHREAD_MUTEX_ROBUST),
-                libc::pthread_mutex_init(new.mutex(), mutex.as_ptr()),
-                libc::pthread_condattr_init(changed.as_mut_ptr()),
-                libc::pthread_condattr_setpshared(changed.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED),
-                libc::pthread_cond_init(new.changed(), changed.as_ptr()),
-            ]
-        };
-        if errors == [0; 7] { Ok(new) } else { Err("no process-shared robust mutex here".into()) }
+        // SAFETY: an attribute object that lives until the end of this function, as all below.
+        let mut errors = unsafe { libc::pthread_mutexattr_init(mutex.as_mut_ptr()) };
+        // SAFETY: as above.
+        errors |= unsafe { libc::pthread_mutexattr_setpshared(mutex.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED) };
+        // SAFETY: as above.
+        errors |= unsafe { libc::pthread_mutexattr_setrobust(mutex.as_mut_ptr(), libc::PTHREAD_MUTEX_ROBUST) };
+        // SAFETY: 1, and as above.
+        errors |= unsafe { libc::pthread_mutex_init(new.mutex(), mutex.as_ptr()) };
+        // SAFETY: as above.
+        errors |= unsafe { libc::pthread_condattr_init(changed.as_mut_ptr()) };
+        // SAFETY: as above.
+        errors |= unsafe { libc::pthread_condattr_setpshared(changed.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED) };
+        // SAFETY: 1, and as above.
+        errors |= unsafe { libc::pthread_cond_init(new.changed(), changed.as_ptr()) };
+        if errors == 0 { Ok(new) } else { Err("no process-shared robust mutex here".into()) }
     }
 
     fn post(self) {
