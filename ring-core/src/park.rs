@@ -164,12 +164,6 @@ impl<'m> Sleeper<'m> {
         self
     }
 
-    /// Whether this one hears what `other` does not, so that an announcement made as `other` is to be made again.
-    #[must_use]
-    pub fn hears_more_than(&self, other: &Self) -> bool {
-        self.also.is_some() && other.also.is_none()
-    }
-
     /// Announces a sleep. The caller then runs its barrier ([`Sleeper::fence`], or the platform's), looks once more
     /// whether there is still nothing, and sleeps on the event only if its low half still is the ticket returned.
     ///

@@ -258,12 +258,6 @@ impl Wait<'_> {
             }
             if let Some(Announced { sleeper, ticket, mut slice }) = self.announced {
                 if nothing == Nothing::Blocked {
-                    if let Some(now) = handle.sleeper().filter(|now| now.hears_more_than(&sleeper)) {
-                        // The ring was closed between the two looks: its end is told in another way.
-                        self.withdraw();
-                        self.announce(Some(now));
-                        continue;
-                    }
                     slice = slice.min(blocked_slice);
                     blocked_slice = blocked_slice.saturating_mul(2);
                 }
