@@ -13,8 +13,8 @@ pub mod single;
 pub mod streams;
 pub mod world;
 
-use ring_core::model::Model as Memory;
 use ring_core::Wake;
+use ring_core::model::Model as Memory;
 use ring_core::mpmc::{Format, Redelivery, Ring};
 
 pub use world::World;

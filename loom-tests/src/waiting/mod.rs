@@ -18,6 +18,8 @@ use crate::Explore;
 pub enum Way {
     /// As `ring-shm/src/wait.rs` does.
     Sound,
+    /// Its barrier is the kernel's, which orders nothing in the language. Sound where nobody publishes.
+    KernelsBarrier,
     /// It tells nobody.
     Unannounced,
     /// It draws its ticket when its bit is set.
@@ -92,7 +94,9 @@ pub fn wait_by<H: Sleeps, T>(
             Way::Unannounced => sleeper.event().value(),
             _ => sleeper.announce(),
         };
-        sleeper.fence();
+        if way != Way::KernelsBarrier {
+            sleeper.fence();
+        }
         announced = Some((sleeper, if way == Way::TicketAfterBit { sleeper.event().value() } else { ticket }));
         looks = way != Way::NoSecondLook;
     }

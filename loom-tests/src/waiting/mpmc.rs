@@ -44,8 +44,13 @@ pub static MODELS: &[Model<Mpmc>] = &[
 /// Those that must fail.
 pub static BROKEN: &[Model<Mpmc>] = &[
     model("nobody_passes_on", 4, Bound::preemptions(1), Body::Plain(nobody_passes_on)).waking(false),
-    model("deaf_to_the_end", 3, Bound::preemptions(2), Body::Plain(|w| close_and_last_release_by(w, Way::DeafToTheEnd)))
-        .waking(false),
+    model(
+        "deaf_to_the_end",
+        3,
+        Bound::preemptions(2),
+        Body::Plain(|w| close_and_last_release_by(w, Way::DeafToTheEnd)),
+    )
+    .waking(false),
     model("no_look_on_leaving", 3, Bound::preemptions(2), Body::Plain(no_look_on_leaving)).waking(false),
 ];
 
@@ -108,7 +113,8 @@ fn repair_of_a_writer(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     w.dead_writer();
     w.send(&mut tx, 1).unwrap();
-    let repair = |w: &World| assert_eq!(w.repair_by_tool(Blocked::Write(Position::new(0))), Repair::Skipped(Position::new(0)));
+    let repair =
+        |w: &World| assert_eq!(w.repair_by_tool(Blocked::Write(Position::new(0))), Repair::Skipped(Position::new(0)));
     w.two(repair, |w| assert_eq!(receive(w, &mut rx), Some(1)));
     w.settle(&mut tx, &mut rx);
 }
@@ -117,7 +123,8 @@ fn repair_of_a_reader(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     w.send(&mut tx, 1).unwrap();
     w.dead_reader();
-    let repair = |w: &World| assert_eq!(w.repair_by_tool(Blocked::Read(Position::new(0))), Repair::Orphaned(Position::new(0)));
+    let repair =
+        |w: &World| assert_eq!(w.repair_by_tool(Blocked::Read(Position::new(0))), Repair::Orphaned(Position::new(0)));
     w.two(repair, |w| assert_eq!(receive(w, &mut rx), Some(1)));
     w.settle(&mut tx, &mut rx);
 }
@@ -175,7 +182,8 @@ fn drop_by_repair(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     w.send(&mut tx, 1).unwrap();
     w.dead_reader();
-    let repair = |w: &World| assert_eq!(w.repair_by_tool(Blocked::Read(Position::new(0))), Repair::Dropped(Position::new(0)));
+    let repair =
+        |w: &World| assert_eq!(w.repair_by_tool(Blocked::Read(Position::new(0))), Repair::Dropped(Position::new(0)));
     w.two(repair, |w| assert!(send(w, &mut tx, 2)));
     w.settle(&mut tx, &mut rx);
 }
