@@ -28,8 +28,6 @@ pub enum Way {
     NoSecondLook,
     /// It does not ask where it sleeps after its second look.
     DeafToTheEnd,
-    /// It leaves without having looked again, although a waker has taken its bit.
-    NoLookOnLeaving,
 }
 
 /// A handle that waits, and where it sleeps.
@@ -72,7 +70,7 @@ pub fn wait_by<H: Sleeps, T>(
         let cancelled = interrupt.is_some_and(Interrupt::is_requested);
         if found.is_some() || cancelled {
             let taken = announced.is_some_and(|(sleeper, _)| sleeper.withdraw());
-            let looks = found.is_none() && taken && way != Way::NoLookOnLeaving;
+            let looks = found.is_none() && taken;
             let found = if looks { look(handle) } else { found };
             if let (None, Some(interrupt)) = (&found, interrupt) {
                 interrupt.take();

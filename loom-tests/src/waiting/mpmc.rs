@@ -51,7 +51,6 @@ pub static BROKEN: &[Model<Mpmc>] = &[
         Body::Plain(|w| close_and_last_release_by(w, Way::DeafToTheEnd)),
     )
     .waking(false),
-    model("no_look_on_leaving", 3, Bound::preemptions(2), Body::Plain(no_look_on_leaving)).waking(false),
 ];
 
 /// The next message as soon as it comes; `None` at the end.
@@ -284,7 +283,7 @@ fn dead_sleeper(w: &World) {
 }
 
 /// The wake-up may go to the one who is cancelled.
-fn cancel_in_a_way(w: &World, way: Way) {
+fn cancel_one_of_two(w: &World) {
     let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
     let interrupt = interrupt(&rx);
     w.three(
@@ -294,7 +293,7 @@ fn cancel_in_a_way(w: &World, way: Way) {
         },
         |w| {
             // What it gets is another one's loss, who is told then.
-            if wait_by(way, &mut rx, Some(&interrupt), |rx| look(w, rx)).is_some() {
+            if wait_by(Way::Sound, &mut rx, Some(&interrupt), |rx| look(w, rx)).is_some() {
                 w.ring.close(9, w.verdict()).unwrap();
             }
         },
@@ -303,14 +302,6 @@ fn cancel_in_a_way(w: &World, way: Way) {
         },
     );
     w.settle(&mut tx, &mut rx);
-}
-
-fn cancel_one_of_two(w: &World) {
-    cancel_in_a_way(w, Way::Sound);
-}
-
-fn no_look_on_leaving(w: &World) {
-    cancel_in_a_way(w, Way::NoLookOnLeaving);
 }
 
 /// Each sleeps until the other one has moved, again and again.

@@ -9,8 +9,8 @@ use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("commit_wakes", Bound::ALL, Body::Plain(commit)).waking(false),
-    model("commit_wakes_by_wish", Bound::ALL, Body::Plain(commit_by_wish)).waking(true),
+    model("commit_wakes", Bound::preemptions(3), Body::Plain(commit)).waking(false),
+    model("commit_wakes_by_wish", Bound::preemptions(3), Body::Plain(commit_by_wish)).waking(true),
     model("batch_wakes", Bound::preemptions(4), Body::Plain(batch)).waking(false),
     model("close_wakes", Bound::preemptions(4), Body::Plain(close)).waking(false),
     model("release_wakes", Bound::preemptions(4), Body::Plain(release)).waking(false),
