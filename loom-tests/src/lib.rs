@@ -11,6 +11,7 @@ pub mod mpmc;
 pub mod orderings;
 pub mod rows;
 pub mod spsc;
+pub mod waiting;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -250,7 +251,7 @@ impl Drop for Where<'_> {
 /// All models, cheap ones first within each topic.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Explore> {
-    [spsc::models(), mpmc::models()].concat()
+    [spsc::models(), mpmc::models(), waiting::models()].concat()
 }
 
 /// Why an exploration failed.
