@@ -1,6 +1,6 @@
 //! Loom models over the ring-core code that ships: the harness, and the models by kind of ring.
 //!
-//! A [`Model`] is a name, a ring, a bound and a body. Exploring it runs the body in every interleaving, and with every
+//! A `Model` is a name, a ring, a bound and a body. Exploring it runs the body in every interleaving, and with every
 //! value that a weak memory may return, within a preemption bound. The program of this crate (`main.rs`) runs all of
 //! them (`campaign`), or weakens each ordering of the protocol documents and demands that one of them fails
 //! (`orderings`). Empty without `cfg(loom)`.
