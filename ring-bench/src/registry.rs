@@ -31,7 +31,7 @@ fn round_trip(name: &'static str, place: Place, build: Build) -> Candidate {
 
 /// Parties that sleep for every message: some hundred times as long as one that polls.
 fn parked(name: &'static str, build: Build) -> Candidate {
-    let work = Work { warm: 2, count: 60 };
+    let work = Work { warm: 2, count: 30 };
     Candidate { name, place: Place::Processes, parties: 2, unit: Unit::ParkedTrip, work, check: 200, build }
 }
 

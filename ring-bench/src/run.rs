@@ -274,7 +274,8 @@ fn levels(candidates: &[Candidate], series: &[Series]) -> Vec<Level> {
 
 fn figure(unit: Unit, nanos: f64) -> f64 {
     match unit {
-        Unit::RoundTrip | Unit::ParkedTrip => nanos,
+        Unit::RoundTrip => nanos,
+        Unit::ParkedTrip => nanos - 2.0 * crate::parked::THINK as f64,
         Unit::Messages => 1e3 / nanos,
     }
 }
