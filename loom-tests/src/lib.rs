@@ -26,10 +26,16 @@ pub enum Form {
     Gate,
     /// The same, and words remember their readers: for the models that catch a weakened ordering.
     Watched,
+    /// The same, the first [`SAMPLE`] executions of each body and order: a model that fails whatever is planted fails early.
+    /// The gate has explored it without watching, and the campaign explores it whole.
+    Sampled,
     /// Deeper, one preemption at a time, until an exploration took [`ENOUGH`] executions; where one more preemption makes
     /// little difference, to the end; words remember their readers. The campaign, more than a quarter of an hour.
     Long,
 }
+
+/// Executions of a sample.
+pub const SAMPLE: usize = 1_000;
 
 /// A model that took so many executions is not explored deeper; the next preemption may cost ten times as many.
 pub const ENOUGH: u64 = 60_000;
@@ -213,6 +219,9 @@ impl<K: Kind> Model<K> {
         for reversed in orders.iter().copied() {
             let mut builder = loom::model::Builder::new();
             builder.max_branches = 20_000;
+            if form == Form::Sampled {
+                builder.max_permutations = Some(SAMPLE);
+            }
             if builder.preemption_bound.is_none() {
                 builder.preemption_bound = count.bound.0;
             }
