@@ -16,8 +16,11 @@ table() {
     read -r points kills stops pairs failed < <(sed -n \
         's/^\([0-9]*\) points: \([0-9]*\) kills, \([0-9]*\) stops, \([0-9]*\) pairs; \([0-9]*\) failed.*/\1 \2 \3 \4 \5/p' \
         "$results/kill-steps.md" | tail -n 1)
+    # A campaign that did not get through says so here as well.
+    unfinished=$(awk '/^## / { text = "" } sub(/^Not finished: /, "") { sub(/;.*/, ""); text = " (unfinished: " $0 ")" }
+        END { printf "%s", text }' "$results/kill-steps.md")
     echo "| instruction points: killed, stopped, killed in pairs; failed | $(apart <<<"$kills"), $(apart <<<"$stops")," \
-        "$(apart <<<"$pairs"); $failed of $(apart <<<"$points") | \`ci/kill-steps.sh --long\` |"
+        "$(apart <<<"$pairs"); $failed of $(apart <<<"$points")$unfinished | \`ci/kill-steps.sh --long\` |"
     if [ -e "$results/loom.md" ]; then
         echo "| loom: executions of the last campaign | $(awk -F'|' '/^\| 20/ { n = $9 } END { print n + 0 }' \
             "$results/loom.md" | apart) | \`ci/loom.sh --long\` |"
