@@ -5,9 +5,11 @@
  * CRASHES of them, before any of their steps. A consumer may put a message back (KEEPS times in all) and may dawdle
  * (LINGER times in all), with a message in hand or after it: everybody else has to get on without it.
  *
+ * The first producer to be through closes the ring (CLOSES), or else somebody does when nobody can move. Or all is sent
+ * and the ring is closed at the start (SHUT): what three consumers make of its end.
+ *
  * A slice is over only when nothing else can move (`timeout`). So who wakes by it was not woken by the protocol:
- * that is an error unless somebody has died, or he waits in a closed ring for a living reader (whose release tells
- * senders alone; slices are short there). Checked as well: no living claim is settled by others, nothing committed
+ * that is an error unless somebody has died. Checked as well: no living claim is settled by others, nothing committed
  * is lost, nothing comes twice unflagged, no word is impossible, nobody is stuck once slices are over.
  */
 #ifndef NP
@@ -56,17 +58,16 @@ bool closed, hint;
 /* Waiting. `fresh` stands for "the event still is the ticket", which is all that the kernel compares. */
 byte receivers, senders;
 bool fresh[ALL], asleep[ALL], slice[ALL];
-bool at_end[ALL]; /* waits in a closed ring for others to release what they hold; a release tells senders alone */
 
 /* What the model knows beyond the words. Claimers and readers are index + 1. */
 byte writer[T], reader[T], crashes, keeps, lingers, aborts, rounds;
 bool committed[T], delivered[T], received[T], dead[ALL + 1], done[ALL], dawdling[ALL];
 
 #define at(p, w) (sp[(p) % N] == (p) && ss[(p) % N] == (w))
-#ifdef BUG_LONG_SLICE_AT_THE_END
-#define SHORT false
+#ifdef BUG_END_NOT_TOLD
+#define TWO_BITS 0
 #else
-#define SHORT true
+#define TWO_BITS closed
 #endif
 
 #define next_lap(p) sp[(p) % N] = (p) + N; ss[(p) % N] = FREE; sa[(p) % N] = 0
@@ -85,12 +86,22 @@ bool committed[T], delivered[T], received[T], dead[ALL + 1], done[ALL], dawdling
 #define COUNTED 1
 #endif
 
-/* W5 to W10: wakes up to `count` of those whose bits are set. */
+#ifdef BUG_ASKS_AGAIN
+#define ASKED(x) 0
+#else
+#define ASKED(x) (1 << x)
+#endif
+
+/* W5 to W10: wakes up to `count` of those whose bits are set, each once: who sets its bit again has looked since. */
 inline tell(bits, count) {
     left = count;
     do
-    :: atomic { bits == 0 || left == 0 -> b = 0; x = 0; left = 0; break }
-    :: atomic { else -> b = bits; x = (b & 1 -> 0 : (b & 2 -> 1 : (b & 4 -> 2 : (b & 8 -> 3 : 4)))) };
+    :: atomic { (bits & ~asked) == 0 || left == 0 -> b = 0; x = 0; left = 0; asked = 0; break }
+    :: atomic {
+           else -> b = bits & ~asked;
+           x = (b & 1 -> 0 : (b & 2 -> 1 : (b & 4 -> 2 : (b & 8 -> 3 : 4))));
+           asked = asked | ASKED(x)
+       };
 #ifndef BUG_BIT_AFTER_EVENT
        W(b = bits & (1 << x); bits = bits & ~(1 << x));
 #endif
@@ -126,11 +137,28 @@ inline withdraw(bits) {
     fi
 }
 
+/* W20: a consumer of a closed ring waits for releases as well. */
+inline announce_receiver() {
+    both = TWO_BITS;
+    announce(receivers);
+    if
+    :: both -> W(senders = senders | (1 << me))
+    :: else
+    fi
+}
+
+inline withdraw_receiver() {
+    withdraw(receivers);
+    if
+    :: both -> W(senders = senders & ~(1 << me); both = false)
+    :: else
+    fi
+}
+
 /* FUTEX_WAIT: compare and sleep are one step. */
-inline sleep(bits) {
+inline sleep() {
     W(asleep[me] = fresh[me]; fresh[me] = false);
-    atomic { !asleep[me] -> slept = slice[me]; slice[me] = false };
-    withdraw(bits)
+    atomic { !asleep[me] -> slept = slice[me]; slice[me] = false }
 }
 
 /* The scan: which entries of the role (`from` is its first index) name bp, and is one of their owners alive? */
@@ -381,7 +409,7 @@ inline drained() {
 
 /* Pop: one look. Leaves the position claimed in t, its attempt in a. */
 inline pop() {
-    d_step { h = head; named = false; result = IDLE; at_end[me] = false };
+    d_step { h = head; named = false; result = IDLE };
     do
     :: d_step { w = ss[h % N]; p = sp[h % N]; a = sa[h % N] }; /* MC2 */
        if
@@ -437,7 +465,7 @@ inline pop() {
                 a = 0;
                 if
                 :: h < t -> result = BUSY; bp = h; wr = true
-                :: h == t && shut -> drained(); at_end[me] = SHORT && result == BUSY
+                :: h == t && shut -> drained()
                 :: h == t && !shut ->
                    if
                    :: hint ->
@@ -479,7 +507,7 @@ inline dawdle() {
 }
 
 proctype producer(byte me) {
-    byte t, h, p, w, a, bp, e, b, x, left, result, sent;
+    byte t, h, p, w, a, bp, e, b, x, left, asked, result, sent;
     bool shut, named, refused, announced, slept, again, abandoned, owned, settled;
     do
     :: sent == M || result == CLOSED -> break
@@ -500,7 +528,7 @@ proctype producer(byte me) {
           :: else
           fi;
           if
-          :: announced -> sleep(senders)
+          :: announced -> sleep(); withdraw(senders)
           :: else -> announce(senders)
           fi
        od;
@@ -522,14 +550,20 @@ proctype producer(byte me) {
        fi;
        withdraw(senders)
     od;
+#ifdef CLOSES
+    if
+    :: result != CLOSED -> W(closed = true); tell(receivers, ALL); tell(senders, ALL) /* MX4 */
+    :: else
+    fi;
+#endif
     W(done[me] = true);
 gone:
     skip
 }
 
 proctype consumer(byte me) {
-    byte t, h, p, w, a, bp, e, b, x, left, result, old;
-    bool shut, named, refused, announced, slept, again, abandoned, owned, settled, wr;
+    byte t, h, p, w, a, bp, e, b, x, left, asked, result, old;
+    bool shut, named, refused, announced, both, slept, again, abandoned, owned, settled, wr;
     do
     :: result == CLOSED -> break
     :: else ->
@@ -561,11 +595,22 @@ proctype consumer(byte me) {
           :: else
           fi;
           if
-          :: announced -> sleep(receivers)
-          :: else -> announce(receivers)
+#ifndef BUG_END_SEEN_TOO_LATE
+          :: announced && both != TWO_BITS -> withdraw_receiver() /* closed since: from the start */
+          :: announced && both == TWO_BITS -> sleep(); withdraw_receiver()
+#else
+          :: announced -> sleep(); withdraw_receiver()
+#endif
+          :: else -> announce_receiver()
           fi
        od;
-       withdraw(receivers);
+       withdraw_receiver();
+#ifndef BUG_END_NOT_PASSED_ON
+       if
+       :: result == CLOSED -> tell(senders, 1) /* others may wait for the same end */
+       :: else
+       fi;
+#endif
        if
        :: result == OK ->
           W(
@@ -602,8 +647,8 @@ gone:
 
 /* Comes in when nobody else can move. */
 proctype kernel() {
-    byte me = ALL, i, b, x, left;
-    bool lost, busy, bare, finished, producers, consumers, sleepers, ends, alive; /* bare: nothing is in the ring */
+    byte me = ALL, i, b, x, left, asked;
+    bool lost, busy, bare, finished, producers, consumers, sleepers, alive; /* bare: nothing is in the ring */
     do
     :: timeout ->
        atomic {
@@ -621,11 +666,10 @@ proctype kernel() {
               alive = alive || i >= NP && !dead[i];
               busy = busy || dawdling[i];
               sleepers = sleepers || asleep[i];
-              ends = ends || asleep[i] && at_end[i];
               /* Somebody sleeps although there is something for him. */
               lost = lost || asleep[i] && (i < NP ->
                   closed || at(tail, FREE) :
-                  at(head, COMM) || at(head, VOID) || closed && bare && !at_end[i] ||
+                  at(head, COMM) || at(head, VOID) || closed && bare ||
                   head == tail && (ss[0] == ORPH || ss[N - 1] == ORPH));
               i++
            :: else -> break
@@ -649,13 +693,13 @@ proctype kernel() {
           tell(senders, ALL)
        :: else ->
           atomic {
-              assert(sleepers && (crashes > 0 || ends)); /* without a death nobody else needs a slice */
+              assert(sleepers && crashes > 0); /* without a death nobody else needs a slice */
               assert(rounds < ROUNDS); /* and with one only a few: nobody is stuck */
               rounds++;
               do
               :: i < ALL ->
-                 slice[i] = asleep[i] && (crashes > 0 || at_end[i]);
-                 asleep[i] = asleep[i] && !slice[i];
+                 slice[i] = asleep[i];
+                 asleep[i] = false;
                  i++
               :: else -> break
               od;
@@ -664,7 +708,7 @@ proctype kernel() {
        fi;
        atomic {
            lost = false; busy = false; bare = false; finished = false; producers = false; consumers = false;
-           sleepers = false; ends = false; alive = false
+           sleepers = false; alive = false
        }
     od;
     atomic {
@@ -691,9 +735,22 @@ init {
         :: i < N -> sp[i] = i; i++
         :: else -> break
         od;
+#ifdef SHUT
         i = 0;
         do
+        :: i < T -> ss[i] = COMM; committed[i] = true; i++
+        :: else -> break
+        od;
+        tail = T;
+        closed = true;
+#endif
+        i = 0;
+        do
+#ifdef SHUT
+        :: i < NP -> done[i] = true; i++
+#else
         :: i < NP -> run producer(i); i++
+#endif
         :: i >= NP && i < ALL -> run consumer(i); i++
         :: i == ALL -> break
         od;

@@ -7,8 +7,10 @@
  * PUBLISHERS send M messages each, SLEEPERS take one after the other. LIGHT and REACH are sets (bit i: publisher i is
  * registered; sleeper i has a barrier that reaches others). CRASHES publishers or sleepers may die, before any step.
  *
- * A slice is over only when nothing else can move. That is an error unless somebody has died, or it is the short first
- * slice of a sleeper that has just told publishers to fence.
+ * A slice is over only when nothing else can move. If something is published then, that is an error unless somebody has
+ * died, or it is a short slice of a sleeper that has told publishers to fence and has not slept a whole slice since.
+ * Publishers may pause before a message until all slices that matter are over: without a pause every slice would end after the
+ * last message, and nothing would ever be published to a sleeper whose slices are long.
  */
 #ifndef PUBLISHERS
 #define PUBLISHERS 1
@@ -32,6 +34,7 @@
 byte memory[PUBLISHERS], buffer[PUBLISHERS], taken; /* messages published, by place */
 byte bits, fences;
 bool fresh[SLEEPERS], asleep[SLEEPERS], expired[SLEEPERS], news[SLEEPERS]; /* fresh: the event still is the ticket */
+bool pausing[PUBLISHERS];
 byte crashes, running = PUBLISHERS, slices;
 bool over;
 
@@ -62,10 +65,14 @@ bool over;
 #endif
 
 proctype publisher(byte me) {
-    byte b, f, x, left, sent;
+    byte b, f, x, left, asked, sent;
     do
     :: sent == M -> break
     :: else ->
+       if
+       :: sent > 0 -> pausing[me] = true; !pausing[me]
+       :: true
+       fi;
 #ifdef BUG_COMPILER_MOVES_THE_LOAD
        b = bits; f = fences;
 #endif
@@ -90,9 +97,9 @@ proctype publisher(byte me) {
 #endif
           left = 1;
           do
-          :: atomic { bits == 0 || left == 0 -> b = 0; x = 0; left = 0; break } /* W8 */
+          :: atomic { (bits & ~asked) == 0 || left == 0 -> b = 0; x = 0; left = 0; asked = 0; break } /* W8 */
           :: else ->
-             atomic { b = bits; x = (b & 1 -> 0 : 1) };
+             atomic { b = bits & ~asked; x = (b & 1 -> 0 : 1); asked = asked | b & (1 << x) };
              if
              :: b == 0
 #ifdef BUG_W9_RELAXED
@@ -217,6 +224,19 @@ end:
     od
 }
 
+/* The slices of those asleep whose slice may be over. */
+inline expire(condition) {
+    do
+    :: i < SLEEPERS ->
+       if
+       :: asleep[i] && (condition) -> may = true; expired[i] = true; asleep[i] = false
+       :: else
+       fi;
+       i++
+    :: else -> i = 0; break
+    od
+}
+
 /* Comes in when nobody else can move. */
 proctype kernel() {
     byte i;
@@ -233,18 +253,21 @@ proctype kernel() {
               :: else -> i = 0; break
               od
           }
+       :: !over && published == taken && running > 0 -> /* somebody pauses: for long, or not */
+          if
+          :: atomic { expire(news[i]); may = false }
+          :: true
+          fi;
+          atomic {
+              do
+              :: i < PUBLISHERS -> pausing[i] = false; i++
+              :: else -> i = 0; break
+              od
+          }
        :: else ->
           atomic {
               /* Something is published, everybody sleeps, and nobody will wake anybody. */
-              do
-              :: i < SLEEPERS ->
-                 if
-                 :: asleep[i] && (crashes > 0 || news[i]) -> may = true; expired[i] = true; asleep[i] = false
-                 :: else
-                 fi;
-                 i++
-              :: else -> i = 0; break
-              od;
+              expire(crashes > 0 || news[i]);
               if
               :: may -> may = false; slices++
               :: !may && crashes >= SLEEPERS -> break /* nobody is left */

@@ -1,6 +1,6 @@
 //! Loom models over the ring-core code that ships: the harness, and the models by kind of ring.
 //!
-//! A [`Model`] is a name, a ring, a bound and a body. Exploring it runs the body in every interleaving, and with every
+//! A `Model` is a name, a ring, a bound and a body. Exploring it runs the body in every interleaving, and with every
 //! value that a weak memory may return, within a preemption bound. The program of this crate (`main.rs`) runs all of
 //! them (`campaign`), or weakens each ordering of the protocol documents and demands that one of them fails
 //! (`orderings`). Empty without `cfg(loom)`.
@@ -11,6 +11,7 @@ pub mod mpmc;
 pub mod orderings;
 pub mod rows;
 pub mod spsc;
+pub mod waiting;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -25,10 +26,16 @@ pub enum Form {
     Gate,
     /// The same, and words remember their readers: for the models that catch a weakened ordering.
     Watched,
+    /// The same, the first [`SAMPLE`] executions of each body and order: a model that fails whatever is planted fails early.
+    /// The gate has explored it without watching, and the campaign explores it whole.
+    Sampled,
     /// Deeper, one preemption at a time, until an exploration took [`ENOUGH`] executions; where one more preemption makes
     /// little difference, to the end; words remember their readers. The campaign, more than a quarter of an hour.
     Long,
 }
+
+/// Executions of a sample.
+pub const SAMPLE: usize = 1_000;
 
 /// A model that took so many executions is not explored deeper; the next preemption may cost ten times as many.
 pub const ENOUGH: u64 = 60_000;
@@ -212,6 +219,9 @@ impl<K: Kind> Model<K> {
         for reversed in orders.iter().copied() {
             let mut builder = loom::model::Builder::new();
             builder.max_branches = 20_000;
+            if form == Form::Sampled {
+                builder.max_permutations = Some(SAMPLE);
+            }
             if builder.preemption_bound.is_none() {
                 builder.preemption_bound = count.bound.0;
             }
@@ -250,7 +260,7 @@ impl Drop for Where<'_> {
 /// All models, cheap ones first within each topic.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Explore> {
-    [spsc::models(), mpmc::models()].concat()
+    [spsc::models(), mpmc::models(), waiting::models()].concat()
 }
 
 /// Why an exploration failed.

@@ -21,13 +21,13 @@ mod program {
     use loom_tests::{Explore, Form, all, orderings, rows};
 
     const USAGE: &str = "usage: loom-tests models [--long] [--done FILE] [--minutes M] [NAME...]
-       loom-tests orderings [--learn] [--with NAME,NAME...] [HALF...]
+       loom-tests orderings [--learn] [--sound] [--with NAME,NAME...] [HALF...]
        loom-tests list
 
 models:    explores all models, or those named. --done passes over the models of FILE, and notes there what
            it has been through; --minutes begins none after M minutes (exit 3).
 orderings: weakens each half of each row of docs/protocol*.md, or those named. --with asks these models
-           alone; --learn writes down who caught what.";
+           alone; --learn writes down who caught what; --sound explores the catchers whole without a plant.";
 
     struct Args {
         flags: Vec<(String, String)>,
@@ -83,7 +83,7 @@ orderings: weakens each half of each row of docs/protocol*.md, or those named. -
     }
 
     fn orderings(args: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-        let args = Args::parse(args, &["--learn"], &["--with"])?;
+        let args = Args::parse(args, &["--learn", "--sound"], &["--with"])?;
         let mut halves = rows::halves().map_err(|e| e.to_string())?;
         if let Some(name) = args.names.iter().find(|name| halves.iter().all(|half| half.name != **name)) {
             return Err(format!("no row of the documents has the half {name}"));
@@ -91,8 +91,9 @@ orderings: weakens each half of each row of docs/protocol*.md, or those named. -
         halves.retain(|half| args.names.is_empty() || args.names.contains(&half.name));
         let with: Vec<_> =
             args.get("--with").into_iter().flat_map(|names| names.split(',')).map(String::from).collect();
-        let fine =
-            orderings::run(&halves, &chosen(&with)?, args.get("--learn").is_some()).map_err(|e| e.to_string())?;
+        let sound = if args.get("--sound").is_some() { Form::Watched } else { Form::Sampled };
+        let fine = orderings::run(&halves, &chosen(&with)?, args.get("--learn").is_some(), sound);
+        let fine = fine.map_err(|e| e.to_string())?;
         Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

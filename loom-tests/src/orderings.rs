@@ -68,11 +68,12 @@ pub fn catchers() -> io::Result<BTreeMap<String, String>> {
 }
 
 /// Weakens each of `halves` and prints a line for each; then the exceptions, and `orderings: N/N caught`. True when none
-/// was missed. The models that caught one must pass without a plant: one that always fails would catch everything.
+/// was missed. The models that caught one must pass without a plant, explored as `sound` says: one that always fails would
+/// catch everything.
 ///
 /// # Errors
 /// The file of catchers cannot be read, or written with `learn`.
-pub fn run(halves: &[Half], models: &[&'static dyn Explore], learn: bool) -> io::Result<bool> {
+pub fn run(halves: &[Half], models: &[&'static dyn Explore], learn: bool, sound: Form) -> io::Result<bool> {
     let remembered = catchers()?;
     let found = Mutex::new(BTreeMap::new());
     let missed = Mutex::new(Vec::new());
@@ -102,7 +103,7 @@ pub fn run(halves: &[Half], models: &[&'static dyn Explore], learn: bool) -> io:
     let used: Vec<_> = models.iter().filter(|m| used.contains(&m.name())).collect();
     let unsound = Mutex::new(Vec::new());
     side_by_side(&used, |model| {
-        if let Err(failure) = attempt(**model, Form::Watched) {
+        if let Err(failure) = attempt(**model, sound) {
             println!("UNSOUND {}: fails without a plant: {failure}", model.name());
             lock(&unsound).push(model.name());
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use loom_tests::campaign::{self, End};
 use loom_tests::orderings::{EXCEPTED, Outcome, catchers, weaken};
 use loom_tests::rows::{halves, halves_of};
-use loom_tests::{Bound, Count, Explore, Form, all, attempt};
+use loom_tests::{Bound, Count, Explore, Form, all, attempt, waiting};
 
 /// Two threads, a payload, and a flag that says that it is there: the smallest protocol.
 struct Flag {
@@ -70,6 +70,15 @@ fn broken_protocols_are_caught_and_sound_ones_pass() {
     for broken in [&EARLY, &WEAK] {
         let failure = attempt(broken, Form::Gate).unwrap_err();
         assert!(failure.message.contains("Causality violation"), "{failure}");
+    }
+}
+
+/// Whoever sleeps without telling, on a ticket drawn too late, without a last look, or does not pass a wake-up on.
+#[test]
+fn broken_sleepers_are_never_woken() {
+    for broken in waiting::broken() {
+        let failure = attempt(broken, Form::Gate).unwrap_err();
+        assert!(failure.message.contains("deadlock"), "{}: {failure}", broken.name());
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Place {
 pub(crate) enum Unit {
     /// Nanoseconds a round trip.
     RoundTrip,
+    /// The same for parties that sleep in it, so that time without a CPU is no disturbance.
+    ParkedTrip,
     /// Millions of messages a second.
     Messages,
 }

@@ -8,7 +8,7 @@ use crate::candidate::{Build, Candidate, Place, Unit};
 use crate::seam::Work;
 use crate::slotted::{self, Owned, Plain};
 use crate::vyukov::Vyukov;
-use crate::{limits, ours, ours_mpmc, rivals};
+use crate::{limits, ours, ours_mpmc, parked, rivals};
 use crossbeam_queue::ArrayQueue;
 
 /// Bytes of each of the two rings of a round trip.
@@ -27,6 +27,12 @@ pub(crate) const BATCH_64: usize = 32;
 fn round_trip(name: &'static str, place: Place, build: Build) -> Candidate {
     let work = Work { warm: 400, count: 4_000 };
     Candidate { name, place, parties: 2, unit: Unit::RoundTrip, work, check: 5_000, build }
+}
+
+/// Parties that sleep for every message: some hundred times as long as one that polls.
+fn parked(name: &'static str, build: Build) -> Candidate {
+    let work = Work { warm: 2, count: 30 };
+    Candidate { name, place: Place::Processes, parties: 2, unit: Unit::ParkedTrip, work, check: 200, build }
 }
 
 /// `thousands` of 1024 messages, so that every count is a whole number of batches and blocks.
@@ -75,6 +81,10 @@ pub(crate) fn all() -> Vec<Candidate> {
         one_way("handover-64", P, 200, limits::handover::<8>()),
         one_way("ours-oneway-256", P, 40, ours::one_way::<32>(ONE)),
         one_way("rtrb-oneway-256", T, 40, rivals::rtrb_one_way::<32>(slots(ONE, 32))),
+        parked("ours-parked-rtt-8", parked::ours(RTT)),
+        parked("futex-rtt", parked::futex()),
+        parked("sem-rtt", parked::semaphore()),
+        parked("robust-mutex-rtt", parked::monitor()),
         round_trip("ours-mpmc-rtt-8", P, ours_mpmc::round_trip(FEW)),
         round_trip("vyukov-rtt-8", T, rivals::shared_round_trip::<Vyukov<u64>>(FEW)),
         round_trip("plain-rtt-8", P, slotted::round_trip::<Plain>(FEW)),

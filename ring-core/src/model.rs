@@ -22,9 +22,11 @@ use crate::sync::{Ordering, Word, ord};
 
 mod readers;
 mod slots;
+mod tickets;
 
 pub use readers::{WatchedU64, begin, watch};
 pub(crate) use slots::{Slot, Slots};
+pub(crate) use tickets::{Ticket, ticket_is_void};
 
 /// The words of one ring, as loom sees them.
 pub struct Model {
@@ -46,6 +48,7 @@ impl Model {
     /// words whose offsets `used` accepts exist. `body` must join every thread it starts.
     pub fn run(data_offset: u64, data: u64, used: impl Fn(usize) -> bool, body: impl FnOnce(Region<'static>)) {
         readers::begin();
+        tickets::begin();
         let data_offset = usize::try_from(data_offset).unwrap_or(usize::MAX);
         let word = |offset: usize| (offset % 8 == 0 && used(offset)).then(|| Word::new(0));
         let model = Self {

@@ -37,6 +37,13 @@ impl<'m> Event<'m> {
         low(self.word.load(ord!(W13, Relaxed)))
     }
 
+    /// Which word it is, for the model of the kernel.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn key(&self) -> usize {
+        core::ptr::from_ref(self.word).addr()
+    }
+
     /// Makes whoever is about to sleep on a ticket given before not sleep. The caller then wakes who sleeps already.
     pub fn disturb(&self) {
         // Release, partner of W1: who draws a ticket that counts this sees why it was done.
@@ -55,11 +62,19 @@ impl fmt::Debug for Event<'_> {
 pub struct Wake {
     call: fn(Event<'_>) -> bool,
     light: bool,
+    /// Models of rings whose participants never sleep have no use for two more loads per step.
+    #[cfg(loom)]
+    never: bool,
 }
 
 impl Wake {
     /// For rings whose participants never sleep.
-    pub const NEVER: Self = Self { call: |_| false, light: true };
+    pub const NEVER: Self = Self {
+        call: |_| false,
+        light: true,
+        #[cfg(loom)]
+        never: true,
+    };
 
     /// `call` wakes whoever sleeps on the event, and says whether anybody did. It must not block, fail or unwind.
     ///
@@ -67,7 +82,12 @@ impl Wake {
     /// for `MEMBARRIER_CMD_GLOBAL_EXPEDITED`). Otherwise each publication is followed by a fence.
     #[must_use]
     pub const fn new(call: fn(Event<'_>) -> bool, light: bool) -> Self {
-        Self { call, light }
+        Self {
+            call,
+            light,
+            #[cfg(loom)]
+            never: false,
+        }
     }
 
     /// Whether publishers need no fence of their own.
@@ -96,11 +116,11 @@ impl Bell<'_> {
     /// After a publication: whether somebody may be asleep who waits for it.
     #[inline(always)]
     pub(crate) fn is_wanted(&self, wake: &Wake) -> bool {
+        #[cfg(loom)]
+        if wake.never {
+            return false;
+        }
         if wake.light {
-            // Models of rings whose participants never sleep have no use for two more loads per step.
-            if cfg!(loom) {
-                return false;
-            }
             // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the load up.
             compiler_fence();
         } else {
@@ -119,20 +139,23 @@ impl Bell<'_> {
             // Somebody's barrier does not reach us.
             fence!(W7, SeqCst);
         }
-        let mut left = count;
-        // Each round clears a bit that was set, so 64 are all there are; a peer that sets them again stops nobody.
-        for _ in 0..64 {
-            let bits = self.sleepers.load(ord!(W8, Relaxed));
+        let (mut left, mut asked) = (count, 0);
+        // Each bit once, so 64 rounds at most: who sets it again has looked since, and must not keep the others waiting.
+        loop {
+            let bits = self.sleepers.load(ord!(W8, Relaxed)) & !asked;
             if bits == 0 || left == 0 {
                 return;
             }
             let index = bits.trailing_zeros();
             let bit = 1u64 << index;
+            asked |= bit;
             // Acquire, partner of W2: the ticket was drawn before the event is moved on, so it is out of date.
             if self.sleepers.fetch_and(!bit, ord!(W9, Acquire)) & bit == 0 {
                 continue; // somebody else was quicker
             }
             let Some(word) = event(index) else { continue }; // no participant has this bit
+            #[cfg(loom)]
+            crate::model::ticket_is_void(word);
             word.fetch_add(1, ord!(W10, Relaxed));
             if (wake.call)(Event::new(word)) {
                 left = left.wrapping_sub(1);
@@ -163,6 +186,14 @@ impl<'m> Sleeper<'m> {
         self
     }
 
+    /// Whether everybody who would wake `other`, another place of the same handle, wakes this one as well. Asked after the
+    /// last look before a sleep: what this handle waits for may have come to an end since it announced that sleep, and
+    /// others tell of the rest.
+    #[must_use]
+    pub fn hears_all_of(&self, other: &Self) -> bool {
+        self.also.is_some() || other.also.is_none()
+    }
+
     /// Announces a sleep. The caller then runs its barrier ([`Sleeper::fence`], or the platform's), looks once more
     /// whether there is still nothing, and sleeps on the event only if its low half still is the ticket returned.
     ///
@@ -172,8 +203,12 @@ impl<'m> Sleeper<'m> {
     pub fn announce(&self) -> u32 {
         // Acquire, partner of W12.
         let ticket = self.event.word.load(ord!(W1, Acquire));
+        #[cfg(loom)]
+        let drawn = crate::model::Ticket::draw();
         // Release, partner of W9.
         self.bell.sleepers.fetch_or(self.bit, ord!(W2, Release));
+        #[cfg(loom)]
+        drawn.announce(self.event.word);
         if let Some(also) = self.also {
             also.fetch_or(self.bit, ord!(W2, Release));
         }

@@ -257,12 +257,19 @@ impl Wait<'_> {
                 return self.leave(handle, look, |_| Ended::Timeout);
             }
             if let Some(Announced { sleeper, ticket, mut slice }) = self.announced {
+                if handle.sleeper().is_some_and(|now| !sleeper.hears_all_of(&now)) {
+                    // The ring was closed since, too late for whoever closed it to see us.
+                    self.withdraw();
+                    self.announce(handle.sleeper());
+                    continue;
+                }
                 if nothing == Nothing::Blocked {
                     slice = slice.min(blocked_slice);
                     blocked_slice = blocked_slice.saturating_mul(2);
                 }
-                if self.sleep(&sleeper, ticket, slice.min(left)).map_err(Ended::Os)? == Slept::Expired {
-                    self.waiter.known = true;
+                let time = slice.min(left);
+                if self.sleep(&sleeper, ticket, time).map_err(Ended::Os)? == Slept::Expired {
+                    self.waiter.known |= time >= FIRST_SLICE;
                     handle.slept();
                 }
                 continue;

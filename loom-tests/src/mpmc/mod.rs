@@ -13,11 +13,13 @@ pub mod single;
 pub mod streams;
 pub mod world;
 
+use ring_core::Wake;
 use ring_core::model::Model as Memory;
 use ring_core::mpmc::{Format, Redelivery, Ring};
 
 pub use world::World;
 
+use crate::waiting::kernel;
 use crate::{Bound, Explore, Kind, Model, Run};
 
 /// What a model's body is, for this kind.
@@ -31,11 +33,13 @@ pub struct Mpmc {
     entries: u32,
     /// Whether somebody attaches.
     attaches: bool,
+    /// Whether participants sleep, and if so, whether publishers need no fence of their own.
+    wakes: Option<bool>,
 }
 
 /// A model of a ring of two slots of one word.
 pub(crate) const fn model(name: &'static str, entries: u32, bound: Bound, body: Body) -> Model<Mpmc> {
-    let ring = Mpmc { format: Format::new(2, 8).participants(entries), entries, attaches: false };
+    let ring = Mpmc { format: Format::new(2, 8).participants(entries), entries, attaches: false, wakes: None };
     Model { name, bound, ring, body }
 }
 
@@ -74,6 +78,13 @@ impl Model<Mpmc> {
         self.ring.attaches = true;
         self
     }
+
+    /// The same where participants sleep; `light`: publishers need no fence of their own.
+    #[must_use]
+    pub const fn waking(mut self, light: bool) -> Self {
+        self.ring.wakes = Some(light);
+        self
+    }
 }
 
 impl Kind for Mpmc {
@@ -87,7 +98,11 @@ impl Kind for Mpmc {
         let words = Memory::mpmc_words(self.entries as usize);
         let used = |offset| (self.attaches || offset >= 128) && words(offset);
         Memory::run(data, self.format.footprint() - data, used, |region| {
-            let ring = Ring::format(region, &self.format).expect("format");
+            let mut ring = Ring::format(region, &self.format).expect("format");
+            if let Some(light) = self.wakes {
+                kernel::boot();
+                ring = ring.with_wake(Wake::new(kernel::wake, light));
+            }
             body(&World::new(ring, region, run.clone()));
         });
     }

@@ -10,10 +10,11 @@ use std::mem::offset_of;
 
 use ring_core::model::Model as Memory;
 use ring_core::spsc::{Format, Ring};
-use ring_core::{CONTROL_SIZE, Identity, SpscControl};
+use ring_core::{CONTROL_SIZE, Identity, SpscControl, Wake};
 
 pub use world::World;
 
+use crate::waiting::kernel;
 use crate::{Bound, Explore, Kind, Model, Run};
 
 /// What a model's body is, for this kind.
@@ -26,11 +27,13 @@ pub struct Spsc {
     capacity: u64,
     /// Whether somebody attaches.
     attaches: bool,
+    /// Whether participants sleep, and if so, whether publishers need no fence of their own.
+    wakes: Option<bool>,
 }
 
 /// A model of a ring of 64 bytes.
 pub(crate) const fn model(name: &'static str, bound: Bound, body: Body) -> Model<Spsc> {
-    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false };
+    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false, wakes: None };
     Model { name, bound, ring, body }
 }
 
@@ -63,6 +66,13 @@ impl Model<Spsc> {
         self.ring.attaches = true;
         self
     }
+
+    /// The same where participants sleep; `light`: publishers need no fence of their own.
+    #[must_use]
+    pub const fn waking(mut self, light: bool) -> Self {
+        self.ring.wakes = Some(light);
+        self
+    }
 }
 
 impl Kind for Spsc {
@@ -72,12 +82,24 @@ impl Kind for Spsc {
 
     fn execute(&self, run: &Run, body: &dyn Fn(&World)) {
         // Each word left out saves a few accesses in every execution: where nobody attaches, nobody reads the identity
-        // line; of the others the first two words matter, up to the lease counter.
+        // line; of the others the first two words matter, up to the lease counter; who sleeps has a line of three, and
+        // what he sleeps on matters where anybody does.
         let lines = size_of::<Identity>()..offset_of!(SpscControl, last_lease) + size_of::<u64>();
-        let needed = |offset| lines.contains(&offset) && offset % 128 < 16 || self.attaches && offset < lines.start;
+        let bells = offset_of!(SpscControl, waiters)..offset_of!(SpscControl, producer_event);
+        let events = [offset_of!(SpscControl, producer_event), offset_of!(SpscControl, consumer_event)];
+        let needed = |offset| {
+            lines.contains(&offset) && offset % 128 < 16
+                || bells.contains(&offset) && offset % 128 < 24
+                || self.wakes.is_some() && events.contains(&offset)
+                || self.attaches && offset < lines.start
+        };
         let used = |offset| Memory::spsc_words(offset) && needed(offset);
         Memory::run(CONTROL_SIZE, self.capacity, used, |region| {
-            let ring = Ring::format(region, &self.format).expect("format");
+            let mut ring = Ring::format(region, &self.format).expect("format");
+            if let Some(light) = self.wakes {
+                kernel::boot();
+                ring = ring.with_wake(Wake::new(kernel::wake, light));
+            }
             body(&World::new(ring, region, run.clone()));
         });
     }

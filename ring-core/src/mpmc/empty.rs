@@ -132,6 +132,11 @@ impl Consumer<'_> {
                 _ => return Err(Corrupt::new(Field::Slot, word, p.get()).into()),
             }
         }
-        Err(blocked.map_or(ReadError::Closed, |p| ReadError::Busy(Some(Blocked::Read(p)))))
+        let Some(p) = blocked else {
+            // The last release has told one of those who wait for the end; each tells the next.
+            self.ring.tell_senders(1);
+            return Err(ReadError::Closed);
+        };
+        Err(ReadError::Busy(Some(Blocked::Read(p))))
     }
 }

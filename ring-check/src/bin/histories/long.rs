@@ -227,11 +227,12 @@ impl Worker {
     /// Receives until the end.
     fn receive(&self, senders: u64, mut receive: impl FnMut(&mut [u8]) -> Told) -> Result<(), Failure> {
         let (sent, received) = (self.page.common(SENT), self.page.common(RECEIVED));
-        let (mut count, mut sum, mut buf) = (0u64, 0u64, [0; 16]);
+        let (mut count, mut sum, mut calls, mut buf) = (0u64, 0u64, 0u64, [0; 16]);
         let (mut next, mut held) = (vec![0; senders as usize], None);
         loop {
             let (there, before) = (sent.load(Acquire), received.load(Acquire));
-            let stale = self.plant == Plant::Empty && count % 1000 == 999;
+            calls += 1;
+            let stale = self.plant == Plant::Empty && calls % 1000 == 0;
             match if stale { Err(Ok(Refused::Nothing)) } else { receive(&mut buf) } {
                 Ok(position) => {
                     let [number, check] = [&buf[..8], &buf[8..]]

@@ -127,13 +127,17 @@ fn play(
         let mut history: Vec<Vec<Operation>> = all.iter().map(|process| page.operations(*process)).collect();
         // The drain: by a receiver, or by somebody new.
         let mut drainer = shape.senders;
-        if dead && victim == drainer {
+        let comes_for_it = dead && victim == drainer;
+        if comes_for_it {
             drainer = DRAINER;
             page.of(drainer, DONE).store(number, Ordering::Release);
-            start(&mut workers, "receive", drainer, rng.next())?;
         }
         page.common(GO)
             .store(number | DRAIN | (drainer as u64) << 32 | if deadly { DEADLY } else { 0 }, Ordering::Release);
+        if comes_for_it {
+            // Not before the order is there: it would take part in the history first, and nobody would know.
+            start(&mut workers, "receive", drainer, rng.next())?;
+        }
         wait(&page, &mut workers, &[drainer], number | DRAIN, deadly.then_some(victim))?;
         history.push(page.operations(drainer));
         counts.histories += 1;

@@ -48,8 +48,9 @@ impl Shape {
 
     pub(crate) fn mpmc(&self) -> mpmc::Options {
         let options = mpmc::Options::new().slots(self.capacity).slot_size(40).max_participants(self.participants);
-        let options = if self.single.0 { options.max_producers(1) } else { options };
-        let options = if self.single.1 { options.max_consumers(1) } else { options };
+        // Either role may have the whole table: by default one place is kept for the other.
+        let most = |single| if single { 1 } else { self.participants };
+        let options = options.max_producers(most(self.single.0)).max_consumers(most(self.single.1));
         if self.at_most_once { options.at_most_once() } else { options }
     }
 

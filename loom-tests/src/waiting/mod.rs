@@ -1,0 +1,114 @@
+//! The models of waiting: rings of both kinds whose participants sleep, the kernel that they sleep in, and the loop that
+//! leads there.
+//!
+//! There are no slices here. So a sleeper whom nobody wakes sleeps for ever, and loom reports the deadlock: that is the
+//! lost wake. Deaths that only a slice cures are therefore left out.
+
+pub mod cancel;
+pub mod kernel;
+pub mod mpmc;
+pub mod spsc;
+
+use ring_core::{Interrupt, Sleeper};
+
+use crate::Explore;
+
+/// How a sleeper goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As `ring-shm/src/wait.rs` does.
+    Sound,
+    /// Its barrier is the kernel's, which orders nothing in the language. Sound where nobody publishes.
+    KernelsBarrier,
+    /// It tells nobody.
+    Unannounced,
+    /// It draws its ticket when its bit is set.
+    TicketAfterBit,
+    /// It sleeps without having looked again.
+    NoSecondLook,
+    /// It does not ask where it sleeps after its second look.
+    DeafToTheEnd,
+}
+
+/// A handle that waits, and where it sleeps.
+pub trait Sleeps {
+    /// Where it sleeps.
+    fn place(&self) -> Sleeper<'static>;
+}
+
+macro_rules! sleeps {
+    ($($handle:ty)*) => {$(
+        impl Sleeps for $handle {
+            fn place(&self) -> Sleeper<'static> {
+                self.sleeper().expect("an event")
+            }
+        }
+    )*};
+}
+
+sleeps! {
+    ring_core::spsc::Producer<'static> ring_core::spsc::Consumer<'static>
+    ring_core::mpmc::Producer<'static> ring_core::mpmc::Consumer<'static>
+}
+
+/// Looks until there is something, and sleeps in between.
+pub fn wait<H: Sleeps, T>(handle: &mut H, look: impl FnMut(&mut H) -> Option<T>) -> T {
+    wait_by(Way::Sound, handle, None, look).expect("nobody cancels")
+}
+
+/// The same, as far as `interrupt` lets it: `None` when cancelled.
+pub fn wait_by<H: Sleeps, T>(
+    way: Way,
+    handle: &mut H,
+    interrupt: Option<&Interrupt<'static>>,
+    mut look: impl FnMut(&mut H) -> Option<T>,
+) -> Option<T> {
+    let mut announced: Option<(Sleeper<'static>, u32)> = None;
+    let mut looks = true;
+    loop {
+        let found = if looks { look(handle) } else { None };
+        let cancelled = interrupt.is_some_and(Interrupt::is_requested);
+        if found.is_some() || cancelled {
+            let taken = announced.is_some_and(|(sleeper, _)| sleeper.withdraw());
+            let looks = found.is_none() && taken;
+            let found = if looks { look(handle) } else { found };
+            if let (None, Some(interrupt)) = (&found, interrupt) {
+                interrupt.take();
+            }
+            return found;
+        }
+        looks = true;
+        if let Some((sleeper, ticket)) = announced.take() {
+            if way != Way::DeafToTheEnd && !sleeper.hears_all_of(&handle.place()) {
+                sleeper.withdraw();
+                continue;
+            }
+            kernel::sleep(sleeper.event(), ticket);
+            sleeper.withdraw();
+            continue;
+        }
+        let sleeper = handle.place();
+        let ticket = match way {
+            Way::Unannounced => sleeper.event().value(),
+            _ => sleeper.announce(),
+        };
+        if way != Way::KernelsBarrier {
+            sleeper.fence();
+        }
+        announced = Some((sleeper, if way == Way::TicketAfterBit { sleeper.event().value() } else { ticket }));
+        looks = way != Way::NoSecondLook;
+    }
+}
+
+/// All of them.
+pub(crate) fn models() -> Vec<&'static dyn Explore> {
+    let spsc = [spsc::MODELS, cancel::MODELS].into_iter().flatten().map(|model| model as &dyn Explore);
+    spsc.chain(mpmc::MODELS.iter().map(|model| model as &dyn Explore)).collect()
+}
+
+/// Broken on purpose: each of them must fail.
+#[must_use]
+pub fn broken() -> Vec<&'static dyn Explore> {
+    let spsc = spsc::BROKEN.iter().map(|model| model as &dyn Explore);
+    spsc.chain(mpmc::BROKEN.iter().map(|model| model as &dyn Explore)).collect()
+}

@@ -1,0 +1,342 @@
+//! Models of MPMC rings whose participants sleep.
+
+use ring_core::Position;
+use ring_core::mpmc::{Blocked, ClaimError, Consumer, Producer, ReadError, Repair};
+
+use super::cancel::{interrupt, request};
+use super::{Way, wait, wait_by};
+use crate::mpmc::{Body, Mpmc, World, model};
+use crate::{Bound, Model};
+
+/// The models of this file.
+pub static MODELS: &[Model<Mpmc>] = &[
+    model("commit_wakes", 2, Bound::preemptions(3), Body::Plain(commit)).waking(false),
+    model("commit_wakes_by_wish", 2, Bound::preemptions(3), Body::Plain(commit_by_wish)).waking(true),
+    model("abort_wakes", 3, Bound::preemptions(3), Body::Plain(abort)).waking(false),
+    model("put_back_wakes", 3, Bound::preemptions(3), Body::Plain(put_back)).waking(false),
+    model("repair_of_a_writer_wakes", 3, Bound::preemptions(3), Body::Plain(repair_of_a_writer)).waking(false),
+    model("repair_of_a_reader_wakes", 3, Bound::preemptions(3), Body::Plain(repair_of_a_reader)).waking(false),
+    model("close_wakes", 2, Bound::preemptions(3), Body::Plain(close)).waking(false),
+    model("close_wakes_a_sender", 2, Bound::preemptions(3), Body::Plain(close_and_full)).slots(1).waking(false),
+    model("last_release_wakes", 3, Bound::preemptions(3), Body::Plain(last_release)).waking(false),
+    model("close_and_last_release_wake", 3, Bound::preemptions(2), Body::Plain(close_and_last_release)).waking(false),
+    model("release_wakes", 2, Bound::preemptions(3), Body::Plain(release)).slots(1).waking(false),
+    model("drop_wakes", 3, Bound::preemptions(3), Body::Plain(drop_by_repair)).slots(1).at_most_once().waking(false),
+    model("batch_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch)).waking(false),
+    model("batch_release_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch_release)).waking(false),
+    model("commits_out_of_order", 4, Bound::preemptions(1), Body::Plain(commits_out_of_order)).waking(false),
+    model("releases_out_of_order", 4, Bound::preemptions(1), Body::Plain(releases_out_of_order)).waking(false),
+    model("put_backs_wake_two", 4, Bound::preemptions(1), Body::Plain(put_backs)).waking(false),
+    model("put_back_and_commit_wake_two", 4, Bound::preemptions(1), Body::Plain(put_back_and_commit)).waking(false),
+    model("dead_sleeper", 3, Bound::preemptions(3), Body::Plain(dead_sleeper)).waking(false),
+    model("cancel_one_of_two", 3, Bound::preemptions(1), Body::Plain(cancel_one_of_two)).waking(false),
+    model("single_wake", 2, Bound::preemptions(1), Body::Plain(both_wait))
+        .producers(1)
+        .consumers(1)
+        .slots(1)
+        .waking(false),
+    model("single_producer_close_wakes", 2, Bound::preemptions(2), Body::Plain(close_for))
+        .producers(1)
+        .slots(1)
+        .waking(false),
+];
+
+/// Those that must fail.
+pub static BROKEN: &[Model<Mpmc>] = &[
+    model("nobody_passes_on", 4, Bound::preemptions(1), Body::Plain(nobody_passes_on)).waking(false),
+    model(
+        "deaf_to_the_end",
+        3,
+        Bound::preemptions(2),
+        Body::Plain(|w| close_and_last_release_by(w, Way::DeafToTheEnd)),
+    )
+    .waking(false),
+];
+
+/// The next message as soon as it comes; `None` at the end.
+fn receive(w: &World, rx: &mut Consumer<'static>) -> Option<u64> {
+    wait(rx, |rx| look(w, rx))
+}
+
+fn look(w: &World, rx: &mut Consumer<'static>) -> Option<Option<u64>> {
+    match w.recv(rx) {
+        Ok(n) => Some(Some(n)),
+        Err(ReadError::Closed) => Some(None),
+        Err(_) => None,
+    }
+}
+
+/// Sends as soon as there is room; false when closed.
+fn send(w: &World, tx: &mut Producer<'static>, n: u64) -> bool {
+    wait(tx, |tx| match w.send(tx, n) {
+        Ok(()) => Some(true),
+        Err(ClaimError::Closed) => Some(false),
+        Err(_) => None,
+    })
+}
+
+fn commit(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The sleeper's barrier reaches nobody, and the publisher, which needs no fence otherwise, knows it.
+fn commit_by_wish(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    rx.sleeper().expect("an event").set_reach(false);
+    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// What is given up uncovers a message behind it.
+fn abort(w: &World) {
+    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.producer());
+    let claim = other.try_claim(8).unwrap();
+    w.send(&mut tx, 1).unwrap();
+    w.two(|_| claim.abort(), |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    w.settle(&mut tx, &mut rx);
+}
+
+fn put_back(w: &World) {
+    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    let record = other.try_read().unwrap();
+    w.see(record.received(), 1);
+    w.two(|_| record.keep(), |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A dead writer's claim stands before a message.
+fn repair_of_a_writer(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.dead_writer();
+    w.send(&mut tx, 1).unwrap();
+    let repair =
+        |w: &World| assert_eq!(w.repair_by_tool(Blocked::Write(Position::new(0))), Repair::Skipped(Position::new(0)));
+    w.two(repair, |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    w.settle(&mut tx, &mut rx);
+}
+
+fn repair_of_a_reader(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    w.dead_reader();
+    let repair =
+        |w: &World| assert_eq!(w.repair_by_tool(Blocked::Read(Position::new(0))), Repair::Orphaned(Position::new(0)));
+    w.two(repair, |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    w.settle(&mut tx, &mut rx);
+}
+
+fn close(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.two(|_| tx.close(), |w| assert_eq!(receive(w, &mut rx), None));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A sender waits for a slot of a ring that ends.
+fn close_and_full(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    let ring = w.ring;
+    w.two(|w| assert_eq!(ring.close(9, w.verdict()), Ok(Repair::Closed)), |w| assert!(!send(w, &mut tx, 2)));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The ring is closed, and the last message in somebody's hands.
+fn last_release(w: &World) {
+    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    let record = other.try_read().unwrap();
+    w.see(record.received(), 1);
+    tx.close();
+    w.two(|_| record.release(), |w| assert_eq!(receive(w, &mut rx), None));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The same while it is being closed.
+fn close_and_last_release(w: &World) {
+    close_and_last_release_by(w, Way::Sound);
+}
+
+fn close_and_last_release_by(w: &World, way: Way) {
+    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    let record = other.try_read().unwrap();
+    w.see(record.received(), 1);
+    let end = |w: &World| assert_eq!(wait_by(way, &mut rx, None, |rx| look(w, rx)), Some(None));
+    w.three(|_| record.release(), |_| tx.close(), end);
+    w.settle(&mut tx, &mut rx);
+}
+
+fn release(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    w.two(|w| assert_eq!(w.recv(&mut rx), Ok(1)), |w| assert!(send(w, &mut tx, 2)));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A slot is freed by who drops the message of a dead reader.
+fn drop_by_repair(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    w.dead_reader();
+    let repair =
+        |w: &World| assert_eq!(w.repair_by_tool(Blocked::Read(Position::new(0))), Repair::Dropped(Position::new(0)));
+    w.two(repair, |w| assert!(send(w, &mut tx, 2)));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// As many are woken as messages come.
+fn batch(w: &World) {
+    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
+    w.three(
+        |w| assert_eq!(w.send_batch(&mut tx, &[1, 2]), 2),
+        |w| assert!(receive(w, &mut rx).is_some()),
+        |w| assert!(receive(w, &mut other).is_some()),
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// As many are woken as slots go back.
+fn batch_release(w: &World) {
+    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.producer());
+    assert_eq!(w.send_batch(&mut tx, &[1, 2]), 2);
+    w.three(
+        |w| assert_eq!(w.read_batch(&mut rx, 2), Ok(2)),
+        |w| assert!(send(w, &mut tx, 3)),
+        |w| assert!(send(w, &mut other, 4)),
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A wake-up says nothing about which slot it was for.
+fn commits_out_of_order(w: &World) {
+    let (mut tx, mut rx, mut other, mut second) = (w.producer(), w.consumer(), w.consumer(), w.producer());
+    let (zero, one) = (tx.try_claim(8).unwrap(), second.try_claim(8).unwrap());
+    w.three(
+        |w| {
+            w.commit(one, 2);
+            w.commit(zero, 1);
+        },
+        |w| assert!(receive(w, &mut rx).is_some()),
+        |w| assert!(receive(w, &mut other).is_some()),
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+fn releases_out_of_order(w: &World) {
+    let (mut tx, mut rx, mut other, mut second) = (w.producer(), w.consumer(), w.consumer(), w.producer());
+    assert_eq!(w.send_batch(&mut tx, &[1, 2]), 2);
+    let (zero, one) = (rx.try_read().unwrap(), other.try_read().unwrap());
+    w.see(zero.received(), 1);
+    w.see(one.received(), 2);
+    w.three(
+        |_| {
+            one.release();
+            zero.release();
+        },
+        |w| assert!(send(w, &mut tx, 3)),
+        |w| assert!(send(w, &mut second, 4)),
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Whose wake-up finds the hint taken is woken once more by who took it.
+fn put_backs(w: &World) {
+    let (mut tx, mut rx, mut other, mut holder) = (w.producer(), w.consumer(), w.consumer(), w.consumer());
+    assert_eq!(w.send_batch(&mut tx, &[1, 2]), 2);
+    let batch = holder.try_read_batch(2).unwrap();
+    w.three(
+        |_| batch.keep(),
+        |w| assert!(receive(w, &mut rx).is_some()),
+        |w| assert!(receive(w, &mut other).is_some()),
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// One is woken for a message that comes back, and may take the one that is new.
+fn put_back_and_commit(w: &World) {
+    let (mut tx, mut rx, mut other, mut holder) = (w.producer(), w.consumer(), w.consumer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    let record = holder.try_read().unwrap();
+    w.see(record.received(), 1);
+    w.three(
+        |w| {
+            record.keep();
+            w.send(&mut tx, 2).unwrap();
+        },
+        |w| assert!(receive(w, &mut rx).is_some()),
+        |w| assert!(receive(w, &mut other).is_some()),
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A waker finds the bit of a dead sleeper first.
+fn dead_sleeper(w: &World) {
+    let victim = w.consumer();
+    let _ = victim.sleeper().expect("an event").announce();
+    w.bury(victim.lease());
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The wake-up may go to the one who is cancelled.
+fn cancel_one_of_two(w: &World) {
+    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
+    let interrupt = interrupt(&rx);
+    w.three(
+        |w| {
+            w.send(&mut tx, 1).unwrap();
+            request(&interrupt);
+        },
+        |w| {
+            // What it gets is another one's loss, who is told then.
+            if wait_by(Way::Sound, &mut rx, Some(&interrupt), |rx| look(w, rx)).is_some() {
+                w.ring.close(9, w.verdict()).unwrap();
+            }
+        },
+        |w| {
+            let _ = receive(w, &mut other);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Each sleeps until the other one has moved, again and again.
+fn both_wait(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.two(
+        |w| (1..=2).for_each(|n| assert!(send(w, &mut tx, n))),
+        |w| (1..=2).for_each(|n| assert_eq!(receive(w, &mut rx), Some(n))),
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The only producer sleeps while others ask it to close.
+fn close_for(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    let ring = w.ring;
+    w.two(|w| assert!(ring.close(9, w.verdict()).is_ok()), |w| assert!(!send(w, &mut tx, 2)));
+    w.settle(&mut tx, &mut rx);
+}
+
+/// Who does not know that it was refused does not pass on.
+fn nobody_passes_on(w: &World) {
+    let (mut tx, mut rx, mut other, mut second) = (w.producer(), w.consumer(), w.consumer(), w.producer());
+    let (zero, one) = (tx.try_claim(8).unwrap(), second.try_claim(8).unwrap());
+    let unrefused = |w: &World, rx: &mut Consumer<'static>| {
+        wait(rx, |rx| if rx.is_ready() { look(w, rx) } else { None });
+    };
+    w.three(
+        |w| {
+            w.commit(one, 2);
+            w.commit(zero, 1);
+        },
+        |w| unrefused(w, &mut rx),
+        |w| unrefused(w, &mut other),
+    );
+    w.settle(&mut tx, &mut rx);
+}
