@@ -47,6 +47,10 @@ impl<'m> Slots<'m> {
         Slot { region: self.region, first, room: (self.stride * 8 - size_of::<SlotHeader>()) as u64 }
     }
 
+    pub(crate) fn advance(&self, slot: &mut Slot<'m>, next: Position) {
+        *slot = self.at(next);
+    }
+
     fn cell(&self, writing: bool, position: Position, attempt: u64) -> Option<&'m UnsafeCell<()>> {
         let row = if writing { 0 } else { 1 + attempt.min(ATTEMPTS - 1) };
         self.region.model.claims.get((row * POSITIONS + position.get() % POSITIONS) as usize)

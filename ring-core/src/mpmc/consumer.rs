@@ -10,7 +10,7 @@ use super::error::{Blocked, ReadError};
 use super::membership;
 use super::pace::Pace;
 use super::participant::Entry;
-use super::producer::{AHEAD, RETRIES};
+use super::producer::{AHEAD_C, RETRIES};
 use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{
@@ -33,6 +33,8 @@ pub struct Consumer<'m> {
     pub(super) next: Position,
     /// The head as our last claim left it, [`NO_GUESS`] as for producers.
     guess: Position,
+    /// The slot of the guess.
+    next_slot: Slot<'m>,
     /// What a record or batch guard holds; settled by the guard, or by the next operation if it was forgotten.
     held: Intent,
     /// What was claimed for the next operation, or did not fit into the caller's buffer.
@@ -100,6 +102,7 @@ impl<'m> Consumer<'m> {
             intent: entry.intent(Role::Consumer),
             next,
             guess: NO_GUESS,
+            next_slot: ring.slots.at(next),
             held: Intent::NONE,
             pending: None,
             single: ring.single(Role::Consumer),
@@ -117,8 +120,7 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`]; on `BufferTooSmall` this handle keeps the message for its next call.
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let (p, slots) = (self.guess, self.ring.slots);
-        let slot = slots.at(p);
+        let (p, slot) = (self.guess, self.next_slot);
         if p == NO_GUESS || load_word(slot) != committed(p, 0) {
             return self.recv_slowly(None, buf);
         }
@@ -126,6 +128,7 @@ impl<'m> Consumer<'m> {
             return self.recv_slowly(Some(now), buf);
         }
         self.guess = p.plus(1);
+        self.ring.slots.advance(&mut self.next_slot, p.plus(1));
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // A buffer as long as the message: no loops, and no questions left.
         let span = slot.span(buf.len() as u64).filter(|span| meta_len(meta) == span.len() as u64);
@@ -270,6 +273,7 @@ impl<'m> Consumer<'m> {
         match self.announce_and_claim(head, count) {
             Ok(()) => {
                 self.guess = head.plus(count);
+                self.next_slot = self.ring.slots.at(self.guess);
                 Ok(Found { position: head, attempt: 0, count })
             }
             Err(now) => self.claim_from(now, true, max),
@@ -281,6 +285,9 @@ impl<'m> Consumer<'m> {
     #[inline(never)]
     fn claim_from(&mut self, mut head: Position, mut announced: bool, max: u64) -> Result<Found, ReadError> {
         let (mut retries, mut gaps_left) = (RETRIES, self.ring.slots.count());
+        if announced {
+            head = self.aside();
+        }
         while retries > 0 {
             let (count, gaps) = self.readable_run(head, max);
             if count == 0 {
@@ -308,14 +315,19 @@ impl<'m> Consumer<'m> {
                         None => retries = retries.wrapping_sub(1),
                     }
                 }
-                Err(now) => {
+                Err(_) => {
                     announced = true;
-                    head = now;
+                    head = self.aside();
                     retries = retries.wrapping_sub(1);
                 }
             }
         }
         self.give_up(announced, ReadError::Busy(None))
+    }
+
+    fn aside(&mut self) -> Position {
+        let head = self.ring.head;
+        Position::new(self.pace.lost(|| head.load(ord!(MC1, Relaxed))))
     }
 
     /// Announces and tries to claim `count` positions from `head` on, all of them readable; the head as it is if others
@@ -341,8 +353,8 @@ impl<'m> Consumer<'m> {
         for p in Intent::new(head, count).positions() {
             self.ring.slots.note_claim(false, p, 0);
         }
-        if self.pace.streams() {
-            self.ring.slots.prefetch_write(end.plus(AHEAD));
+        if AHEAD_C > 0 && self.pace.streams() {
+            self.ring.slots.prefetch_write(end.plus(AHEAD_C));
         }
         Ok(())
     }

@@ -14,7 +14,9 @@ const STREAM: u8 = 8;
 /// Pauses before the only look after a stream has run dry: twice as many after a look that found the slot ready, half
 /// as many after one in vain. Where both sides take turns on one CPU it is always in vain.
 const SHORTEST: u8 = 1;
-const LONGEST: u8 = 48;
+const LONGEST: u8 = super::producer::tune(option_env!("T_LONG"), 48) as u8;
+
+const MOST_ASIDE: u8 = super::producer::tune(option_env!("T_ASIDE"), 64) as u8;
 
 /// How often, a pause apart, a slot that is not ready is looked at in a conversation. Models have nothing to gain from
 /// it.
@@ -26,11 +28,13 @@ pub(super) struct Pace {
     /// How many more make a stream: [`STREAM`] after an operation has found its slot not ready, 0 in a stream.
     to_stream: u8,
     pauses: u8,
+    /// Pauses after the next lost race.
+    aside: u8,
 }
 
 impl Pace {
     pub(super) const fn new() -> Self {
-        Self { to_stream: STREAM, pauses: LONGEST }
+        Self { to_stream: STREAM, pauses: LONGEST, aside: 1 }
     }
 
     /// An operation has been done.
@@ -45,6 +49,16 @@ impl Pace {
     #[inline(always)]
     pub(super) fn streams(&self) -> bool {
         self.to_stream == 0
+    }
+
+    /// A race has been lost: steps aside, so that the winner gets on without the line being passed to and fro. `moved` is
+    /// asked afterwards whether anybody was racing at all.
+    pub(super) fn lost(&mut self, mut now: impl FnMut() -> u64) -> u64 {
+        let before = now();
+        pause(self.aside);
+        let after = now();
+        self.aside = if after == before { (self.aside / 2).max(1) } else { self.aside.saturating_mul(2).min(MOST_ASIDE) };
+        after
     }
 
     /// Waits a little; whether the slot that was not ready has become `ready`. Not at all for whoever was just told that

@@ -23,7 +23,11 @@ use crate::sync::{Word, ord};
 pub(super) const RETRIES: u32 = 64;
 
 /// How many slots past a claim the lines are asked for that the next claims will write to.
-pub(super) const AHEAD: u64 = 8;
+pub(super) const fn tune(s: Option<&str>, or: u64) -> u64 {
+    match s { None => or, Some(s) => { let b = s.as_bytes(); let mut n = 0; let mut i = 0; while i < b.len() { n = n * 10 + (b[i] - b'0') as u64; i += 1; } n } }
+}
+pub(super) const AHEAD: u64 = tune(option_env!("T_AP"), 8);
+pub(super) const AHEAD_C: u64 = tune(option_env!("T_AC"), 8);
 
 /// A writing handle of an MPMC ring. `Send`, not `Sync`. [`Producer::leave`] gives its entry back; without that the
 /// entry stays taken until its lease is proven dead.
@@ -39,6 +43,8 @@ pub struct Producer<'m> {
     /// The tail as our last claim left it, closed if that did not succeed at its first try, or if the next operation has
     /// anything else to look after. Only a guess: the compare-and-swap decides.
     guess: Tail,
+    /// The slot of the guess.
+    next_slot: Slot<'m>,
     /// Whether `open` has been reserved for the next guard.
     reserved: bool,
     single: bool,
@@ -59,6 +65,7 @@ impl<'m> Producer<'m> {
             next,
             open: Intent::NONE,
             guess: Tail::NO_GUESS,
+            next_slot: ring.slots.at(next),
             reserved: false,
             single: ring.single(Role::Producer),
             refused: false,
@@ -76,9 +83,8 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         self.check_len(payload.len())?;
-        let (guess, slots) = (self.guess, self.ring.slots);
+        let (guess, slot) = (self.guess, self.next_slot);
         let p = guess.position();
-        let slot = slots.at(p);
         if guess.room(1) == 0 || !is_free(slot, p) {
             return self.send_slowly(None, tag, payload);
         }
@@ -86,6 +92,7 @@ impl<'m> Producer<'m> {
             return self.send_slowly(Some(now), tag, payload);
         }
         self.guess = guess.plus(1);
+        self.ring.slots.advance(&mut self.next_slot, p.plus(1));
         self.fill(p, slot, tag, payload);
         self.pace.done();
         self.ring.tell_receivers(1);
@@ -198,6 +205,7 @@ impl<'m> Producer<'m> {
         match self.announce_and_claim(seen, count) {
             Ok(first) => {
                 self.guess = seen.plus(count);
+                self.next_slot = self.ring.slots.at(self.guess.position());
                 Ok((first, count))
             }
             Err(now) => self.claim_from(now, true, min, max),
@@ -225,6 +233,9 @@ impl<'m> Producer<'m> {
         min: u64,
         max: u64,
     ) -> Result<(Position, u64), ClaimError> {
+        if announced {
+            seen = self.aside();
+        }
         for _ in 0..RETRIES {
             let (first, room) = (seen.position(), seen.room(max));
             let count = self.free_run(first, room);
@@ -241,11 +252,16 @@ impl<'m> Producer<'m> {
             }
             match self.announce_and_claim(seen, count) {
                 Ok(first) => return Ok((first, count)),
-                Err(now) => seen = now,
+                Err(_) => seen = self.aside(),
             }
             announced = true;
         }
         self.give_up(announced, ClaimError::Busy(None))
+    }
+
+    fn aside(&mut self) -> Tail {
+        let tail = self.ring.tail;
+        Tail(self.pace.lost(|| tail.load(ord!(MP15, Relaxed))))
     }
 
     /// Announces and tries to claim `count` positions from `seen` on, whose slots are free; the tail as it is if others
@@ -272,7 +288,7 @@ impl<'m> Producer<'m> {
         for p in Intent::new(first, count).positions() {
             self.ring.slots.note_claim(true, p, 0);
         }
-        if self.pace.streams() {
+        if AHEAD > 0 && self.pace.streams() {
             self.ring.slots.prefetch_write(first.plus(count).plus(AHEAD));
         }
         Ok(())

@@ -63,6 +63,16 @@ impl<'m> Slots<'m> {
         Slot { base: unsafe { self.base.add(offset) }, room: self.room, memory: PhantomData }
     }
 
+    /// Moves `slot` on to the next one, that of position `next`: a shorter way to `at(next)`.
+    #[inline(always)]
+    pub(crate) fn advance(&self, slot: &mut Slot<'m>, next: Position) {
+        slot.base = match next.get() & self.mask {
+            0 => self.base,
+            // SAFETY: R5, the slot before has an index below the last.
+            _ => unsafe { slot.base.add(self.stride) },
+        };
+    }
+
     /// Asks for ownership of the line on which the slot of `position` begins. A hint without effect on meaning.
     #[inline(always)]
     pub(crate) fn prefetch_write(&self, position: Position) {
