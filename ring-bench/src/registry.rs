@@ -46,7 +46,7 @@ fn one_way(name: &'static str, place: Place, thousands: u64, build: Build) -> Ca
 /// `pairs` producers and as many consumers of single words. They have no common moment after a warm-up, so there is
 /// none: the slice goes round the larger queue more than once instead.
 fn crowd(name: &'static str, place: Place, pairs: usize, build: Build) -> Candidate {
-    let work = Work { warm: 0, count: 128 << 10 };
+    let work = Work { warm: 0, count: 512 << 10 };
     Candidate { name, place, parties: 2 * pairs, unit: Unit::Messages, work, check: 100 << 10, build }
 }
 

@@ -10,7 +10,7 @@ use super::error::{Blocked, ReadError};
 use super::membership;
 use super::pace::Pace;
 use super::participant::Entry;
-use super::producer::{AHEAD_C, RETRIES};
+use super::producer::RETRIES;
 use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{
@@ -39,6 +39,8 @@ pub struct Consumer<'m> {
     held: Intent,
     /// What was claimed for the next operation, or did not fit into the caller's buffer.
     pending: Option<Found>,
+    /// Whether the intent names a claim whose race was lost.
+    announced: bool,
     pub(super) single: bool,
     /// Whether this handle was refused since it last claimed: a wake that was meant for it may concern others.
     refused: bool,
@@ -105,6 +107,7 @@ impl<'m> Consumer<'m> {
             next_slot: ring.slots.at(next),
             held: Intent::NONE,
             pending: None,
+            announced: false,
             single: ring.single(Role::Consumer),
             refused: false,
             pace: Pace::new(),
@@ -120,12 +123,23 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`]; on `BufferTooSmall` this handle keeps the message for its next call.
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
+        match self.recv_guessed(buf) {
+            Some(received) => Ok(received),
+            None => self.recv_slowly(buf),
+        }
+    }
+
+    /// The quick part of [`Consumer::try_recv_into`], small enough to become part of any caller. `None` means nothing
+    /// but that `try_recv_into` must be called for an answer.
+    #[inline(always)]
+    pub fn recv_guessed(&mut self, buf: &mut [u8]) -> Option<Received> {
         let (p, slot) = (self.guess, self.next_slot);
         if p == NO_GUESS || load_word(slot) != committed(p, 0) {
-            return self.recv_slowly(None, buf);
+            return None;
         }
-        if let Err(now) = self.move_head(p, 1) {
-            return self.recv_slowly(Some(now), buf);
+        if self.move_head(p, 1).is_err() {
+            self.lost();
+            return None;
         }
         self.guess = p.plus(1);
         self.ring.slots.advance(&mut self.next_slot, p.plus(1));
@@ -133,25 +147,29 @@ impl<'m> Consumer<'m> {
         // A buffer as long as the message: no loops, and no questions left.
         let span = slot.span(buf.len() as u64).filter(|span| meta_len(meta) == span.len() as u64);
         let Some(span) = span.filter(|_| meta_len(meta) <= self.ring.slot_size) else {
-            return self.recv_claimed(Found { position: p, attempt: 0, count: 1 }, buf);
+            self.keep_pending(Found { position: p, attempt: 0, count: 1 });
+            return None;
         };
         span.copy_out(buf);
         self.free_slot(p, slot);
         self.pace.done();
         self.ring.tell_senders(1);
-        Ok(Received::first(span.len(), meta_tag(meta), p))
+        Some(Received::first(span.len(), meta_tag(meta), p))
     }
 
-    /// The same without a guess; `lost` is the head of a race that it has cost.
+    /// The same without a guess.
     #[cold]
     #[inline(never)]
-    fn recv_slowly(&mut self, lost: Option<Position>, buf: &mut [u8]) -> Result<Received, ReadError> {
+    fn recv_slowly(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
         self.guess = NO_GUESS;
-        let found = match lost {
-            Some(now) => self.claim_from(now, true, 1)?,
-            None => self.find()?,
-        };
+        let found = self.find()?;
         self.recv_claimed(found, buf)
+    }
+
+    /// Remembers that a claim has been announced whose race was lost.
+    #[cold]
+    fn lost(&mut self) {
+        (self.guess, self.announced) = (NO_GUESS, true);
     }
 
     /// Copies the claimed message out and releases it.
@@ -265,29 +283,25 @@ impl<'m> Consumer<'m> {
         if self.single {
             return self.claim_single(max);
         }
+        if self.announced {
+            return self.claim_from(max);
+        }
         let head = Position::new(self.ring.head.load(ord!(MC1, Relaxed)));
         let (count, gaps) = self.readable_run(head, max);
-        if count == 0 || gaps {
-            return self.claim_from(head, false, max);
+        if count == 0 || gaps || self.announce_and_claim(head, count).is_err() {
+            return self.claim_from(max);
         }
-        match self.announce_and_claim(head, count) {
-            Ok(()) => {
-                self.guess = head.plus(count);
-                self.next_slot = self.ring.slots.at(self.guess);
-                Ok(Found { position: head, attempt: 0, count })
-            }
-            Err(now) => self.claim_from(now, true, max),
-        }
+        self.guess = head.plus(count);
+        self.next_slot = self.ring.slots.at(self.guess);
+        Ok(Found { position: head, attempt: 0, count })
     }
 
-    /// Goes on claiming from `head`; `announced` if a race has been lost already.
+    /// Goes on claiming after a first try has failed.
     #[cold]
     #[inline(never)]
-    fn claim_from(&mut self, mut head: Position, mut announced: bool, max: u64) -> Result<Found, ReadError> {
+    fn claim_from(&mut self, max: u64) -> Result<Found, ReadError> {
         let (mut retries, mut gaps_left) = (RETRIES, self.ring.slots.count());
-        if announced {
-            head = self.aside();
-        }
+        let mut head = self.head();
         while retries > 0 {
             let (count, gaps) = self.readable_run(head, max);
             if count == 0 {
@@ -297,64 +311,62 @@ impl<'m> Consumer<'m> {
                 }
                 match self.nothing(head) {
                     Ok(Next::Head(now)) => head = now,
-                    Ok(Next::Adopted(found)) => return Ok(found),
-                    Err(refusal) => return self.give_up(announced, refusal),
+                    Ok(Next::Adopted(found)) => {
+                        self.announced = false;
+                        return Ok(found);
+                    }
+                    Err(refusal) => return self.give_up(refusal),
                 }
                 continue;
             }
-            match self.announce_and_claim(head, count) {
-                Ok(()) => {
-                    if !gaps || self.release_gaps(head, count) < count {
-                        return Ok(Found { position: head, attempt: 0, count });
-                    }
-                    announced = false;
-                    head = head.plus(count);
-                    // Beyond a lap of them, producers void as quickly as we skip.
-                    match gaps_left.checked_sub(count) {
-                        Some(left) => gaps_left = left,
-                        None => retries = retries.wrapping_sub(1),
-                    }
-                }
-                Err(_) => {
-                    announced = true;
-                    head = self.aside();
-                    retries = retries.wrapping_sub(1);
-                }
+            if self.announce_and_claim(head, count).is_err() {
+                head = self.head();
+                retries = retries.wrapping_sub(1);
+                continue;
+            }
+            if !gaps || self.release_gaps(head, count) < count {
+                return Ok(Found { position: head, attempt: 0, count });
+            }
+            head = head.plus(count);
+            // Beyond a lap of them, producers void as quickly as we skip.
+            match gaps_left.checked_sub(count) {
+                Some(left) => gaps_left = left,
+                None => retries = retries.wrapping_sub(1),
             }
         }
-        self.give_up(announced, ReadError::Busy(None))
+        self.give_up(ReadError::Busy(None))
     }
 
-    fn aside(&mut self) -> Position {
-        let head = self.ring.head;
-        Position::new(self.pace.lost(|| head.load(ord!(MC1, Relaxed))))
+    /// The head; after a lost race only once whoever won it has had time to get on.
+    fn head(&mut self) -> Position {
+        let (head, announced) = (self.ring.head, self.announced);
+        let now = || head.load(ord!(MC1, Relaxed));
+        Position::new(if announced { self.pace.stands_aside(now) } else { now() })
     }
 
-    /// Announces and tries to claim `count` positions from `head` on, all of them readable; the head as it is if others
-    /// were quicker.
+    /// Announces and tries to claim `count` positions from `head` on, all of them readable. Fails if others were quicker.
     #[inline(always)]
-    fn announce_and_claim(&mut self, head: Position, count: u64) -> Result<(), Position> {
-        self.move_head(head, count)?;
-        if self.refused {
+    fn announce_and_claim(&mut self, head: Position, count: u64) -> Result<(), ()> {
+        let moved = self.move_head(head, count);
+        self.announced = moved.is_err();
+        if moved.is_ok() && self.refused {
             self.pass_on();
         }
-        Ok(())
+        moved
     }
 
     /// The same for a handle that was not refused since it last claimed.
     #[inline(always)]
-    fn move_head(&self, head: Position, count: u64) -> Result<(), Position> {
-        let end = head.plus(count);
+    fn move_head(&self, head: Position, count: u64) -> Result<(), ()> {
         // Release, partner of MR14, as for producers (MP3).
         self.intent.store(Intent::new(head, count).0, ord!(MC3, Release));
         // Release, partner of MR7: whoever finds the position claimed finds the claimer's intent.
-        let moved = self.ring.head.compare_exchange(head.get(), end.get(), ord!(MC4, Release), ord!(MC5, Relaxed));
-        moved.map_err(Position::new)?;
+        let (now, then) = (head.get(), head.plus(count).get());
+        if self.ring.head.compare_exchange(now, then, ord!(MC4, Release), ord!(MC5, Relaxed)).is_err() {
+            return Err(());
+        }
         for p in Intent::new(head, count).positions() {
             self.ring.slots.note_claim(false, p, 0);
-        }
-        if AHEAD_C > 0 && self.pace.streams() {
-            self.ring.slots.prefetch_write(end.plus(AHEAD_C));
         }
         Ok(())
     }
@@ -386,10 +398,11 @@ impl<'m> Consumer<'m> {
 
     /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
     #[cold]
-    fn give_up<T>(&mut self, announced: bool, refusal: ReadError) -> Result<T, ReadError> {
+    fn give_up<T>(&mut self, refusal: ReadError) -> Result<T, ReadError> {
         self.refused = true;
         self.guess = NO_GUESS;
-        if announced {
+        if self.announced {
+            self.announced = false;
             self.clear_intent();
         }
         Err(refusal)

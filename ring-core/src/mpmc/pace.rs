@@ -14,9 +14,10 @@ const STREAM: u8 = 8;
 /// Pauses before the only look after a stream has run dry: twice as many after a look that found the slot ready, half
 /// as many after one in vain. Where both sides take turns on one CPU it is always in vain.
 const SHORTEST: u8 = 1;
-const LONGEST: u8 = super::producer::tune(option_env!("T_LONG"), 48) as u8;
+const LONGEST: u8 = 120;
 
-const MOST_ASIDE: u8 = super::producer::tune(option_env!("T_ASIDE"), 64) as u8;
+/// The most pauses after a lost race: a hundred messages of the winner or more.
+const FURTHEST: u8 = 64;
 
 /// How often, a pause apart, a slot that is not ready is looked at in a conversation. Models have nothing to gain from
 /// it.
@@ -34,7 +35,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) const fn new() -> Self {
-        Self { to_stream: STREAM, pauses: LONGEST, aside: 1 }
+        Self { to_stream: STREAM, pauses: LONGEST, aside: SHORTEST }
     }
 
     /// An operation has been done.
@@ -51,13 +52,14 @@ impl Pace {
         self.to_stream == 0
     }
 
-    /// A race has been lost: steps aside, so that the winner gets on without the line being passed to and fro. `moved` is
-    /// asked afterwards whether anybody was racing at all.
-    pub(super) fn lost(&mut self, mut now: impl FnMut() -> u64) -> u64 {
+    /// After a lost race: leaves the position alone for a while, so that the winner gets on and the line is not passed to
+    /// and fro for each message; twice as long where the position moves `now` meanwhile, half as long where it does not.
+    pub(super) fn stands_aside(&mut self, now: impl Fn() -> u64) -> u64 {
         let before = now();
         pause(self.aside);
         let after = now();
-        self.aside = if after == before { (self.aside / 2).max(1) } else { self.aside.saturating_mul(2).min(MOST_ASIDE) };
+        self.aside =
+            if after == before { (self.aside / 2).max(SHORTEST) } else { self.aside.saturating_mul(2).min(FURTHEST) };
         after
     }
 

@@ -22,12 +22,8 @@ use crate::sync::{Word, ord};
 /// How often an operation starts over when others were quicker, before it says `Busy`.
 pub(super) const RETRIES: u32 = 64;
 
-/// How many slots past a claim the lines are asked for that the next claims will write to.
-pub(super) const fn tune(s: Option<&str>, or: u64) -> u64 {
-    match s { None => or, Some(s) => { let b = s.as_bytes(); let mut n = 0; let mut i = 0; while i < b.len() { n = n * 10 + (b[i] - b'0') as u64; i += 1; } n } }
-}
-pub(super) const AHEAD: u64 = tune(option_env!("T_AP"), 8);
-pub(super) const AHEAD_C: u64 = tune(option_env!("T_AC"), 8);
+/// How many slots past a claim the line is asked for that the next claims will write to.
+const AHEAD: u64 = 8;
 
 /// A writing handle of an MPMC ring. `Send`, not `Sync`. [`Producer::leave`] gives its entry back; without that the
 /// entry stays taken until its lease is proven dead.
@@ -45,6 +41,8 @@ pub struct Producer<'m> {
     guess: Tail,
     /// The slot of the guess.
     next_slot: Slot<'m>,
+    /// Whether the intent names a claim whose race was lost.
+    announced: bool,
     /// Whether `open` has been reserved for the next guard.
     reserved: bool,
     single: bool,
@@ -66,6 +64,7 @@ impl<'m> Producer<'m> {
             open: Intent::NONE,
             guess: Tail::NO_GUESS,
             next_slot: ring.slots.at(next),
+            announced: false,
             reserved: false,
             single: ring.single(Role::Producer),
             refused: false,
@@ -82,35 +81,49 @@ impl<'m> Producer<'m> {
     /// [`ClaimError`].
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        self.check_len(payload.len())?;
+        match self.send_guessed(tag, payload) {
+            Some(position) => Ok(position),
+            None => self.send_slowly(tag, payload),
+        }
+    }
+
+    /// The quick part of [`Producer::try_send`], small enough to become part of any caller. `None` means nothing but
+    /// that `try_send` must be called for an answer.
+    #[inline(always)]
+    pub fn send_guessed(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
         let (guess, slot) = (self.guess, self.next_slot);
         let p = guess.position();
-        if guess.room(1) == 0 || !is_free(slot, p) {
-            return self.send_slowly(None, tag, payload);
+        if payload.len() as u64 > self.ring.slot_size || guess.room(1) == 0 || !is_free(slot, p) {
+            return None;
         }
-        if let Err(now) = self.move_tail(guess, 1) {
-            return self.send_slowly(Some(now), tag, payload);
+        if self.move_tail(guess, 1).is_err() {
+            self.lost();
+            return None;
         }
         self.guess = guess.plus(1);
         self.ring.slots.advance(&mut self.next_slot, p.plus(1));
         self.fill(p, slot, tag, payload);
         self.pace.done();
         self.ring.tell_receivers(1);
-        Ok(p)
+        Some(p)
     }
 
-    /// The same without a guess; `lost` is the tail of a race that it has cost.
+    /// The same without a guess.
     #[cold]
     #[inline(never)]
-    fn send_slowly(&mut self, lost: Option<Tail>, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+    fn send_slowly(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+        self.check_len(payload.len())?;
         self.guess = Tail::NO_GUESS;
-        let (p, _) = match lost {
-            Some(now) => self.claim_from(now, true, 1, 1)?,
-            None => self.claim(1, 1)?,
-        };
+        let (p, _) = self.claim(1, 1)?;
         self.fill(p, self.ring.slots.at(p), tag, payload);
         self.committed(p);
         Ok(p)
+    }
+
+    /// Remembers that a claim has been announced whose race was lost.
+    #[cold]
+    fn lost(&mut self) {
+        (self.guess, self.announced) = (Tail::NO_GUESS, true);
     }
 
     /// Writes a message into the claimed slot of `p`, and publishes it.
@@ -197,19 +210,17 @@ impl<'m> Producer<'m> {
         if self.open != Intent::NONE || self.single {
             return self.claim_unshared(min, max);
         }
+        if self.announced {
+            return self.claim_from(min, max);
+        }
         let seen = Tail(self.ring.tail.load(ord!(MP1, Relaxed)));
         let count = self.free_run(seen.position(), seen.room(max));
-        if count < min {
-            return self.claim_from(seen, false, min, max);
+        if count < min || self.announce_and_claim(seen, count).is_err() {
+            return self.claim_from(min, max);
         }
-        match self.announce_and_claim(seen, count) {
-            Ok(first) => {
-                self.guess = seen.plus(count);
-                self.next_slot = self.ring.slots.at(self.guess.position());
-                Ok((first, count))
-            }
-            Err(now) => self.claim_from(now, true, min, max),
-        }
+        self.guess = seen.plus(count);
+        self.next_slot = self.ring.slots.at(self.guess.position());
+        Ok((seen.position(), count))
     }
 
     /// What needs no race: a reservation, and all claims of the only producer.
@@ -223,19 +234,11 @@ impl<'m> Producer<'m> {
         if self.single { self.claim_single(min, max) } else { self.claim(min, max) }
     }
 
-    /// Goes on claiming from the tail `seen`; `announced` if a race has been lost already.
+    /// Goes on claiming after a first try has failed.
     #[cold]
     #[inline(never)]
-    fn claim_from(
-        &mut self,
-        mut seen: Tail,
-        mut announced: bool,
-        min: u64,
-        max: u64,
-    ) -> Result<(Position, u64), ClaimError> {
-        if announced {
-            seen = self.aside();
-        }
+    fn claim_from(&mut self, min: u64, max: u64) -> Result<(Position, u64), ClaimError> {
+        let mut seen = self.tail();
         for _ in 0..RETRIES {
             let (first, room) = (seen.position(), seen.room(max));
             let count = self.free_run(first, room);
@@ -246,49 +249,52 @@ impl<'m> Producer<'m> {
                 }
                 match self.refused(seen, count) {
                     Ok(now) => seen = now,
-                    Err(refusal) => return self.give_up(announced, refusal),
+                    Err(refusal) => return self.give_up(refusal),
                 }
                 continue;
             }
             match self.announce_and_claim(seen, count) {
-                Ok(first) => return Ok((first, count)),
-                Err(_) => seen = self.aside(),
+                Ok(()) => return Ok((first, count)),
+                Err(()) => seen = self.tail(),
             }
-            announced = true;
         }
-        self.give_up(announced, ClaimError::Busy(None))
+        self.give_up(ClaimError::Busy(None))
     }
 
-    fn aside(&mut self) -> Tail {
-        let tail = self.ring.tail;
-        Tail(self.pace.lost(|| tail.load(ord!(MP15, Relaxed))))
+    /// The tail; after a lost race only once whoever won it has had time to get on.
+    fn tail(&mut self) -> Tail {
+        let (tail, announced) = (self.ring.tail, self.announced);
+        let now = || tail.load(ord!(MP1, Relaxed));
+        Tail(if announced { self.pace.stands_aside(now) } else { now() })
     }
 
-    /// Announces and tries to claim `count` positions from `seen` on, whose slots are free; the tail as it is if others
-    /// were quicker.
+    /// Announces and tries to claim `count` positions from `seen` on, whose slots are free. Fails if others were quicker.
     #[inline(always)]
-    fn announce_and_claim(&mut self, seen: Tail, count: u64) -> Result<Position, Tail> {
-        self.move_tail(seen, count)?;
-        if self.refused {
+    fn announce_and_claim(&mut self, seen: Tail, count: u64) -> Result<(), ()> {
+        let moved = self.move_tail(seen, count);
+        self.announced = moved.is_err();
+        if moved.is_ok() && self.refused {
             self.pass_on();
         }
-        Ok(seen.position())
+        moved
     }
 
     /// The same for a handle that was not refused since it last claimed.
     #[inline(always)]
-    fn move_tail(&self, seen: Tail, count: u64) -> Result<(), Tail> {
+    fn move_tail(&self, seen: Tail, count: u64) -> Result<(), ()> {
         let first = seen.position();
         // Release, partner of MR14: whoever sees this intent instead of an earlier one sees how the earlier one
         // was settled (MP5, MP6). Before the claim, so that the claim never stands without its owner's name.
         self.intent.store(Intent::new(first, count).0, ord!(MP3, Release));
         // Release, partner of MR1: whoever finds the position claimed finds the claimer's intent.
         let moved = self.ring.tail.compare_exchange(seen.0, seen.plus(count).0, ord!(MP4, Release), ord!(MP9, Relaxed));
-        moved.map_err(Tail)?;
+        if moved.is_err() {
+            return Err(());
+        }
         for p in Intent::new(first, count).positions() {
             self.ring.slots.note_claim(true, p, 0);
         }
-        if AHEAD > 0 && self.pace.streams() {
+        if self.pace.streams() {
             self.ring.slots.prefetch_write(first.plus(count).plus(AHEAD));
         }
         Ok(())
@@ -317,10 +323,11 @@ impl<'m> Producer<'m> {
 
     /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
     #[cold]
-    fn give_up<T>(&mut self, announced: bool, refusal: ClaimError) -> Result<T, ClaimError> {
+    fn give_up<T>(&mut self, refusal: ClaimError) -> Result<T, ClaimError> {
         self.refused = true;
         self.guess = Tail::NO_GUESS;
-        if announced {
+        if self.announced {
+            self.announced = false;
             // Release, as MP3: this store, too, may be all that a repairer sees of us.
             self.intent.store(Intent::NONE.0, ord!(MP7, Release));
         }

@@ -133,6 +133,16 @@ impl<T: Trust> Consumer<T> {
     /// [`TryRecvError`]; on `BufferTooSmall` this handle keeps the message for its next call.
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
+        match self.joined.usable().and_then(|core| core.recv_guessed(buf)) {
+            Some(received) => Ok(received),
+            None => self.recv_slowly(buf),
+        }
+    }
+
+    /// The same where the core's guess was of no use.
+    #[cold]
+    #[inline(never)]
+    fn recv_slowly(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
         self.joined.run(|core| core.try_recv_into(buf))
     }
 

@@ -138,6 +138,12 @@ impl<C: Core> Joined<C> {
         Self { core: ManuallyDrop::new(core), born: fork::epoch(), cold: Box::new(Cold { cure, place }) }
     }
 
+    /// The core handle, where it may be used.
+    #[inline(always)]
+    pub(super) fn usable(&mut self) -> Option<&mut C> {
+        if self.is_usable() { Some(&mut *self.core) } else { None }
+    }
+
     /// Runs `op`; once more if it was refused because of something that could be settled.
     #[inline(always)]
     pub(super) fn run<'a, R: 'a>(

@@ -123,6 +123,16 @@ impl<T: Trust> Producer<T> {
     /// [`TrySendError`]; nothing was sent.
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
+        match self.joined.usable().and_then(|core| core.send_guessed(tag, payload)) {
+            Some(position) => Ok(position),
+            None => self.send_slowly(tag, payload),
+        }
+    }
+
+    /// The same where the core's guess was of no use.
+    #[cold]
+    #[inline(never)]
+    fn send_slowly(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
         self.joined.run(|core| core.try_send(tag, payload))
     }
 
