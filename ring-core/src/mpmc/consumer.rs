@@ -157,10 +157,16 @@ impl<'m> Consumer<'m> {
         Some(Received::first(span.len(), meta_tag(meta), p))
     }
 
-    /// The same without a guess.
+    /// The same where the guess was of no use, or not yet: while its slot is free, it is the head.
     #[cold]
     #[inline(never)]
     fn recv_slowly(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
+        let p = self.guess;
+        if p != NO_GUESS && self.next_slot.word().load(ord!(MC16, Relaxed)) == free(p) && self.changes(p) {
+            if let Some(received) = self.recv_guessed(buf) {
+                return Ok(received);
+            }
+        }
         self.guess = NO_GUESS;
         let found = self.find()?;
         self.recv_claimed(found, buf)
@@ -291,9 +297,15 @@ impl<'m> Consumer<'m> {
         if count == 0 || gaps || self.announce_and_claim(head, count).is_err() {
             return self.claim_from(max);
         }
-        self.guess = head.plus(count);
-        self.next_slot = self.ring.slots.at(self.guess);
+        self.goes_on_at(head.plus(count));
         Ok(Found { position: head, attempt: 0, count })
+    }
+
+    /// Guesses that the next claim will begin at `end`, where one has just ended.
+    #[inline(always)]
+    fn goes_on_at(&mut self, end: Position) {
+        self.guess = end;
+        self.next_slot = self.ring.slots.at(end);
     }
 
     /// Goes on claiming after a first try has failed.
@@ -325,6 +337,7 @@ impl<'m> Consumer<'m> {
                 continue;
             }
             if !gaps || self.release_gaps(head, count) < count {
+                self.goes_on_at(head.plus(count));
                 return Ok(Found { position: head, attempt: 0, count });
             }
             head = head.plus(count);

@@ -218,9 +218,15 @@ impl<'m> Producer<'m> {
         if count < min || self.announce_and_claim(seen, count).is_err() {
             return self.claim_from(min, max);
         }
-        self.guess = seen.plus(count);
-        self.next_slot = self.ring.slots.at(self.guess.position());
+        self.goes_on_at(seen.plus(count));
         Ok((seen.position(), count))
+    }
+
+    /// Guesses that the next claim will begin at `end`, where one has just ended.
+    #[inline(always)]
+    fn goes_on_at(&mut self, end: Tail) {
+        self.guess = end;
+        self.next_slot = self.ring.slots.at(end.position());
     }
 
     /// What needs no race: a reservation, and all claims of the only producer.
@@ -254,7 +260,10 @@ impl<'m> Producer<'m> {
                 continue;
             }
             match self.announce_and_claim(seen, count) {
-                Ok(()) => return Ok((first, count)),
+                Ok(()) => {
+                    self.goes_on_at(seen.plus(count));
+                    return Ok((first, count));
+                }
                 Err(()) => seen = self.tail(),
             }
         }
