@@ -1,16 +1,16 @@
-//! The consumer's half: announce, claim, read, release. What to do when there is nothing at the head stands in
+//! The consumer's handle: announce, claim, read, release. What to do when there is nothing at the head stands in
 //! `empty.rs`, messages that lost their reader in `redelivery.rs`.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
 
 use super::batch::ReadBatch;
-use super::empty::Next;
 use super::error::{Blocked, ReadError};
 use super::membership;
 use super::pace::Pace;
 use super::participant::Entry;
-use super::producer::RETRIES;
+use super::pop::{is_message, load_word};
+use super::record::Record;
 use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{
@@ -32,19 +32,19 @@ pub struct Consumer<'m> {
     /// Single consumer: the head.
     pub(super) next: Position,
     /// The head as our last claim left it, [`NO_GUESS`] as for producers.
-    guess: Position,
+    pub(super) guess: Position,
     /// The slot of the guess.
-    next_slot: Slot<'m>,
+    pub(super) next_slot: Slot<'m>,
     /// What a record or batch guard holds; settled by the guard, or by the next operation if it was forgotten.
-    held: Intent,
+    pub(super) held: Intent,
     /// What was claimed for the next operation, or did not fit into the caller's buffer.
-    pending: Option<Found>,
+    pub(super) pending: Option<Found>,
     /// Whether the intent names a claim whose race was lost.
-    announced: bool,
+    pub(super) announced: bool,
     pub(super) single: bool,
     /// Whether this handle was refused since it last claimed: a wake that was meant for it may concern others.
-    refused: bool,
-    pace: Pace,
+    pub(super) refused: bool,
+    pub(super) pace: Pace,
     pub(super) lease: u64,
     entry: Entry<'m>,
     not_sync: PhantomData<Cell<()>>,
@@ -66,6 +66,9 @@ pub(super) struct Opened<'m> {
     pub(super) span: Span<'m>,
     pub(super) received: Received,
 }
+
+/// No position of any ring.
+pub(super) const NO_GUESS: Position = Position::new(u64::MAX);
 
 /// What came with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,9 +95,6 @@ impl Received {
         Self { len, tag, position, redelivered: false, attempt: 0, dead_letter: false }
     }
 }
-
-/// No position of any ring.
-const NO_GUESS: Position = Position::new(u64::MAX);
 
 impl<'m> Consumer<'m> {
     /// A consumer in `entry`; `next` matters to the only one.
@@ -282,206 +282,6 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// Claims up to `max` messages (of which some may turn out to be void) that follow each other, at least one. The
-    /// first try stands apart, as for producers.
-    #[inline(always)]
-    fn claim(&mut self, max: u64) -> Result<Found, ReadError> {
-        if self.single {
-            return self.claim_single(max);
-        }
-        if self.announced {
-            return self.claim_from(max);
-        }
-        let head = Position::new(self.ring.head.load(ord!(MC1, Relaxed)));
-        let (count, gaps) = self.readable_run(head, max);
-        if count == 0 || gaps || self.announce_and_claim(head, count).is_err() {
-            return self.claim_from(max);
-        }
-        self.goes_on_at(head.plus(count));
-        Ok(Found { position: head, attempt: 0, count })
-    }
-
-    /// Guesses that the next claim will begin at `end`, where one has just ended.
-    #[inline(always)]
-    fn goes_on_at(&mut self, end: Position) {
-        self.guess = end;
-        self.next_slot = self.ring.slots.at(end);
-    }
-
-    /// Goes on claiming after a first try has failed.
-    #[cold]
-    #[inline(never)]
-    fn claim_from(&mut self, max: u64) -> Result<Found, ReadError> {
-        let (mut retries, mut gaps_left) = (RETRIES, self.ring.slots.count());
-        let mut head = self.head();
-        while retries > 0 {
-            let (count, gaps) = self.readable_run(head, max);
-            if count == 0 {
-                retries = retries.wrapping_sub(1);
-                if self.changes(head) {
-                    continue;
-                }
-                match self.nothing(head) {
-                    Ok(Next::Head(now)) => head = now,
-                    Ok(Next::Adopted(found)) => {
-                        self.announced = false;
-                        return Ok(found);
-                    }
-                    Err(refusal) => return self.give_up(refusal),
-                }
-                continue;
-            }
-            if self.announce_and_claim(head, count).is_err() {
-                head = self.head();
-                retries = retries.wrapping_sub(1);
-                continue;
-            }
-            if !gaps || self.release_gaps(head, count) < count {
-                self.goes_on_at(head.plus(count));
-                return Ok(Found { position: head, attempt: 0, count });
-            }
-            head = head.plus(count);
-            // Beyond a lap of them, producers void as quickly as we skip.
-            match gaps_left.checked_sub(count) {
-                Some(left) => gaps_left = left,
-                None => retries = retries.wrapping_sub(1),
-            }
-        }
-        self.give_up(ReadError::Busy(None))
-    }
-
-    /// The head; after a lost race only once whoever won it has had time to get on.
-    fn head(&mut self) -> Position {
-        let (head, announced) = (self.ring.head, self.announced);
-        let now = || head.load(ord!(MC1, Relaxed));
-        Position::new(if announced { self.pace.stands_aside(now) } else { now() })
-    }
-
-    /// Announces and tries to claim `count` positions from `head` on, all of them readable. Fails if others were quicker.
-    #[inline(always)]
-    fn announce_and_claim(&mut self, head: Position, count: u64) -> Result<(), ()> {
-        let moved = self.move_head(head, count);
-        self.announced = moved.is_err();
-        if moved.is_ok() && self.refused {
-            self.pass_on();
-        }
-        moved
-    }
-
-    /// The same for a handle that was not refused since it last claimed.
-    #[inline(always)]
-    fn move_head(&self, head: Position, count: u64) -> Result<(), ()> {
-        // Release, partner of MR14, as for producers (MP3).
-        self.intent.store(Intent::new(head, count).0, ord!(MC3, Release));
-        // Release, partner of MR7: whoever finds the position claimed finds the claimer's intent.
-        let (now, then) = (head.get(), head.plus(count).get());
-        if self.ring.head.compare_exchange(now, then, ord!(MC4, Release), ord!(MC5, Relaxed)).is_err() {
-            return Err(());
-        }
-        for p in Intent::new(head, count).positions() {
-            self.ring.slots.note_claim(false, p, 0);
-        }
-        Ok(())
-    }
-
-    /// How many slots from `head` on are committed or void, up to `max`; and whether any is void.
-    #[inline(always)]
-    fn readable_run(&self, head: Position, max: u64) -> (u64, bool) {
-        let (mut count, mut gaps) = (0, false);
-        while count < max {
-            let p = head.plus(count);
-            let word = load_word(self.ring.slots.at(p));
-            if word != committed(p, 0) {
-                if word != void(p) {
-                    break;
-                }
-                gaps = true;
-            }
-            count = count.wrapping_add(1);
-        }
-        (count, gaps)
-    }
-
-    /// Whether the slot of `head` becomes readable while we look.
-    #[inline]
-    fn changes(&mut self, head: Position) -> bool {
-        let word = self.ring.slots.at(head).word();
-        self.pace.waits(|| word.load(ord!(MC16, Relaxed)) == committed(head, 0))
-    }
-
-    /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
-    #[cold]
-    fn give_up<T>(&mut self, refusal: ReadError) -> Result<T, ReadError> {
-        self.refused = true;
-        self.guess = NO_GUESS;
-        if self.announced {
-            self.announced = false;
-            self.clear_intent();
-        }
-        Err(refusal)
-    }
-
-    /// After a claim that was refused at first: messages are committed in any order, so the one that woke us may not be
-    /// the one we got, and nobody else may know of it. Wakes one more if the next message is ready as well, or one may
-    /// wait that has lost its reader: we took another one instead.
-    #[cold]
-    fn pass_on(&mut self) {
-        self.refused = false;
-        // Relaxed: who raised the hint after this woke somebody after that.
-        if self.is_ready() || self.ring.orphans.load(ord!(ME6, Relaxed)) != 0 {
-            self.ring.tell_receivers(1);
-        }
-    }
-
-    /// Release, as MC3: this store, too, may be all that a repairer sees of us.
-    pub(super) fn clear_intent(&self) {
-        self.intent.store(Intent::NONE.0, ord!(MC7, Release));
-    }
-
-    /// Releases the void slots of a claim at once; returns how many there were.
-    #[cold]
-    fn release_gaps(&self, first: Position, count: u64) -> u64 {
-        let mut gaps: u64 = 0;
-        for p in Intent::new(first, count).positions() {
-            // Relaxed: it has been loaded before, and nobody else changes a slot of ours.
-            if self.ring.slots.at(p).word().load(ord!(MC8, Relaxed)) == void(p) {
-                self.free(p);
-                gaps = gaps.saturating_add(1);
-            }
-        }
-        self.ring.tell_senders(gaps);
-        gaps
-    }
-
-    /// The only consumer's claim: nothing shared changes but for gaps.
-    fn claim_single(&mut self, max: u64) -> Result<Found, ReadError> {
-        for _ in 0..=self.ring.slots.count().saturating_add(u64::from(RETRIES)) {
-            let first = self.next;
-            let word = self.load_message(first);
-            if is_message(word, first) {
-                let mut count: u64 = 1;
-                while count < max && is_message(self.load_message(first.plus(count)), first.plus(count)) {
-                    count = count.wrapping_add(1);
-                }
-                return Ok(Found { position: first, attempt: word >> 3 & MAX_ATTEMPT, count });
-            }
-            if word == void(first) {
-                self.free(first);
-                self.moved(first.plus(1));
-                self.ring.tell_senders(1);
-                continue;
-            }
-            self.nothing(first)?;
-        }
-        Err(ReadError::Busy(None))
-    }
-
-    #[inline(always)]
-    fn load_message(&self, p: Position) -> u64 {
-        // Acquire, as MC2.
-        self.ring.slots.at(p).word().load(ord!(MS6, Acquire))
-    }
-
     /// Reads length and tag of a claimed message. An impossible length costs the message.
     #[inline(always)]
     fn open(&mut self, found: Found) -> Result<Opened<'m>, ReadError> {
@@ -542,7 +342,7 @@ impl<'m> Consumer<'m> {
     }
 
     #[inline(always)]
-    fn moved(&mut self, end: Position) {
+    pub(super) fn moved(&mut self, end: Position) {
         self.next = end;
         // Relaxed: it is read by successors, whom the proof of our death orders, and for statistics.
         self.ring.head.store(end.get(), ord!(MS8, Relaxed));
@@ -653,107 +453,5 @@ impl<'m> Consumer<'m> {
     #[must_use]
     pub fn index(&self) -> u32 {
         self.entry.index
-    }
-}
-
-#[inline(always)]
-fn load_word(slot: Slot<'_>) -> u64 {
-    // Acquire, partner of MP5 and MP6: the payload, and what an aborted claim has written, come before.
-    slot.word().load(ord!(MC2, Acquire))
-}
-
-/// Whether `word` is that of the message of `p`, whatever the attempt.
-#[inline(always)]
-fn is_message(word: u64, p: Position) -> bool {
-    word & !(MAX_ATTEMPT << 3) == committed(p, 0)
-}
-
-/// One message, lent in place.
-#[derive(Debug)]
-#[must_use = "a record that is not released comes again"]
-pub struct Record<'a, 'm> {
-    consumer: &'a mut Consumer<'m>,
-    opened: Opened<'m>,
-}
-
-impl Record<'_, '_> {
-    /// Payload bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.opened.span.len()
-    }
-
-    /// Whether the payload has no byte.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.opened.span.len() == 0
-    }
-
-    /// Length, tag, delivery id and history.
-    #[must_use]
-    pub fn received(&self) -> Received {
-        self.opened.received
-    }
-
-    /// The sender's tag.
-    #[must_use]
-    pub fn tag(&self) -> u32 {
-        self.opened.received.tag
-    }
-
-    /// The delivery id.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.opened.received.position
-    }
-
-    /// See [`Received::redelivered`].
-    #[must_use]
-    pub fn redelivered(&self) -> bool {
-        self.opened.received.redelivered
-    }
-
-    /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does meanwhile.
-    #[inline]
-    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.opened.span.copy_out(buf)
-    }
-
-    /// The payload in place.
-    ///
-    /// # Safety
-    /// Until the slice is gone no process may write these bytes: every process that has the region mapped writable
-    /// follows the protocol.
-    #[must_use]
-    #[cfg(not(loom))]
-    #[allow(unsafe_code)]
-    pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: the message is claimed by us and not released; the caller answers for the other processes.
-        unsafe { self.opened.span.as_slice() }
-    }
-
-    /// Gives the slot back.
-    #[inline]
-    pub fn release(self) {
-        self.consumer.release(self.opened.received.position);
-    }
-
-    /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.
-    pub fn keep(self) {}
-
-    /// What the death of its reader would do: the message comes again, flagged, or in a ring that delivers at most once
-    /// it is dropped. For a reader that fails while it works on it.
-    pub fn abandon(self) {
-        self.consumer.abandon_held();
-    }
-}
-
-impl Drop for Record<'_, '_> {
-    fn drop(&mut self) {
-        #[cfg(loom)]
-        if crate::model::crashing() {
-            return;
-        }
-        self.consumer.put_back_held();
     }
 }

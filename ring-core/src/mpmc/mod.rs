@@ -27,6 +27,7 @@
 //! ```
 
 mod batch;
+mod claim;
 mod close;
 mod consumer;
 mod empty;
@@ -35,7 +36,10 @@ mod format;
 mod membership;
 mod pace;
 mod participant;
+mod pop;
 mod producer;
+mod push;
+mod record;
 mod redelivery;
 mod repair;
 mod ring;
@@ -43,12 +47,14 @@ mod single;
 mod word;
 
 pub use batch::{BatchRecord, ClaimBatch, ReadBatch};
-pub use consumer::{Consumer, Received, Record};
+pub use claim::Claim;
+pub use consumer::{Consumer, Received};
 pub use error::{Blocked, ClaimError, JoinError, ReadError};
 pub use format::{Format, MAX_PARTICIPANTS, MAX_SLOT_SIZE, MAX_SLOTS, Redelivery};
 pub use membership::Recovery;
 pub use participant::Participant;
-pub use producer::{Claim, Producer};
+pub use producer::Producer;
+pub use record::Record;
 pub use repair::Repair;
 pub use ring::{Ring, Stat};
 pub use word::{Intent, MAX_ATTEMPT, MAX_BATCH, MAX_POSITION};

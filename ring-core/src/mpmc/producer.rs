@@ -1,53 +1,49 @@
-//! The producer's half: announce, claim, commit or abort. Between announcing and settling, the intent says whose the
+//! The producer's handle: announce, claim, commit or abort. Between announcing and settling, the intent says whose the
 //! claimed slots are; a death anywhere leaves nothing that others cannot attribute.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
 
 use super::batch::ClaimBatch;
+use super::claim::Claim;
 use super::error::{Blocked, ClaimError};
 use super::membership;
 use super::pace::Pace;
 use super::participant::Entry;
+use super::push::is_free;
 use super::repair::Repair;
 use super::ring::Ring;
-use super::word::{Intent, MAX_BATCH, MAX_POSITION, SlotState, State, Tail, committed, free, meta, void};
-use crate::error::{Corrupt, Field};
+use super::word::{Intent, MAX_BATCH, Tail, committed, free, meta, void};
+use crate::error::Corrupt;
 use crate::park::Sleeper;
 use crate::position::Position;
-use crate::region::{Slot, Span};
+use crate::region::Slot;
 use crate::seat::{Role, SeatFacts, Verdict};
 use crate::sync::{Word, ord};
-
-/// How often an operation starts over when others were quicker, before it says `Busy`.
-pub(super) const RETRIES: u32 = 64;
-
-/// How many slots past a claim the line is asked for that the next claims will write to.
-const AHEAD: u64 = 8;
 
 /// A writing handle of an MPMC ring. `Send`, not `Sync`. [`Producer::leave`] gives its entry back; without that the
 /// entry stays taken until its lease is proven dead.
 #[derive(Debug)]
 pub struct Producer<'m> {
     pub(super) ring: Ring<'m>,
-    intent: &'m Word,
+    pub(super) intent: &'m Word,
     /// Single producer: where the next message goes.
-    next: Position,
+    pub(super) next: Position,
     /// What a claim or batch guard holds, or the next one will; settled by the guard, or by the next operation if the
     /// guard was forgotten.
-    open: Intent,
+    pub(super) open: Intent,
     /// The tail as our last claim left it, closed if that did not succeed at its first try, or if the next operation has
     /// anything else to look after. Only a guess: the compare-and-swap decides.
-    guess: Tail,
+    pub(super) guess: Tail,
     /// The slot of the guess.
-    next_slot: Slot<'m>,
+    pub(super) next_slot: Slot<'m>,
     /// Whether the intent names a claim whose race was lost.
-    announced: bool,
+    pub(super) announced: bool,
     /// Whether `open` has been reserved for the next guard.
-    reserved: bool,
-    single: bool,
+    pub(super) reserved: bool,
+    pub(super) single: bool,
     /// Whether this handle was refused since it last claimed: a wake that was meant for it may concern others.
-    refused: bool,
+    pub(super) refused: bool,
     pub(super) pace: Pace,
     lease: u64,
     entry: Entry<'m>,
@@ -203,252 +199,9 @@ impl<'m> Producer<'m> {
         Ok(ClaimBatch::new(self, first, count, len))
     }
 
-    /// Claims at least `min` and at most `max` positions. The first try stands apart from those that follow a lost race
-    /// or a slot that is not free: most claims need no other, and it stays small enough to be part of the caller.
-    #[inline(always)]
-    fn claim(&mut self, min: u64, max: u64) -> Result<(Position, u64), ClaimError> {
-        if self.open != Intent::NONE || self.single {
-            return self.claim_unshared(min, max);
-        }
-        if self.announced {
-            return self.claim_from(min, max);
-        }
-        let seen = Tail(self.ring.tail.load(ord!(MP1, Relaxed)));
-        let count = self.free_run(seen.position(), seen.room(max));
-        if count < min || self.announce_and_claim(seen, count).is_err() {
-            return self.claim_from(min, max);
-        }
-        self.goes_on_at(seen.plus(count));
-        Ok((seen.position(), count))
-    }
-
-    /// Guesses that the next claim will begin at `end`, where one has just ended.
-    #[inline(always)]
-    fn goes_on_at(&mut self, end: Tail) {
-        self.guess = end;
-        self.next_slot = self.ring.slots.at(end.position());
-    }
-
-    /// What needs no race: a reservation, and all claims of the only producer.
-    #[inline]
-    fn claim_unshared(&mut self, min: u64, max: u64) -> Result<(Position, u64), ClaimError> {
-        if self.open != Intent::NONE {
-            if let Some(reserved) = self.settle_open(min, max) {
-                return Ok(reserved);
-            }
-        }
-        if self.single { self.claim_single(min, max) } else { self.claim(min, max) }
-    }
-
-    /// Goes on claiming after a first try has failed.
-    #[cold]
-    #[inline(never)]
-    fn claim_from(&mut self, min: u64, max: u64) -> Result<(Position, u64), ClaimError> {
-        let mut seen = self.tail();
-        for _ in 0..RETRIES {
-            let (first, room) = (seen.position(), seen.room(max));
-            let count = self.free_run(first, room);
-            if count < min {
-                // Only an occupied slot is worth another look: a closed tail has no room, whatever its slots say.
-                if count < room && self.changes(first.plus(count)) {
-                    continue;
-                }
-                match self.refused(seen, count) {
-                    Ok(now) => seen = now,
-                    Err(refusal) => return self.give_up(refusal),
-                }
-                continue;
-            }
-            match self.announce_and_claim(seen, count) {
-                Ok(()) => {
-                    self.goes_on_at(seen.plus(count));
-                    return Ok((first, count));
-                }
-                Err(()) => seen = self.tail(),
-            }
-        }
-        self.give_up(ClaimError::Busy(None))
-    }
-
-    /// The tail; after a lost race only once whoever won it has had time to get on.
-    fn tail(&mut self) -> Tail {
-        let (tail, announced) = (self.ring.tail, self.announced);
-        let now = || tail.load(ord!(MP1, Relaxed));
-        Tail(if announced { self.pace.stands_aside(now) } else { now() })
-    }
-
-    /// Announces and tries to claim `count` positions from `seen` on, whose slots are free. Fails if others were quicker.
-    #[inline(always)]
-    fn announce_and_claim(&mut self, seen: Tail, count: u64) -> Result<(), ()> {
-        let moved = self.move_tail(seen, count);
-        self.announced = moved.is_err();
-        if moved.is_ok() && self.refused {
-            self.pass_on();
-        }
-        moved
-    }
-
-    /// The same for a handle that was not refused since it last claimed.
-    #[inline(always)]
-    fn move_tail(&self, seen: Tail, count: u64) -> Result<(), ()> {
-        let first = seen.position();
-        // Release, partner of MR14: whoever sees this intent instead of an earlier one sees how the earlier one
-        // was settled (MP5, MP6). Before the claim, so that the claim never stands without its owner's name.
-        self.intent.store(Intent::new(first, count).0, ord!(MP3, Release));
-        // Release, partner of MR1: whoever finds the position claimed finds the claimer's intent.
-        let moved = self.ring.tail.compare_exchange(seen.0, seen.plus(count).0, ord!(MP4, Release), ord!(MP9, Relaxed));
-        if moved.is_err() {
-            return Err(());
-        }
-        for p in Intent::new(first, count).positions() {
-            self.ring.slots.note_claim(true, p, 0);
-        }
-        if self.pace.streams() {
-            self.ring.slots.prefetch_write(first.plus(count).plus(AHEAD));
-        }
-        Ok(())
-    }
-
-    /// How many slots from `first` on are free, up to `max`.
-    #[inline(always)]
-    fn free_run(&self, first: Position, max: u64) -> u64 {
-        let mut count = 0;
-        while count < max {
-            let p = first.plus(count);
-            if !is_free(self.ring.slots.at(p), p) {
-                break;
-            }
-            count = count.wrapping_add(1);
-        }
-        count
-    }
-
-    /// Whether the slot of `p` becomes free while we look.
-    #[inline]
-    fn changes(&mut self, p: Position) -> bool {
-        let word = self.ring.slots.at(p).word();
-        self.pace.waits(|| word.load(ord!(MP17, Relaxed)) == free(p))
-    }
-
-    /// Takes back what a lost race announced: a live intent keeps others from settling the position of a dead winner.
-    #[cold]
-    fn give_up<T>(&mut self, refusal: ClaimError) -> Result<T, ClaimError> {
-        self.refused = true;
-        self.guess = Tail::NO_GUESS;
-        if self.announced {
-            self.announced = false;
-            // Release, as MP3: this store, too, may be all that a repairer sees of us.
-            self.intent.store(Intent::NONE.0, ord!(MP7, Release));
-        }
-        Err(refusal)
-    }
-
-    /// After a claim that was refused at first: slots become free in any order, so the one that woke us may not be the
-    /// one we got, and nobody else may know of it. Wakes one more if the next slot is free as well.
-    #[cold]
-    fn pass_on(&mut self) {
-        self.refused = false;
-        if self.is_ready() {
-            self.ring.tell_senders(1);
-        }
-    }
-
-    /// Finds out why the slot `free` positions past `seen` is not free: the tail to go on with, or a refusal.
-    #[cold]
-    fn refused(&self, seen: Tail, free: u64) -> Result<Tail, ClaimError> {
-        if seen.is_closed() {
-            return Err(ClaimError::Closed);
-        }
-        if seen.room(free.wrapping_add(1)) <= free {
-            seen.checked()?;
-            return Err(ClaimError::Exhausted);
-        }
-        // Acquire, partner of MP4: who claimed up to here saw each slot free for its lap, so older words are no
-        // longer possible.
-        let tail = Tail(self.ring.tail.load(ord!(MP10, Acquire)));
-        if tail != seen {
-            return Ok(tail);
-        }
-        let p = seen.position().plus(free);
-        let slot = self.occupied(p)?;
-        if slot.position.since(p) == 0 && slot.state == State::Free {
-            return Ok(tail);
-        }
-        // Ahead of us without the tail having moved is impossible; it has been loaded before the slot.
-        let now = Tail(self.ring.tail.load(ord!(MP11, Relaxed)));
-        if now == seen { Err(Corrupt::new(Field::Slot, slot.position.get(), p.get()).into()) } else { Ok(now) }
-    }
-
-    /// What the slot of `p` says, unless it is the word of a lap ago: then the refusal that this means.
-    #[cold]
-    fn occupied(&self, p: Position) -> Result<SlotState, ClaimError> {
-        let slots = self.ring.slots.count();
-        // Acquire, partner of MC4: what was claimed for reading had been committed.
-        let head = self.ring.head.load(ord!(MP12, Acquire));
-        let word = self.ring.slots.at(p).word().load(ord!(MP13, Acquire));
-        let slot = SlotState::decode(word, p, slots)?;
-        if slot.position.plus(slots) != p {
-            // Behind by more than a lap is impossible, on our lap or ahead is the caller's business.
-            let behind = slot.position.precedes(p);
-            return if behind { Err(Corrupt::new(Field::Slot, word, p.get()).into()) } else { Ok(slot) };
-        }
-        let old = slot.position;
-        Err(match slot.state {
-            State::Orphaned(_) => {
-                // Relaxed: should the hint be taken before the mark is seen, we set it again with our next try.
-                self.ring.orphans.fetch_or(1, ord!(MP14, Relaxed));
-                ClaimError::Busy(Some(Blocked::Read(old)))
-            }
-            _ if head <= old.get() || self.ring.single(Role::Consumer) => ClaimError::Full,
-            State::Committed(_) | State::Void => ClaimError::Busy(Some(Blocked::Read(old))),
-            State::Free => Corrupt::new(Field::Slot, word, p.get()).into(),
-        })
-    }
-
-    /// The only producer's claim: private until it is committed.
-    #[inline(always)]
-    fn claim_single(&mut self, min: u64, max: u64) -> Result<(Position, u64), ClaimError> {
-        let first = self.next;
-        // Relaxed: a request to close carries nothing but itself.
-        if self.ring.closing.load(ord!(MS1, Relaxed)) != 0 || first.get() > MAX_POSITION.wrapping_sub(max) {
-            self.may_go_on(min)?;
-        }
-        let count = self.free_run(first, max.min(MAX_POSITION.wrapping_sub(first.get())));
-        if count >= min { Ok((first, count)) } else { Err(self.refused_single(first.plus(count))) }
-    }
-
-    /// Acknowledges a request to close, and looks after the last positions.
-    #[cold]
-    fn may_go_on(&mut self, min: u64) -> Result<(), ClaimError> {
-        if self.acknowledge_close() {
-            return Err(ClaimError::Closed);
-        }
-        if self.next.get() > MAX_POSITION.wrapping_sub(min) { Err(ClaimError::Exhausted) } else { Ok(()) }
-    }
-
-    /// Closes the tail if that was asked for. Release, partner of MX3: all our messages come before the end.
-    fn acknowledge_close(&mut self) -> bool {
-        let closing = self.ring.closing.load(ord!(MS2, Relaxed)) != 0;
-        if closing {
-            self.ring.tail.store(Tail::open(self.next).0 | Tail::CLOSED, ord!(MS3, Release));
-            self.ring.tell_all();
-        }
-        closing
-    }
-
-    #[cold]
-    fn refused_single(&self, p: Position) -> ClaimError {
-        match self.occupied(p) {
-            Err(refusal) => refusal,
-            // Freed just now.
-            Ok(slot) if slot.at(p) == Some(State::Free) => ClaimError::Busy(None),
-            Ok(slot) => Corrupt::new(Field::Slot, slot.position.get(), p.get()).into(),
-        }
-    }
-
     /// Publishes the message of the claimed position `p` by one Release store.
     #[inline(always)]
-    fn commit(&mut self, p: Position, slot: Slot<'m>, len: usize, tag: u32) {
+    pub(super) fn commit(&mut self, p: Position, slot: Slot<'m>, len: usize, tag: u32) {
         slot.store_meta(meta(len as u64, tag), ord!(MP8, Relaxed));
         self.publish(p, slot);
         self.committed(p);
@@ -498,7 +251,7 @@ impl<'m> Producer<'m> {
 
     /// Voids what a forgotten guard has left; hands out what was reserved, if it is enough, and voids the rest.
     #[cold]
-    fn settle_open(&mut self, min: u64, max: u64) -> Option<(Position, u64)> {
+    pub(super) fn settle_open(&mut self, min: u64, max: u64) -> Option<(Position, u64)> {
         let (first, count) = (self.open.first(), self.open.count());
         if !self.reserved || count < min {
             self.void_open();
@@ -591,123 +344,5 @@ impl<'m> Producer<'m> {
     #[must_use]
     pub fn index(&self) -> u32 {
         self.entry.index
-    }
-}
-
-/// Whether the slot of `p` may be written to for `p`.
-#[inline(always)]
-fn is_free(slot: Slot<'_>, p: Position) -> bool {
-    // Acquire, partner of MC6: the last reader is through with the slot before we write.
-    slot.word().load(ord!(MP2, Acquire)) == free(p)
-}
-
-/// A slot claimed for one message. Committed by [`Claim::commit`]; dropped or aborted it moves on, marked void.
-#[derive(Debug)]
-#[must_use = "a claim that is dropped is aborted; call commit() to publish it"]
-pub struct Claim<'a, 'm> {
-    producer: &'a mut Producer<'m>,
-    slot: Slot<'m>,
-    span: Span<'m>,
-    position: Position,
-    written: usize,
-    tag: u32,
-}
-
-impl Claim<'_, '_> {
-    /// Payload bytes that `commit` will publish.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.span.len()
-    }
-
-    /// Whether the payload has no byte.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.span.len() == 0
-    }
-
-    /// The delivery id the message will have.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
-    /// Sets the user's tag, 0 at first.
-    pub fn set_tag(&mut self, tag: u32) {
-        self.tag = tag;
-    }
-
-    /// Appends `bytes` to what has been written; returns how many fitted.
-    #[inline]
-    pub fn write(&mut self, bytes: &[u8]) -> usize {
-        let n = bytes.len().min(self.span.len().saturating_sub(self.written));
-        if self.written == 0 {
-            self.span.copy_in(bytes);
-        } else {
-            self.span.copy_in_at(self.written, bytes);
-        }
-        self.written = self.written.saturating_add(n);
-        n
-    }
-
-    /// Shortens the message to at most `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
-        self.span.truncate(len);
-        self.written = self.written.min(len);
-    }
-
-    /// The payload in place, for whoever wants to build it there. What was never written holds old bytes of this
-    /// ring; [`Claim::commit`] does not clear it after this call.
-    ///
-    /// # Safety
-    /// Until the slice is gone no process may access these bytes: every process that has the region mapped
-    /// writable follows the protocol.
-    #[cfg(not(loom))]
-    #[allow(unsafe_code)]
-    pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.written = self.span.len();
-        // SAFETY: the slot was claimed for this guard, `&mut self` makes the slice the only one; the caller answers
-        // for the other processes.
-        unsafe { self.span.as_mut_slice() }
-    }
-
-    /// The payload as written so far.
-    ///
-    /// # Safety
-    /// See [`Claim::as_mut_slice`].
-    #[must_use]
-    #[cfg(not(loom))]
-    #[allow(unsafe_code)]
-    pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: the slot was claimed for this guard, `&self` bars writing through it; the caller answers for the
-        // other processes.
-        unsafe { self.span.as_slice() }
-    }
-
-    /// Publishes the message: one Release store. Bytes that were not written are published as zeroes.
-    #[inline]
-    pub fn commit(self) -> Position {
-        let mut at = self.written;
-        while at < self.span.len() {
-            self.span.copy_in_at(at, &[0; 64]);
-            at = at.saturating_add(64);
-        }
-        self.producer.commit(self.position, self.slot, self.span.len(), self.tag);
-        self.position
-    }
-
-    /// Moves the slot on, marked void.
-    pub fn abort(self) {}
-}
-
-impl Drop for Claim<'_, '_> {
-    fn drop(&mut self) {
-        #[cfg(loom)]
-        if crate::model::crashing() {
-            return;
-        }
-        if self.producer.open != Intent::NONE {
-            self.producer.abandon(self.position, 1);
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! Messages that have lost their reader: found by whoever finds the ring empty, claimed by a compare-and-swap on
 //! their slot, delivered again with a flag. One at a time, by a consumer that holds nothing else.
 
-use super::consumer::{Consumer, Found, Record};
+use super::consumer::{Consumer, Found};
 use super::error::ReadError;
+use super::record::Record;
 use super::repair::Repair;
 use super::word::{Intent, MAX_POSITION, SlotState, State, Tail, committed, orphaned};
 use crate::error::{Corrupt, Field};

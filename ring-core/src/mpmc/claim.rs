@@ -1,0 +1,117 @@
+//! A claimed slot in the producer's hands.
+
+use super::producer::Producer;
+use super::word::Intent;
+use crate::position::Position;
+use crate::region::{Slot, Span};
+
+/// A slot claimed for one message. Committed by [`Claim::commit`]; dropped or aborted it moves on, marked void.
+#[derive(Debug)]
+#[must_use = "a claim that is dropped is aborted; call commit() to publish it"]
+pub struct Claim<'a, 'm> {
+    pub(super) producer: &'a mut Producer<'m>,
+    pub(super) slot: Slot<'m>,
+    pub(super) span: Span<'m>,
+    pub(super) position: Position,
+    pub(super) written: usize,
+    pub(super) tag: u32,
+}
+
+impl Claim<'_, '_> {
+    /// Payload bytes that `commit` will publish.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.span.len()
+    }
+
+    /// Whether the payload has no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.span.len() == 0
+    }
+
+    /// The delivery id the message will have.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Sets the user's tag, 0 at first.
+    pub fn set_tag(&mut self, tag: u32) {
+        self.tag = tag;
+    }
+
+    /// Appends `bytes` to what has been written; returns how many fitted.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(self.span.len().saturating_sub(self.written));
+        if self.written == 0 {
+            self.span.copy_in(bytes);
+        } else {
+            self.span.copy_in_at(self.written, bytes);
+        }
+        self.written = self.written.saturating_add(n);
+        n
+    }
+
+    /// Shortens the message to at most `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.span.truncate(len);
+        self.written = self.written.min(len);
+    }
+
+    /// The payload in place, for whoever wants to build it there. What was never written holds old bytes of this
+    /// ring; [`Claim::commit`] does not clear it after this call.
+    ///
+    /// # Safety
+    /// Until the slice is gone no process may access these bytes: every process that has the region mapped
+    /// writable follows the protocol.
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.written = self.span.len();
+        // SAFETY: the slot was claimed for this guard, `&mut self` makes the slice the only one; the caller answers
+        // for the other processes.
+        unsafe { self.span.as_mut_slice() }
+    }
+
+    /// The payload as written so far.
+    ///
+    /// # Safety
+    /// See [`Claim::as_mut_slice`].
+    #[must_use]
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: the slot was claimed for this guard, `&self` bars writing through it; the caller answers for the
+        // other processes.
+        unsafe { self.span.as_slice() }
+    }
+
+    /// Publishes the message: one Release store. Bytes that were not written are published as zeroes.
+    #[inline]
+    pub fn commit(self) -> Position {
+        let mut at = self.written;
+        while at < self.span.len() {
+            self.span.copy_in_at(at, &[0; 64]);
+            at = at.saturating_add(64);
+        }
+        self.producer.commit(self.position, self.slot, self.span.len(), self.tag);
+        self.position
+    }
+
+    /// Moves the slot on, marked void.
+    pub fn abort(self) {}
+}
+
+impl Drop for Claim<'_, '_> {
+    fn drop(&mut self) {
+        #[cfg(loom)]
+        if crate::model::crashing() {
+            return;
+        }
+        if self.producer.open != Intent::NONE {
+            self.producer.abandon(self.position, 1);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A claimed message in the consumer's hands.
+
+use super::consumer::{Consumer, Opened, Received};
+use crate::position::Position;
+
+/// One message, lent in place.
+#[derive(Debug)]
+#[must_use = "a record that is not released comes again"]
+pub struct Record<'a, 'm> {
+    pub(super) consumer: &'a mut Consumer<'m>,
+    pub(super) opened: Opened<'m>,
+}
+
+impl Record<'_, '_> {
+    /// Payload bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.opened.span.len()
+    }
+
+    /// Whether the payload has no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.opened.span.len() == 0
+    }
+
+    /// Length, tag, delivery id and history.
+    #[must_use]
+    pub fn received(&self) -> Received {
+        self.opened.received
+    }
+
+    /// The sender's tag.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.opened.received.tag
+    }
+
+    /// The delivery id.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.opened.received.position
+    }
+
+    /// See [`Received::redelivered`].
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.opened.received.redelivered
+    }
+
+    /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does meanwhile.
+    #[inline]
+    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
+        self.opened.span.copy_out(buf)
+    }
+
+    /// The payload in place.
+    ///
+    /// # Safety
+    /// Until the slice is gone no process may write these bytes: every process that has the region mapped writable
+    /// follows the protocol.
+    #[must_use]
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: the message is claimed by us and not released; the caller answers for the other processes.
+        unsafe { self.opened.span.as_slice() }
+    }
+
+    /// Gives the slot back.
+    #[inline]
+    pub fn release(self) {
+        self.consumer.release(self.opened.received.position);
+    }
+
+    /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.
+    pub fn keep(self) {}
+
+    /// What the death of its reader would do: the message comes again, flagged, or in a ring that delivers at most once
+    /// it is dropped. For a reader that fails while it works on it.
+    pub fn abandon(self) {
+        self.consumer.abandon_held();
+    }
+}
+
+impl Drop for Record<'_, '_> {
+    fn drop(&mut self) {
+        #[cfg(loom)]
+        if crate::model::crashing() {
+            return;
+        }
+        self.consumer.put_back_held();
+    }
+}
