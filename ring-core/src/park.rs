@@ -120,22 +120,18 @@ impl Bell<'_> {
         if wake.never {
             return false;
         }
-        if wake.light {
-            // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the load up.
-            compiler_fence();
-        } else {
-            // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
-            fence!(W4, SeqCst);
-        }
-        self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) != 0
+        // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the load up.
+        compiler_fence();
+        !wake.light || self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) != 0
     }
 
     /// Wakes up to `count` sleepers. A bit whose owner did not sleep (it was just about to, or is dead) does not count.
     /// `event` finds the event word of a participant.
-    #[cold]
-    #[inline(never)]
     pub(crate) fn ring<'a>(&self, count: u64, wake: &Wake, event: impl Fn(u32) -> Option<&'a Word>) {
-        if wake.light && self.fences.load(ord!(W6, Relaxed)) != 0 {
+        if !wake.light {
+            // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
+            fence!(W4, SeqCst);
+        } else if self.fences.load(ord!(W6, Relaxed)) != 0 {
             // Somebody's barrier does not reach us.
             fence!(W7, SeqCst);
         }
