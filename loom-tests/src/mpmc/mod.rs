@@ -35,11 +35,14 @@ pub struct Mpmc {
     attaches: bool,
     /// Whether participants sleep, and if so, whether publishers need no fence of their own.
     wakes: Option<bool>,
+    /// Nobody tells those who sleep: broken on purpose.
+    untold: bool,
 }
 
 /// A model of a ring of two slots of one word.
 pub(crate) const fn model(name: &'static str, entries: u32, bound: Bound, body: Body) -> Model<Mpmc> {
-    let ring = Mpmc { format: Format::new(2, 8).participants(entries), entries, attaches: false, wakes: None };
+    let ring =
+        Mpmc { format: Format::new(2, 8).participants(entries), entries, attaches: false, wakes: None, untold: false };
     Model { name, bound, ring, body }
 }
 
@@ -85,6 +88,13 @@ impl Model<Mpmc> {
         self.ring.wakes = Some(light);
         self
     }
+
+    /// The same where nobody tells the sleepers.
+    #[must_use]
+    pub const fn untold(mut self) -> Self {
+        self.ring.untold = true;
+        self
+    }
 }
 
 impl Kind for Mpmc {
@@ -101,7 +111,8 @@ impl Kind for Mpmc {
             let mut ring = Ring::format(region, &self.format).expect("format");
             if let Some(light) = self.wakes {
                 kernel::boot();
-                ring = ring.with_wake(Wake::new(kernel::wake, light));
+                let wake = if self.untold { Wake::NEVER } else { Wake::new(kernel::wake, light) };
+                ring = ring.with_wake(wake);
             }
             body(&World::new(ring, region, run.clone()));
         });

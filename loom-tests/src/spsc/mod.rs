@@ -29,11 +29,13 @@ pub struct Spsc {
     attaches: bool,
     /// Whether participants sleep, and if so, whether publishers need no fence of their own.
     wakes: Option<bool>,
+    /// Nobody tells those who sleep: broken on purpose.
+    untold: bool,
 }
 
 /// A model of a ring of 64 bytes.
 pub(crate) const fn model(name: &'static str, bound: Bound, body: Body) -> Model<Spsc> {
-    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false, wakes: None };
+    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false, wakes: None, untold: false };
     Model { name, bound, ring, body }
 }
 
@@ -73,6 +75,13 @@ impl Model<Spsc> {
         self.ring.wakes = Some(light);
         self
     }
+
+    /// The same where nobody tells the sleepers.
+    #[must_use]
+    pub const fn untold(mut self) -> Self {
+        self.ring.untold = true;
+        self
+    }
 }
 
 impl Kind for Spsc {
@@ -98,7 +107,8 @@ impl Kind for Spsc {
             let mut ring = Ring::format(region, &self.format).expect("format");
             if let Some(light) = self.wakes {
                 kernel::boot();
-                ring = ring.with_wake(Wake::new(kernel::wake, light));
+                let wake = if self.untold { Wake::NEVER } else { Wake::new(kernel::wake, light) };
+                ring = ring.with_wake(wake);
             }
             body(&World::new(ring, region, run.clone()));
         });

@@ -28,6 +28,8 @@ pub enum Way {
     NoSecondLook,
     /// It does not ask where it sleeps after its second look.
     DeafToTheEnd,
+    /// It leaves empty-handed without a look, though somebody has taken its bit.
+    LeavesBlindly,
 }
 
 /// A handle that waits, and where it sleeps.
@@ -70,7 +72,7 @@ pub fn wait_by<H: Sleeps, T>(
         let cancelled = interrupt.is_some_and(Interrupt::is_requested);
         if found.is_some() || cancelled {
             let taken = announced.is_some_and(|(sleeper, _)| sleeper.withdraw());
-            let looks = found.is_none() && taken;
+            let looks = found.is_none() && taken && way != Way::LeavesBlindly;
             let found = if looks { look(handle) } else { found };
             if let (None, Some(interrupt)) = (&found, interrupt) {
                 interrupt.take();

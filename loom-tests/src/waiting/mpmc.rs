@@ -51,6 +51,31 @@ pub static BROKEN: &[Model<Mpmc>] = &[
         Body::Plain(|w| close_and_last_release_by(w, Way::DeafToTheEnd)),
     )
     .waking(false),
+    model("leaves_blindly", 3, Bound::preemptions(1), Body::Plain(|w| cancel_one_of_two_by(w, Way::LeavesBlindly)))
+        .waking(false),
+    model("commit_untold", 2, Bound::preemptions(1), Body::Plain(commit)).waking(false).untold(),
+    model("abort_untold", 3, Bound::preemptions(1), Body::Plain(abort)).waking(false).untold(),
+    model("put_back_untold", 3, Bound::preemptions(1), Body::Plain(put_back)).waking(false).untold(),
+    model("repair_of_a_writer_untold", 3, Bound::preemptions(1), Body::Plain(repair_of_a_writer))
+        .waking(false)
+        .untold(),
+    model("repair_of_a_reader_untold", 3, Bound::preemptions(1), Body::Plain(repair_of_a_reader))
+        .waking(false)
+        .untold(),
+    model("close_untold", 2, Bound::preemptions(1), Body::Plain(close)).waking(false).untold(),
+    model("close_untold_to_a_sender", 2, Bound::preemptions(1), Body::Plain(close_and_full))
+        .slots(1)
+        .waking(false)
+        .untold(),
+    model("last_release_untold", 3, Bound::preemptions(1), Body::Plain(last_release)).waking(false).untold(),
+    model("release_untold", 2, Bound::preemptions(1), Body::Plain(release)).slots(1).waking(false).untold(),
+    model("drop_untold", 3, Bound::preemptions(1), Body::Plain(drop_by_repair))
+        .slots(1)
+        .at_most_once()
+        .waking(false)
+        .untold(),
+    model("batch_untold", 3, Bound::preemptions(1), Body::Plain(batch)).waking(false).untold(),
+    model("batch_release_untold", 3, Bound::preemptions(1), Body::Plain(batch_release)).waking(false).untold(),
 ];
 
 /// The next message as soon as it comes; `None` at the end.
@@ -284,6 +309,10 @@ fn dead_sleeper(w: &World) {
 
 /// The wake-up may go to the one who is cancelled.
 fn cancel_one_of_two(w: &World) {
+    cancel_one_of_two_by(w, Way::Sound);
+}
+
+fn cancel_one_of_two_by(w: &World, way: Way) {
     let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
     let interrupt = interrupt(&rx);
     w.three(
@@ -293,7 +322,7 @@ fn cancel_one_of_two(w: &World) {
         },
         |w| {
             // What it gets is another one's loss, who is told then.
-            if wait_by(Way::Sound, &mut rx, Some(&interrupt), |rx| look(w, rx)).is_some() {
+            if wait_by(way, &mut rx, Some(&interrupt), |rx| look(w, rx)).is_some() {
                 w.ring.close(9, w.verdict()).unwrap();
             }
         },

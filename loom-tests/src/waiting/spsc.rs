@@ -22,6 +22,10 @@ pub static BROKEN: &[Model<Spsc>] = &[
     model("unannounced", Bound::ALL, Body::Plain(|w| one_message(w, Way::Unannounced))).waking(false),
     model("ticket_after_bit", Bound::ALL, Body::Plain(|w| one_message(w, Way::TicketAfterBit))).waking(false),
     model("no_second_look", Bound::ALL, Body::Plain(|w| one_message(w, Way::NoSecondLook))).waking(false),
+    model("commit_untold", Bound::preemptions(1), Body::Plain(commit)).waking(false).untold(),
+    model("batch_untold", Bound::preemptions(1), Body::Plain(batch)).waking(false).untold(),
+    model("close_untold", Bound::preemptions(1), Body::Plain(close)).waking(false).untold(),
+    model("release_untold", Bound::preemptions(1), Body::Plain(release)).waking(false).untold(),
 ];
 
 /// What comes next, as soon as it comes.
