@@ -10,11 +10,11 @@ use std::mem::offset_of;
 
 use ring_core::model::Model as Memory;
 use ring_core::spsc::{Format, Ring};
-use ring_core::{CONTROL_SIZE, Identity, SpscControl, Wake};
+use ring_core::{CONTROL_SIZE, Identity, SpscControl};
 
 pub use world::World;
 
-use crate::waiting::kernel;
+use crate::waiting::{Tells, kernel};
 use crate::{Bound, Explore, Kind, Model, Run};
 
 /// What a model's body is, for this kind.
@@ -29,13 +29,12 @@ pub struct Spsc {
     attaches: bool,
     /// Whether participants sleep, and if so, whether publishers need no fence of their own.
     wakes: Option<bool>,
-    /// Nobody tells those who sleep: broken on purpose.
-    untold: bool,
+    tells: Tells,
 }
 
 /// A model of a ring of 64 bytes.
 pub(crate) const fn model(name: &'static str, bound: Bound, body: Body) -> Model<Spsc> {
-    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false, wakes: None, untold: false };
+    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false, wakes: None, tells: Tells::Soundly };
     Model { name, bound, ring, body }
 }
 
@@ -76,10 +75,10 @@ impl Model<Spsc> {
         self
     }
 
-    /// The same where nobody tells the sleepers.
+    /// The same where those who publish wake in another way.
     #[must_use]
-    pub const fn untold(mut self) -> Self {
-        self.ring.untold = true;
+    pub const fn telling(mut self, tells: Tells) -> Self {
+        self.ring.tells = tells;
         self
     }
 }
@@ -107,8 +106,7 @@ impl Kind for Spsc {
             let mut ring = Ring::format(region, &self.format).expect("format");
             if let Some(light) = self.wakes {
                 kernel::boot();
-                let wake = if self.untold { Wake::NEVER } else { Wake::new(kernel::wake, light) };
-                ring = ring.with_wake(wake);
+                ring = ring.with_wake(self.tells.wake(light));
             }
             body(&World::new(ring, region, run.clone()));
         });
