@@ -73,7 +73,8 @@ fn broken_protocols_are_caught_and_sound_ones_pass() {
     }
 }
 
-/// Whoever sleeps without telling, on a ticket drawn too late, without a last look, or does not pass a wake-up on.
+/// Whoever sleeps without telling, on a ticket drawn too late, without a last look, leaves without one, or does not pass a
+/// wake-up on; and whoever sleeps where those who publish tell nobody, be it a commit, a release, a repair or a close.
 #[test]
 fn broken_sleepers_are_never_woken() {
     for broken in waiting::broken() {

@@ -12,8 +12,10 @@
 
 use crate::mailbox::Mailbox;
 use core::num::NonZeroUsize;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use ring_core::Region;
 
 /// A type that may live in shared memory.
 ///
@@ -66,6 +68,19 @@ impl Arena {
         let first = unsafe { self.base.add(start) };
         // SAFETY: invariants 1, 2 and 3; `start` is a multiple of the alignment and the mapping is page-aligned.
         Ok(unsafe { core::slice::from_raw_parts(first.cast::<T>(), count) })
+    }
+
+    /// `bytes` for a ring of ours.
+    pub(crate) fn region(&mut self, bytes: u64) -> Result<Region<'static>, String> {
+        let start = self.next.next_multiple_of(128);
+        let stop = usize::try_from(bytes).ok().and_then(|size| start.checked_add(size));
+        let stop = stop.filter(|stop| *stop <= self.end).ok_or("the shared arena is too small")?;
+        self.next = stop;
+        // SAFETY: invariant 2: `start <= stop <= end`, inside the mapping.
+        let first = unsafe { self.base.add(start) };
+        let first = NonNull::new(first).ok_or("an arena at address 0")?;
+        // SAFETY: invariants 1 and 2: mapped for good, and nobody else has it.
+        unsafe { Region::from_raw_parts(first, stop - start) }.map_err(|why| why.to_string())
     }
 
     /// One element of type `T`, zeroed, on lines of its own.

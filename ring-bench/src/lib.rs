@@ -9,6 +9,7 @@ mod mailbox;
 pub mod message;
 mod ours;
 mod ours_mpmc;
+mod parkable;
 mod parked;
 mod pool;
 mod probe;

@@ -8,7 +8,7 @@ use crate::candidate::{Build, Candidate, Place, Unit};
 use crate::seam::Work;
 use crate::slotted::{self, Owned, Plain};
 use crate::vyukov::Vyukov;
-use crate::{limits, ours, ours_mpmc, parked, rivals};
+use crate::{limits, ours, ours_mpmc, parkable, parked, rivals};
 use crossbeam_queue::ArrayQueue;
 
 /// Bytes of each of the two rings of a round trip.
@@ -72,6 +72,8 @@ pub(crate) fn all() -> Vec<Candidate> {
         round_trip("rtrb-rtt-256", T, rivals::rtrb_round_trip::<32>(slots(RTT, 32))),
         one_way("ours-oneway-8", P, 200, ours::one_way::<1>(ONE)),
         one_way("rtrb-oneway-8", T, 200, rivals::rtrb_one_way::<1>(slots(ONE, 1))),
+        one_way("core-oneway-8", P, 200, parkable::one_way::<1, true>(ONE)),
+        one_way("core-oneway-8-untold", P, 200, parkable::one_way::<1, false>(ONE)),
         one_way("ours-oneway-8-batch", P, 400, ours::batch::<1>(ONE, BATCH_8)),
         one_way("rtrb-oneway-8-batch", T, 400, rivals::rtrb_batch::<1>(slots(ONE, 1), BATCH_8)),
         one_way("handover-8", P, 800, limits::handover::<1>()),

@@ -80,6 +80,8 @@ pub fn all() -> Vec<Row> {
         Row::higher("spsc-oneway-64-batch", "ours-oneway-64-batch", "rtrb-oneway-64-batch", 0.95),
         Row::higher("spsc-oneway-64-batch-vs-handover", "ours-oneway-64-batch", "handover-64", 0.90),
         // Issue «Waiting»: the kernel's part of a sleep and a wake-up, and what else there is for that.
+        // The same issue: what it costs a stream that nobody sleeps for to be able to wake somebody.
+        Row::higher("spsc-oneway-8-parkable", "core-oneway-8", "core-oneway-8-untold", 0.97),
         Row::lower("parked-rtt-8", "ours-parked-rtt-8", "futex-rtt", 1.1),
         Row::lower("parked-rtt-8-vs-sem", "ours-parked-rtt-8", "sem-rtt", 1.1),
         Row::lower("parked-rtt-8-vs-robust-mutex", "ours-parked-rtt-8", "robust-mutex-rtt", 1.1),

@@ -63,6 +63,7 @@ impl<const W: usize, T: Tx<W>> Part for Source<W, T> {
         self.send(count)
     }
 
+    #[inline(always)]
     fn slice(&mut self, work: Work) -> Result<Outcome, Fault> {
         self.send(work.warm + work.count)
     }
@@ -100,6 +101,7 @@ impl<const W: usize, R: Rx<W>> Part for Drain<W, R> {
         if same { Ok(out) } else { Err(Fault::Content) }
     }
 
+    #[inline(always)]
     fn slice(&mut self, work: Work) -> Result<Outcome, Fault> {
         let mut out = Outcome::default();
         self.recv(work.warm, &mut out, |_, _| ())?;

@@ -113,29 +113,27 @@ pub(crate) struct Bell<'m> {
 }
 
 impl Bell<'_> {
-    /// After a publication: whether somebody may be asleep who waits for it.
+    /// After a publication: whether [`Bell::ring`] has to see who may be asleep that waits for it. The hot path asks this and
+    /// no more, and passes nothing on the stack: a store for each message is what costs.
     #[inline(always)]
     pub(crate) fn is_wanted(&self, wake: &Wake) -> bool {
         #[cfg(loom)]
         if wake.never {
             return false;
         }
-        if wake.light {
-            // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the load up.
-            compiler_fence();
-        } else {
-            // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
-            fence!(W4, SeqCst);
-        }
-        self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) != 0
+        // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the loads up. Without
+        // that barrier nothing can be told yet: there the fence comes first.
+        compiler_fence();
+        !wake.light || self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) != 0
     }
 
     /// Wakes up to `count` sleepers. A bit whose owner did not sleep (it was just about to, or is dead) does not count.
-    /// `event` finds the event word of a participant.
-    #[cold]
-    #[inline(never)]
+    /// `event` finds the event word of a participant. Belongs out of line.
     pub(crate) fn ring<'a>(&self, count: u64, wake: &Wake, event: impl Fn(u32) -> Option<&'a Word>) {
-        if wake.light && self.fences.load(ord!(W6, Relaxed)) != 0 {
+        if !wake.light {
+            // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
+            fence!(W4, SeqCst);
+        } else if self.fences.load(ord!(W6, Relaxed)) != 0 {
             // Somebody's barrier does not reach us.
             fence!(W7, SeqCst);
         }
@@ -223,7 +221,8 @@ impl<'m> Sleeper<'m> {
     /// Ends what [`Sleeper::announce`] began. True if a waker had taken the bit: then something happened, and a caller
     /// that leaves without having looked since must look, or pass the wake on.
     pub fn withdraw(&self) -> bool {
-        let taken = |sleepers: &Word| sleepers.fetch_and(!self.bit, ord!(W11, Relaxed)) & self.bit == 0;
+        // Acquire, partner of the fences W4 and W7: the look that follows sees what the bit was taken for.
+        let taken = |sleepers: &Word| sleepers.fetch_and(!self.bit, ord!(W11, Acquire)) & self.bit == 0;
         taken(self.bell.sleepers) | self.also.is_some_and(taken)
     }
 

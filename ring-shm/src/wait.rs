@@ -324,3 +324,6 @@ impl Drop for Wait<'_> {
         self.withdraw();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Allocations are counted by the global allocator of this test. System calls are made deadly: the child enters
 //! seccomp's strict mode, in which the kernel answers everything but `read`, `write`, `exit` and `sigreturn` with
-//! SIGKILL, works 100,000 messages through, and leaves by `exit` (`exit_group`, which std would call, is forbidden;
+//! SIGKILL, works a million messages through on each kind of ring, and leaves by `exit` (`exit_group`, which std would call, is forbidden;
 //! the child is a fork with one thread, so it comes to the same). A control child that makes one
 //! harmless call must be killed, or the filter proves nothing.
 //!
@@ -18,6 +18,7 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
 use ring_shm::Trust;
+use ring_shm::mpmc;
 use ring_shm::spsc::{Consumer, Options, Producer, TryRecvError, TrySendError, heap};
 use support::unique;
 
@@ -62,7 +63,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Every call of the data path, `rounds` times; wraps, padding and batches among them. False at the first surprise.
+/// Every call of the data path, `rounds` times, [`A_ROUND`] messages each; wraps, padding and batches among them. False at the first surprise.
 fn work<T: Trust>(tx: &mut Producer<T>, rx: &mut Consumer<T>, rounds: u32) -> bool {
     let mut buf = [0; 64];
     let mut right = true;
@@ -85,6 +86,76 @@ fn work<T: Trust>(tx: &mut Producer<T>, rx: &mut Consumer<T>, rounds: u32) -> bo
         right &= tx.claim(8).is_ok_and(|claim| claim.commit().get() > 0);
         right &= rx.read().is_ok_and(|record| record.len() == 8);
         drop(tx.try_claim(3));
+        match tx.try_claim_batch(3, 16) {
+            Ok(mut batch) => {
+                for _ in 0..3 {
+                    right &= batch.push(round, b"of a batch").is_ok();
+                }
+                right &= batch.commit() == 3;
+            }
+            Err(_) => right = false,
+        }
+        match rx.try_read_batch(5) {
+            Ok(mut batch) => {
+                while let Some(record) = batch.next_record() {
+                    right &= record.copy_to(&mut buf) == 10;
+                }
+                right &= batch.release() == 3;
+            }
+            Err(_) => right = false,
+        }
+    }
+    right
+}
+
+/// Messages that [`work`] and [`work_many`] send in a round.
+const A_ROUND: u32 = 7;
+/// Messages in all, at least: none of them may cost a call, be it a wake-up that nobody sleeps for.
+const MILLION: u32 = 1_000_000;
+
+/// The same on a ring of slots, with two handles on each side.
+fn work_many<T: Trust>(tx: &mut [mpmc::Producer<T>; 2], rx: &mut [mpmc::Consumer<T>; 2], rounds: u32) -> bool {
+    let mut buf = [0; 64];
+    let mut right = true;
+    for round in 0..rounds {
+        let len = (round % 49) as usize;
+        let turn = (round % 2) as usize;
+        let (tx, rx) = (&mut tx[turn], &mut rx[turn ^ (round / 2 % 2) as usize]);
+        right &= tx.try_send(round, &buf[..len]).is_ok();
+        right &= rx.try_recv_into(&mut buf).is_ok_and(|got| got.len == len && got.tag == round);
+        match tx.try_claim(40) {
+            Ok(mut claim) => {
+                claim.write(b"claimed");
+                claim.truncate(20);
+                claim.commit();
+            }
+            Err(_) => right = false,
+        }
+        match rx.try_read() {
+            Ok(record) => {
+                right &= record.copy_to(&mut buf) == 20;
+                record.release();
+            }
+            Err(_) => right = false,
+        }
+        // The blocking calls, which have nothing to wait for.
+        right &= tx.send(round, &buf[..len]).is_ok();
+        right &= rx.recv_into(&mut buf).is_ok_and(|got| got.len == len);
+        right &= tx.claim(8).is_ok_and(|claim| {
+            claim.commit();
+            true
+        });
+        // One that goes back, and comes again.
+        right &= rx.read().is_ok_and(|record| {
+            record.keep();
+            true
+        });
+        right &= rx.try_recv_into(&mut buf).is_ok_and(|got| got.len == 8);
+        // One that is given up: receivers pass it over.
+        right &= tx.try_claim(3).is_ok_and(|claim| {
+            claim.abort();
+            true
+        });
         match tx.try_claim_batch(3, 16) {
             Ok(mut batch) => {
                 for _ in 0..3 {
@@ -146,6 +217,9 @@ fn no_allocation_on_the_data_path() {
         assert_eq!(calls(|| assert!(work(&mut tx, &mut rx, 1000))), 0, "{options:?}");
         assert_eq!(calls(|| poll(&mut tx, &mut rx)), 0, "{options:?}, empty and full");
     }
+    let ring = mpmc::heap(16, 64).unwrap();
+    let (mut tx, mut rx) = ([(); 2].map(|()| ring.producer().unwrap()), [(); 2].map(|()| ring.consumer().unwrap()));
+    assert_eq!(calls(|| assert!(work_many(&mut tx, &mut rx, 1000))), 0, "heap, many");
 }
 
 /// Runs `work` on what `make` makes, in a forked child, in seccomp's strict mode from `work` on. `Ok(exit status)` or
@@ -184,11 +258,9 @@ fn no_system_call_on_the_data_path() {
     assert_eq!(control, Err(libc::SIGKILL), "strict mode forbids other calls");
     assert_eq!(strictly(|| (), |()| true), Ok(0));
 
-    // Handles do not survive a fork, so the child makes its own. Seven messages a round, and with nobody asleep no wake-up. Neither end ever finds the
-    // ring empty or full: then it would ask after its peer, which is a call.
-    let rounds = 20_000;
-    let done = strictly(|| heap(256).unwrap(), |(tx, rx)| work(tx, rx, rounds));
-    assert_eq!(done, Ok(0), "heap");
+    // Handles do not survive a fork, so the child makes its own. Neither end ever finds the ring empty or full: then it
+    // would ask after its peer, which is a call.
+    let rounds = MILLION / A_ROUND / 2 + 1;
     for options in [Options::new().capacity(256), Options::new().capacity(1024).line_aligned(true).release_every(256)] {
         let name = unique("seccomp");
         let open = || {
@@ -196,6 +268,20 @@ fn no_system_call_on_the_data_path() {
             (tx, Consumer::open(name.as_str()).unwrap())
         };
         assert_eq!(strictly(open, |(tx, rx)| work(tx, rx, rounds)), Ok(0), "{options:?}");
+    }
+    let done = strictly(|| heap(256).unwrap(), |(tx, rx)| work(tx, rx, rounds / 10));
+    assert_eq!(done, Ok(0), "heap");
+
+    let options = || mpmc::Options::new().slots(16).slot_size(64).max_participants(8);
+    for options in [options().at_most_once(), options().at_least_once(3)] {
+        let name = unique("seccomp");
+        let open = || {
+            mpmc::create(name.as_str(), &options).unwrap();
+            let tx = || mpmc::Producer::open(name.as_str()).unwrap();
+            let rx = || mpmc::Consumer::open(name.as_str()).unwrap();
+            ([tx(), tx()], [rx(), rx()])
+        };
+        assert_eq!(strictly(open, |(tx, rx)| work_many(tx, rx, rounds)), Ok(0), "{options:?}");
     }
 
     // And where a call is made it is noticed: a ring that stays empty asks whether its producer still lives.

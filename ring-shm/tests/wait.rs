@@ -297,23 +297,25 @@ mod cases {
         assert!(start.elapsed() < ROUNDS * SLICE / 2, "{ROUNDS} wake-ups took {:?}", start.elapsed());
     }
 
+    /// The same: the ring is full before each of them, and one message leaves it.
     pub(super) fn space_wakes(mut tx: impl Sends, mut rx: impl Receives) {
         const ROUNDS: u32 = 60;
-        let mut expected = 0;
         let n = fill(&mut tx);
         let start = Instant::now();
+        let (go, wait) = mpsc::channel();
         thread::scope(|s| {
-            s.spawn(|| {
-                for _ in 0..ROUNDS {
+            s.spawn(move || {
+                for tag in wait {
                     thread::sleep(MS);
-                    assert_eq!(rx.recv(), Ok(expected));
-                    expected += 1;
+                    assert_eq!(rx.recv(), Ok(tag));
                 }
             });
-            for tag in n..n + ROUNDS {
+            for tag in 0..ROUNDS {
+                go.send(tag).unwrap();
                 let far = Instant::now() + Duration::from_secs(60);
-                assert_eq!(if tag % 2 == 0 { tx.send(tag) } else { tx.send_deadline(tag, far) }, Ok(()));
+                assert_eq!(if tag % 2 == 0 { tx.send(n + tag) } else { tx.send_deadline(n + tag, far) }, Ok(()));
             }
+            drop(go);
         });
         assert!(start.elapsed() < ROUNDS * SLICE / 2, "{ROUNDS} wake-ups took {:?}", start.elapsed());
     }

@@ -13,13 +13,12 @@ pub mod single;
 pub mod streams;
 pub mod world;
 
-use ring_core::Wake;
 use ring_core::model::Model as Memory;
 use ring_core::mpmc::{Format, Redelivery, Ring};
 
 pub use world::World;
 
-use crate::waiting::kernel;
+use crate::waiting::{Tells, kernel};
 use crate::{Bound, Explore, Kind, Model, Run};
 
 /// What a model's body is, for this kind.
@@ -35,11 +34,18 @@ pub struct Mpmc {
     attaches: bool,
     /// Whether participants sleep, and if so, whether publishers need no fence of their own.
     wakes: Option<bool>,
+    tells: Tells,
 }
 
 /// A model of a ring of two slots of one word.
 pub(crate) const fn model(name: &'static str, entries: u32, bound: Bound, body: Body) -> Model<Mpmc> {
-    let ring = Mpmc { format: Format::new(2, 8).participants(entries), entries, attaches: false, wakes: None };
+    let ring = Mpmc {
+        format: Format::new(2, 8).participants(entries),
+        entries,
+        attaches: false,
+        wakes: None,
+        tells: Tells::Soundly,
+    };
     Model { name, bound, ring, body }
 }
 
@@ -85,6 +91,13 @@ impl Model<Mpmc> {
         self.ring.wakes = Some(light);
         self
     }
+
+    /// The same where those who publish wake in another way.
+    #[must_use]
+    pub const fn telling(mut self, tells: Tells) -> Self {
+        self.ring.tells = tells;
+        self
+    }
 }
 
 impl Kind for Mpmc {
@@ -101,7 +114,7 @@ impl Kind for Mpmc {
             let mut ring = Ring::format(region, &self.format).expect("format");
             if let Some(light) = self.wakes {
                 kernel::boot();
-                ring = ring.with_wake(Wake::new(kernel::wake, light));
+                ring = ring.with_wake(self.tells.wake(light));
             }
             body(&World::new(ring, region, run.clone()));
         });

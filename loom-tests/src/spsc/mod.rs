@@ -10,11 +10,11 @@ use std::mem::offset_of;
 
 use ring_core::model::Model as Memory;
 use ring_core::spsc::{Format, Ring};
-use ring_core::{CONTROL_SIZE, Identity, SpscControl, Wake};
+use ring_core::{CONTROL_SIZE, Identity, SpscControl};
 
 pub use world::World;
 
-use crate::waiting::kernel;
+use crate::waiting::{Tells, kernel};
 use crate::{Bound, Explore, Kind, Model, Run};
 
 /// What a model's body is, for this kind.
@@ -29,11 +29,12 @@ pub struct Spsc {
     attaches: bool,
     /// Whether participants sleep, and if so, whether publishers need no fence of their own.
     wakes: Option<bool>,
+    tells: Tells,
 }
 
 /// A model of a ring of 64 bytes.
 pub(crate) const fn model(name: &'static str, bound: Bound, body: Body) -> Model<Spsc> {
-    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false, wakes: None };
+    let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false, wakes: None, tells: Tells::Soundly };
     Model { name, bound, ring, body }
 }
 
@@ -73,6 +74,13 @@ impl Model<Spsc> {
         self.ring.wakes = Some(light);
         self
     }
+
+    /// The same where those who publish wake in another way.
+    #[must_use]
+    pub const fn telling(mut self, tells: Tells) -> Self {
+        self.ring.tells = tells;
+        self
+    }
 }
 
 impl Kind for Spsc {
@@ -98,7 +106,7 @@ impl Kind for Spsc {
             let mut ring = Ring::format(region, &self.format).expect("format");
             if let Some(light) = self.wakes {
                 kernel::boot();
-                ring = ring.with_wake(Wake::new(kernel::wake, light));
+                ring = ring.with_wake(self.tells.wake(light));
             }
             body(&World::new(ring, region, run.clone()));
         });

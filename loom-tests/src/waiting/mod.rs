@@ -9,7 +9,7 @@ pub mod kernel;
 pub mod mpmc;
 pub mod spsc;
 
-use ring_core::{Interrupt, Sleeper};
+use ring_core::{Interrupt, Sleeper, Wake};
 
 use crate::Explore;
 
@@ -28,6 +28,30 @@ pub enum Way {
     NoSecondLook,
     /// It does not ask where it sleeps after its second look.
     DeafToTheEnd,
+    /// It leaves empty-handed without a look, though somebody has taken its bit.
+    LeavesBlindly,
+}
+
+/// How those who publish wake others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tells {
+    /// As `ring-shm/src/futex.rs` does.
+    Soundly,
+    /// They believe that whoever had set his bit was asleep. Sound with sleepers that look when they leave, and no deaths.
+    CountingTheAwake,
+    /// They do not.
+    Nobody,
+}
+
+impl Tells {
+    /// What a ring is given.
+    pub(crate) fn wake(self, light: bool) -> Wake {
+        match self {
+            Self::Soundly => Wake::new(kernel::wake, light),
+            Self::CountingTheAwake => Wake::new(kernel::wake_and_believe, light),
+            Self::Nobody => Wake::NEVER,
+        }
+    }
 }
 
 /// A handle that waits, and where it sleeps.
@@ -70,7 +94,7 @@ pub fn wait_by<H: Sleeps, T>(
         let cancelled = interrupt.is_some_and(Interrupt::is_requested);
         if found.is_some() || cancelled {
             let taken = announced.is_some_and(|(sleeper, _)| sleeper.withdraw());
-            let looks = found.is_none() && taken;
+            let looks = found.is_none() && taken && way != Way::LeavesBlindly;
             let found = if looks { look(handle) } else { found };
             if let (None, Some(interrupt)) = (&found, interrupt) {
                 interrupt.take();

@@ -4,7 +4,7 @@ use ring_core::Position;
 use ring_core::mpmc::{Blocked, ClaimError, Consumer, Producer, ReadError, Repair};
 
 use super::cancel::{interrupt, request};
-use super::{Way, wait, wait_by};
+use super::{Tells, Way, kernel, wait, wait_by};
 use crate::mpmc::{Body, Mpmc, World, model};
 use crate::{Bound, Model};
 
@@ -30,6 +30,10 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("put_back_and_commit_wake_two", 4, Bound::preemptions(1), Body::Plain(put_back_and_commit)).waking(false),
     model("dead_sleeper", 3, Bound::preemptions(3), Body::Plain(dead_sleeper)).waking(false),
     model("cancel_one_of_two", 3, Bound::preemptions(1), Body::Plain(cancel_one_of_two)).waking(false),
+    // A waker that goes on when nobody slept and a look on leaving: either is enough.
+    model("cancelled_when_woken", 3, Bound::preemptions(2), Body::Plain(cancelled_when_woken))
+        .waking(false)
+        .telling(Tells::CountingTheAwake),
     model("single_wake", 2, Bound::preemptions(1), Body::Plain(both_wait))
         .producers(1)
         .consumers(1)
@@ -51,6 +55,39 @@ pub static BROKEN: &[Model<Mpmc>] = &[
         Body::Plain(|w| close_and_last_release_by(w, Way::DeafToTheEnd)),
     )
     .waking(false),
+    model("leaves_blindly", 3, Bound::preemptions(2), Body::Plain(|w| cancelled_when_woken_by(w, Way::LeavesBlindly)))
+        .waking(false)
+        .telling(Tells::CountingTheAwake),
+    model("commit_untold", 2, Bound::preemptions(2), Body::Plain(commit)).waking(false).telling(Tells::Nobody),
+    model("abort_untold", 3, Bound::preemptions(1), Body::Plain(abort)).waking(false).telling(Tells::Nobody),
+    model("put_back_untold", 3, Bound::preemptions(1), Body::Plain(put_back)).waking(false).telling(Tells::Nobody),
+    model("repair_of_a_writer_untold", 3, Bound::preemptions(1), Body::Plain(repair_of_a_writer))
+        .waking(false)
+        .telling(Tells::Nobody),
+    model("repair_of_a_reader_untold", 3, Bound::preemptions(1), Body::Plain(repair_of_a_reader))
+        .waking(false)
+        .telling(Tells::Nobody),
+    model("close_untold", 2, Bound::preemptions(1), Body::Plain(close)).waking(false).telling(Tells::Nobody),
+    model("close_untold_to_a_sender", 2, Bound::preemptions(1), Body::Plain(close_and_full))
+        .slots(1)
+        .waking(false)
+        .telling(Tells::Nobody),
+    model("last_release_untold", 3, Bound::preemptions(1), Body::Plain(last_release))
+        .waking(false)
+        .telling(Tells::Nobody),
+    model("release_untold", 2, Bound::preemptions(1), Body::Plain(release))
+        .slots(1)
+        .waking(false)
+        .telling(Tells::Nobody),
+    model("drop_untold", 3, Bound::preemptions(1), Body::Plain(drop_by_repair))
+        .slots(1)
+        .at_most_once()
+        .waking(false)
+        .telling(Tells::Nobody),
+    model("batch_untold", 3, Bound::preemptions(1), Body::Plain(batch)).waking(false).telling(Tells::Nobody),
+    model("batch_release_untold", 3, Bound::preemptions(1), Body::Plain(batch_release))
+        .waking(false)
+        .telling(Tells::Nobody),
 ];
 
 /// The next message as soon as it comes; `None` at the end.
@@ -299,6 +336,33 @@ fn cancel_one_of_two(w: &World) {
         },
         |w| {
             let _ = receive(w, &mut other);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The one who is woken is cancelled at the same time, while another sleeps.
+fn cancelled_when_woken(w: &World) {
+    cancelled_when_woken_by(w, Way::Sound);
+}
+
+fn cancelled_when_woken_by(w: &World, way: Way) {
+    // A waker asks the one who came last first.
+    let (mut tx, mut other, mut rx) = (w.producer(), w.consumer(), w.consumer());
+    let asleep = other.sleeper().expect("an event");
+    let ticket = asleep.announce();
+    let interrupt = interrupt(&rx);
+    w.two(
+        |w| {
+            w.send(&mut tx, 1).unwrap();
+            request(&interrupt);
+        },
+        |w| {
+            if wait_by(way, &mut rx, Some(&interrupt), |rx| look(w, rx)).is_none() {
+                // Whoever leaves without the message has not kept the wake-up for it.
+                kernel::sleep(asleep.event(), ticket);
+                assert_eq!(look(w, &mut other), Some(Some(1)));
+            }
         },
     );
     w.settle(&mut tx, &mut rx);

@@ -2,7 +2,7 @@
 
 use ring_core::spsc::{Consumer, Producer};
 
-use super::{Way, wait, wait_by};
+use super::{Tells, Way, wait, wait_by};
 use crate::spsc::world::{CLOSED, Event, got, msg, payload, recv, send, try_send};
 use crate::spsc::{Body, Spsc, World, model};
 use crate::{Bound, Model};
@@ -22,6 +22,10 @@ pub static BROKEN: &[Model<Spsc>] = &[
     model("unannounced", Bound::ALL, Body::Plain(|w| one_message(w, Way::Unannounced))).waking(false),
     model("ticket_after_bit", Bound::ALL, Body::Plain(|w| one_message(w, Way::TicketAfterBit))).waking(false),
     model("no_second_look", Bound::ALL, Body::Plain(|w| one_message(w, Way::NoSecondLook))).waking(false),
+    model("commit_untold", Bound::preemptions(1), Body::Plain(commit)).waking(false).telling(Tells::Nobody),
+    model("batch_untold", Bound::preemptions(1), Body::Plain(batch)).waking(false).telling(Tells::Nobody),
+    model("close_untold", Bound::preemptions(1), Body::Plain(close)).waking(false).telling(Tells::Nobody),
+    model("release_untold", Bound::preemptions(1), Body::Plain(release)).waking(false).telling(Tells::Nobody),
 ];
 
 /// What comes next, as soon as it comes.

@@ -11,7 +11,7 @@ use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{Identity, Kind, MpmcControl, mpmc_data_offset, slot_stride};
 use crate::park::{self, Bell, Sleeper, Waiting, Wake};
 use crate::position::Position;
-use crate::region::Slots;
+use crate::region::{Control, Slots};
 use crate::seat::{MAX_LEASE, Role, SeatFacts};
 use crate::sync::{Word, ord};
 
@@ -27,10 +27,8 @@ pub struct Ring<'m> {
     pub(super) orphans: &'m Word,
     pub(super) closing: &'m Word,
     pub(super) table: Table<'m>,
-    /// The bell of who waits for messages.
-    data: Bell<'m>,
-    /// The bell of who waits for free slots.
-    space: Bell<'m>,
+    /// Where the bells hang.
+    control: Control<'m>,
     wake: Wake,
     pub(super) limits: Limits,
     last_lease: &'m Word,
@@ -91,7 +89,6 @@ impl<'m> Ring<'m> {
     /// Finds the parts of a region whose identity has been checked.
     fn carve(region: Region<'m>, format: &Format) -> Option<Self> {
         let data = mpmc_data_offset(format.limits.participants);
-        let fences = region.word(offset_of!(MpmcControl, waiters.fences))?;
         Some(Self {
             slots: region.slots(data, format.slots, slot_stride(format.slot_size))?,
             tail: region.word(offset_of!(MpmcControl, tail))?,
@@ -103,8 +100,7 @@ impl<'m> Ring<'m> {
             },
             orphans: region.word(offset_of!(MpmcControl, orphans))?,
             closing: region.word(offset_of!(MpmcControl, closing))?,
-            data: Bell { sleepers: region.word(offset_of!(MpmcControl, waiters.receivers))?, fences },
-            space: Bell { sleepers: region.word(offset_of!(MpmcControl, waiters.senders))?, fences },
+            control: region.control()?,
             wake: Wake::NEVER,
             table: Table::new(region, format.limits.participants)?,
             limits: format.limits,
@@ -121,24 +117,55 @@ impl<'m> Ring<'m> {
         self
     }
 
+    /// The bell of who waits for messages.
+    #[inline(always)]
+    fn data(&self) -> Bell<'m> {
+        Bell {
+            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.receivers) }>(),
+            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
+        }
+    }
+
+    /// The bell of who waits for free slots.
+    #[inline(always)]
+    fn space(&self) -> Bell<'m> {
+        Bell {
+            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.senders) }>(),
+            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
+        }
+    }
+
     /// Wakes up to `count` of those who wait for messages. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn tell_receivers(&self, count: u64) {
-        self.tell(&self.data, count);
+        if self.data().is_wanted(&self.wake) {
+            self.wake_receivers(count);
+        }
     }
 
     /// Wakes up to `count` of those who wait for free slots. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn tell_senders(&self, count: u64) {
-        self.tell(&self.space, count);
+        if self.space().is_wanted(&self.wake) {
+            self.wake_senders(count);
+        }
     }
 
-    #[inline(always)]
-    fn tell(&self, bell: &Bell<'m>, count: u64) {
-        if bell.is_wanted(&self.wake) {
-            let table = self.table;
-            bell.ring(count, &self.wake, |index| table.entry(u64::from(index))?.event());
-        }
+    #[cold]
+    #[inline(never)]
+    fn wake_receivers(&self, count: u64) {
+        self.data().ring(count, &self.wake, |index| self.event(index));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_senders(&self, count: u64) {
+        self.space().ring(count, &self.wake, |index| self.event(index));
+    }
+
+    /// The word on which the participant `index` sleeps.
+    fn event(&self, index: u32) -> Option<&'m Word> {
+        self.table.entry(u64::from(index))?.event()
     }
 
     /// Wakes everybody: the ring has ended, or was repaired.
@@ -151,18 +178,18 @@ impl<'m> Ring<'m> {
     pub(super) fn sleeper(&self, entry: &Entry<'m>, role: Role) -> Option<Sleeper<'m>> {
         let (event, index) = (entry.event()?, entry.index);
         Some(match role {
-            Role::Producer => Sleeper::new(self.space, event, index),
+            Role::Producer => Sleeper::new(self.space(), event, index),
             // At the end of a closed ring nobody waits for slots any more, and each release may be the last.
             Role::Consumer if Tail(self.tail.load(ord!(W20, Relaxed))).is_closed() => {
-                Sleeper::new(self.data, event, index).and(self.space)
+                Sleeper::new(self.data(), event, index).and(self.space())
             }
-            Role::Consumer => Sleeper::new(self.data, event, index),
+            Role::Consumer => Sleeper::new(self.data(), event, index),
         })
     }
 
     /// Forgets what a former owner of the entry left of its waiting.
     pub(super) fn forget_waiting(&self, entry: &Entry<'_>) {
-        park::forget([self.data, self.space], entry.index);
+        park::forget([self.data(), self.space()], entry.index);
     }
 
     /// Says how the new owner of an entry publishes.
@@ -174,7 +201,7 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn waiting(&self, index: u32) -> Waiting {
         let barrier = self.table.entry(u64::from(index)).map_or(0, |entry| entry.barrier());
-        let (data, space) = (self.data.waiting(index, barrier), self.space.waiting(index, barrier));
+        let (data, space) = (self.data().waiting(index, barrier), self.space().waiting(index, barrier));
         if space.asleep { space } else { data }
     }
 

@@ -242,7 +242,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     #[inline]
     pub fn release(self) -> usize {
         if self.read > 0 {
-            self.consumer.release(self.end);
+            self.consumer.release::<true>(self.end);
         }
         self.read
     }

@@ -100,7 +100,18 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
         let found = self.find(self.head)?;
-        self.take(found, buf)
+        self.take::<true>(found, buf)
+    }
+
+    /// [`try_recv_into`](Self::try_recv_into) that looks for no sleeper: for producers that poll. One that sleeps all the
+    /// same is woken by the next release that is told, or by its slice.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn try_recv_into_untold(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
+        let found = self.find(self.head)?;
+        self.take::<false>(found, buf)
     }
 
     /// [`try_recv_into`](Self::try_recv_into) that, when empty, also looks whether the producer's session is over:
@@ -115,12 +126,12 @@ impl<'m> Consumer<'m> {
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Received, ReadError> {
         let found = self.find_asking(verdict)?;
-        self.take(found, buf)
+        self.take::<true>(found, buf)
     }
 
     /// Copies out and releases.
     #[inline(always)]
-    fn take(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
+    fn take<const TELLS: bool>(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
         let Some(span) = self.span(&found).filter(|span| span.len() <= buf.len()) else {
             return Err(ReadError::BufferTooSmall { needed: usize::try_from(found.len).unwrap_or(usize::MAX) });
         };
@@ -128,7 +139,7 @@ impl<'m> Consumer<'m> {
         let received =
             Received { len, tag: found.tag, position: found.record, redelivered: self.is_redelivered(found.record) };
         // Released before it is handed out, so `seen` matters only while the head is held back.
-        if !self.release(found.end) {
+        if !self.release::<TELLS>(found.end) {
             self.mark_seen(found.end);
         }
         Ok(received)
@@ -268,7 +279,7 @@ impl<'m> Consumer<'m> {
             self.told_here = false;
         }
         if self.published != self.head {
-            self.publish_head();
+            self.publish_head::<true>();
         }
         ReadError::Empty
     }
@@ -306,32 +317,32 @@ impl<'m> Consumer<'m> {
         record.precedes(self.redelivered_before)
     }
 
-    /// Moves the head to `end`; returns whether the producer was told.
+    /// Moves the head to `end`; returns whether it was stored for the producer.
     #[inline(always)]
-    pub(super) fn release(&mut self, end: Position) -> bool {
+    pub(super) fn release<const TELLS: bool>(&mut self, end: Position) -> bool {
         self.head = end;
         let publish = end.since(self.published) >= u64::from(self.release_every);
         if publish {
-            self.publish_head();
+            self.publish_head::<TELLS>();
         }
         publish
     }
 
     #[inline(always)]
-    fn publish_head(&mut self) {
+    fn publish_head<const TELLS: bool>(&mut self) {
         self.published = self.head;
         // Release, partner of S1: our reads of the space come before the producer's overwriting it.
         self.control.word::<{ offset_of!(SpscControl, head) }>().store(self.head.get(), ord!(C4, Release));
-        self.tell();
+        if TELLS {
+            self.tell();
+        }
     }
 
     /// Wakes the producer if it sleeps. After everything that it may be waiting for.
     #[inline(always)]
     fn tell(&self) {
-        let bell = ring::bell_of_space(&self.control);
-        if bell.is_wanted(&self.wake) {
-            let control = self.control;
-            bell.ring(1, &self.wake, |index| ring::event(&control, index));
+        if ring::bell_of_space(&self.control).is_wanted(&self.wake) {
+            ring::wake_sender(self.control, self.wake);
         }
     }
 
@@ -354,7 +365,7 @@ impl<'m> Consumer<'m> {
     /// Tells the producer of everything released so far, where `release_every` held it back. Call before sleeping.
     pub fn flush(&mut self) {
         if self.published != self.head {
-            self.publish_head();
+            self.publish_head::<true>();
         }
     }
 
@@ -487,7 +498,7 @@ impl Record<'_, '_> {
     /// Gives the space back.
     #[inline]
     pub fn release(self) {
-        self.consumer.release(self.found.end);
+        self.consumer.release::<true>(self.found.end);
     }
 
     /// Leaves the record in the ring; the next call returns it again.

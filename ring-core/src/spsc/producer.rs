@@ -83,9 +83,24 @@ impl<'m> Producer<'m> {
     /// As [`Producer::try_claim`].
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+        self.send::<true>(tag, payload)
+    }
+
+    /// [`try_send`](Self::try_send) that looks for no sleeper: for peers that poll. One that sleeps all the same is woken
+    /// for the next record that is sent otherwise, or by its slice.
+    ///
+    /// # Errors
+    /// As [`Producer::try_claim`].
+    #[inline(always)]
+    pub fn try_send_untold(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+        self.send::<false>(tag, payload)
+    }
+
+    #[inline(always)]
+    fn send<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         let (record, span) = self.reserve(payload.len())?;
         span.copy_in(payload);
-        Ok(self.publish(record, payload.len() as u64, tag))
+        Ok(self.publish::<TELLS>(record, payload.len() as u64, tag))
     }
 
     /// Claims space for up to `max` records of up to `len` bytes each, as many as fit now and at least one, which
@@ -252,7 +267,7 @@ impl<'m> Producer<'m> {
 
     /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
     #[inline(always)]
-    fn publish(&mut self, record: Position, len: u64, tag: u32) -> Position {
+    fn publish<const TELLS: bool>(&mut self, record: Position, len: u64, tag: u32) -> Position {
         let end = record.plus(self.geometry.record_size(len));
         // The word after the record must be zero before the record can be seen (invariant S-1). Here and not at
         // claim time: a commit shorter than its claim ends elsewhere.
@@ -268,7 +283,9 @@ impl<'m> Producer<'m> {
         if (end.get() ^ end.get().wrapping_sub(size)) >= 64 {
             self.area.prefetch_write(end.plus(WRITE_AHEAD), size);
         }
-        self.tell();
+        if TELLS {
+            self.tell();
+        }
         record
     }
 
@@ -292,10 +309,8 @@ impl<'m> Producer<'m> {
     /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
     #[inline(always)]
     pub(super) fn tell(&self) {
-        let bell = ring::bell_of_data(&self.control);
-        if bell.is_wanted(&self.wake) {
-            let control = self.control;
-            bell.ring(1, &self.wake, |index| ring::event(&control, index));
+        if ring::bell_of_data(&self.control).is_wanted(&self.wake) {
+            ring::wake_receiver(self.control, self.wake);
         }
     }
 
@@ -473,7 +488,7 @@ impl Claim<'_, '_> {
     #[inline]
     pub fn commit(self) -> Position {
         self.fill_rest();
-        self.producer.publish(self.record, self.span.len() as u64, self.tag)
+        self.producer.publish::<true>(self.record, self.span.len() as u64, self.tag)
     }
 
     /// Gives the space back unseen.

@@ -404,6 +404,20 @@ pub(super) fn bell_of_space<'m>(control: &Control<'m>) -> Bell<'m> {
     }
 }
 
+/// Wakes who waits for records. Apart from the handles, which so need not be in memory where all else is in registers.
+#[cold]
+#[inline(never)]
+pub(super) fn wake_receiver(control: Control<'_>, wake: Wake) {
+    bell_of_data(&control).ring(1, &wake, |index| event(&control, index));
+}
+
+/// Wakes who waits for space.
+#[cold]
+#[inline(never)]
+pub(super) fn wake_sender(control: Control<'_>, wake: Wake) {
+    bell_of_space(&control).ring(1, &wake, |index| event(&control, index));
+}
+
 /// Where the holder of a seat stands in the bitmaps.
 pub(super) const fn index(role: Role) -> u32 {
     match role {
