@@ -320,7 +320,7 @@ fn identity() {
         Field::Magic,
         Field::AbiVersion,
         Field::Checksum, // compatible features: anything goes
-        Field::Checksum, // read-only-compatible features: the same
+        Field::ReadOnlyFeatures,
         Field::IncompatibleFeatures,
         Field::TotalLen,
         Field::Capacity,
