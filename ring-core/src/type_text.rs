@@ -31,9 +31,8 @@ pub struct TypeText {
 }
 
 impl TypeText {
-    /// The description in `region`, which is empty where the ring has none. Each word is read once.
-    #[must_use]
-    pub fn of(region: &Region<'_>) -> Self {
+    /// The description in `region`, empty where it has none. Each word is read once.
+    pub(crate) fn read(region: &Region<'_>) -> Self {
         let mut text = Self { bytes: [0; TYPE_TEXT_LEN], len: 0 };
         let word = |offset| region.word(offset).map_or(0, |word| word.load(ord!(L16, Relaxed)));
         if word(offset_of!(Identity, features_compatible)) & FEATURE_TYPE_TEXT != 0 {
@@ -46,8 +45,8 @@ impl TypeText {
     }
 
     /// Writes `text`, or as much of it as there is room for; the rest is zeroed.
-    pub(crate) fn write(region: &Region<'_>, text: &str) {
-        let mut rest = text.as_bytes();
+    pub(crate) fn write(region: &Region<'_>, text: &[u8]) {
+        let mut rest = text;
         for offset in offsets() {
             let (now, later) = rest.split_at(rest.len().min(8));
             let mut bytes = [0; 8];

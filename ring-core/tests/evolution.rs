@@ -7,7 +7,7 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ring_core::{
-    AttachError, CONTROL_SIZE, Field, Identity, Line, Region, TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, TypeText, mpmc, spsc,
+    AttachError, CONTROL_SIZE, Field, Identity, Line, Region, TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, mpmc, spsc,
 };
 
 /// A ring of either kind.
@@ -40,9 +40,9 @@ impl Home {
     }
 
     fn word(&self, offset: usize) -> &AtomicU64 {
-        let line = &self.memory[offset / 128];
         // SAFETY: a `Line` is 16 atomic words.
-        unsafe { &*std::ptr::from_ref(line).cast::<AtomicU64>().add(offset % 128 / 8) }
+        let words = unsafe { &*std::ptr::from_ref(&self.memory[offset / 128]).cast::<[AtomicU64; 16]>() };
+        &words[offset % 128 / 8]
     }
 
     /// Writes a word of the identity line, with the checksum that goes with it.
@@ -59,6 +59,14 @@ impl Home {
             true => mpmc::Ring::attach(self.region()).map(drop),
             false => spsc::Ring::attach(self.region()).map(drop),
         }
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let text = match self.is_mpmc {
+            true => mpmc::Ring::look(self.region()).unwrap().type_text(),
+            false => spsc::Ring::look(self.region()).unwrap().type_text(),
+        };
+        text.as_bytes().to_vec()
     }
 
     fn look(&self) -> Result<(), AttachError> {
@@ -148,8 +156,8 @@ const LONG: &str = {
 
 fn described(text: &'static str) -> [Home; 2] {
     [
-        Home::spsc(&spsc::Format::new(256).type_hash(7).type_text(text)),
-        Home::mpmc(&mpmc::Format::new(4, 16).type_hash(7).type_text(text)),
+        Home::spsc(&spsc::Format::new(256).type_hash(7).type_text(text.as_bytes())),
+        Home::mpmc(&mpmc::Format::new(4, 16).type_hash(7).type_text(text.as_bytes())),
     ]
 }
 
@@ -158,7 +166,7 @@ fn the_type_is_described_as_far_as_there_is_room() {
     for (text, kept) in [("", ""), ("x", "x"), ("12345678", "12345678"), ("größer", "größer"), (LONG, &LONG[..1024])]
     {
         for home in described(text) {
-            assert_eq!(TypeText::of(&home.region()).as_bytes(), kept.as_bytes());
+            assert_eq!(home.text(), kept.as_bytes());
             let features = home.word(offset_of!(Identity, features_compatible)).load(Relaxed);
             assert_eq!(features, u64::from(!text.is_empty()), "{text}");
             assert_eq!(refused(home.attach()), None);
@@ -173,23 +181,20 @@ fn nothing_depends_on_the_description() {
             home.word(offset).store(u64::MAX, Relaxed);
         }
         assert_eq!(refused(home.attach()), None);
-        assert_eq!(TypeText::of(&home.region()).as_bytes(), [0xff; TYPE_TEXT_LEN]);
+        assert_eq!(home.text(), [0xff; TYPE_TEXT_LEN]);
         home.set(offset_of!(Identity, features_compatible), 0);
-        assert_eq!(TypeText::of(&home.region()).as_bytes(), b"", "what a ring without the bit has there means nothing");
+        assert_eq!(home.text(), b"", "what a ring without the bit has there means nothing");
     }
-    // A region that is no ring, or no more than its first words.
-    assert_eq!(TypeText::of(&Region::new(&[])).as_bytes(), b"");
-    assert_eq!(TypeText::of(&Region::new(&described("Tick")[0].memory[..2])).as_bytes(), b"");
 }
 
 /// A format over old memory leaves nothing of the former description.
 #[test]
 fn a_description_is_written_whole() {
     let format = spsc::Format::new(256);
-    let home = Home::spsc(&format.type_text(LONG));
-    spsc::Ring::format(home.region(), &format.type_text("short")).unwrap();
-    assert_eq!(TypeText::of(&home.region()).as_bytes(), b"short");
+    let home = Home::spsc(&format.type_text(LONG.as_bytes()));
+    spsc::Ring::format(home.region(), &format.type_text(b"short")).unwrap();
+    assert_eq!(home.text(), b"short");
     assert_eq!(home.word(CONTROL_SIZE as usize - 8).load(Relaxed), 0);
     spsc::Ring::format(home.region(), &format).unwrap();
-    assert_eq!(TypeText::of(&home.region()).as_bytes(), b"");
+    assert_eq!(home.text(), b"");
 }

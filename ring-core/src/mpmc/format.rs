@@ -88,7 +88,7 @@ pub struct Format {
     pub(super) limits: Limits,
     pub(super) redelivery: Redelivery,
     pub(super) type_hash: u64,
-    pub(super) type_text: &'static str,
+    pub(super) type_text: &'static [u8],
     pub(super) generation: u64,
     pub(super) start: Position,
 }
@@ -104,7 +104,7 @@ impl Format {
             limits: Limits { participants: MAX_PARTICIPANTS, producers: MAX_PARTICIPANTS, consumers: MAX_PARTICIPANTS },
             redelivery: Redelivery::AtLeastOnce { attempts: 3 },
             type_hash: 0,
-            type_text: "",
+            type_text: &[],
             generation: 0,
             start: Position::new(0),
         }
@@ -152,10 +152,10 @@ impl Format {
         self
     }
 
-    /// A description of the payload type for whoever is refused, of which the first
+    /// A description of the payload type (UTF-8) for whoever is refused, of which the first
     /// [`TYPE_TEXT_LEN`](crate::TYPE_TEXT_LEN) bytes are kept; empty by default.
     #[must_use]
-    pub const fn type_text(mut self, text: &'static str) -> Self {
+    pub const fn type_text(mut self, text: &'static [u8]) -> Self {
         self.type_text = text;
         self
     }
@@ -236,7 +236,7 @@ impl Format {
             limits: Limits::from_word(identity.participants),
             redelivery: Redelivery::from_word(identity.redelivery),
             type_hash: identity.type_hash,
-            type_text: "",
+            type_text: &[],
             generation: identity.generation,
             start: Position::new(0),
         };

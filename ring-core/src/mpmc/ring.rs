@@ -299,6 +299,12 @@ impl<'m> Ring<'m> {
         self.type_hash
     }
 
+    /// The description of the payload type, for people; empty where the ring has none.
+    #[must_use]
+    pub fn type_text(&self) -> TypeText {
+        TypeText::read(&self.table.region())
+    }
+
     /// The ring's random generation id.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -32,8 +32,9 @@ pub struct Format {
     capacity: u64,
     line_aligned: bool,
     release_every: u64,
+    payload_len: u64,
     type_hash: u64,
-    type_text: &'static str,
+    type_text: &'static [u8],
     generation: u64,
     start: Position,
 }
@@ -46,8 +47,9 @@ impl Format {
             capacity,
             line_aligned: false,
             release_every: 0,
+            payload_len: 0,
             type_hash: 0,
-            type_text: "",
+            type_text: &[],
             generation: 0,
             start: Position::new(0),
         }
@@ -68,6 +70,13 @@ impl Format {
         self
     }
 
+    /// The longest payload that records shall have, 0 by default: a capacity that is too small for it is refused.
+    #[must_use]
+    pub const fn payload_len(mut self, bytes: u64) -> Self {
+        self.payload_len = bytes;
+        self
+    }
+
     /// A hash of the payload type's layout; 0 (the default) means plain bytes.
     #[must_use]
     pub const fn type_hash(mut self, hash: u64) -> Self {
@@ -75,10 +84,10 @@ impl Format {
         self
     }
 
-    /// A description of the payload type for whoever is refused, of which the first
+    /// A description of the payload type (UTF-8) for whoever is refused, of which the first
     /// [`TYPE_TEXT_LEN`](crate::TYPE_TEXT_LEN) bytes are kept; empty by default.
     #[must_use]
-    pub const fn type_text(mut self, text: &'static str) -> Self {
+    pub const fn type_text(mut self, text: &'static [u8]) -> Self {
         self.type_text = text;
         self
     }
@@ -108,7 +117,10 @@ impl Format {
     /// # Errors
     /// [`FormatError::Capacity`] and [`FormatError::ReleaseEvery`].
     pub const fn check(&self) -> Result<(), FormatError> {
-        let min = if self.line_aligned { MIN_CAPACITY * 4 } else { MIN_CAPACITY };
+        let mut min = if self.line_aligned { MIN_CAPACITY * 4 } else { MIN_CAPACITY };
+        while min < MAX_CAPACITY && self.payload_len > Geometry::new(min, self.line_aligned).max_len() {
+            min = min.saturating_mul(2);
+        }
         if !self.capacity.is_power_of_two() || self.capacity < min || self.capacity > MAX_CAPACITY {
             return Err(FormatError::Capacity { found: self.capacity, min, max: MAX_CAPACITY });
         }
@@ -401,6 +413,12 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn type_hash(&self) -> u64 {
         self.type_hash
+    }
+
+    /// The description of the payload type, for people; empty where the ring has none.
+    #[must_use]
+    pub fn type_text(&self) -> TypeText {
+        TypeText::read(&self.region)
     }
 
     /// The ring's random generation id.

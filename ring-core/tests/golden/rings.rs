@@ -139,7 +139,8 @@ fn spsc_closed() -> Vec<u8> {
 
 /// A ring of `Tick`s with the options that only SPSC has, and one in it.
 fn spsc_typed() -> Vec<u8> {
-    let format = spsc_format().line_aligned(true).release_every(64).type_hash(type_hash()).type_text(TYPE_TEXT);
+    let format =
+        spsc_format().line_aligned(true).release_every(64).type_hash(type_hash()).type_text(TYPE_TEXT.as_bytes());
     make_spsc(&format, |ring| {
         sit_producer(ring).try_send(7, &tick()).unwrap();
     })
@@ -198,7 +199,7 @@ fn mpmc_typed() -> Vec<u8> {
         .redelivery(mpmc::Redelivery::AtMostOnce)
         .generation(GENERATION)
         .type_hash(type_hash())
-        .type_text(TYPE_TEXT);
+        .type_text(TYPE_TEXT.as_bytes());
     make_mpmc(&format, |ring| {
         join_producer(ring).try_send(7, &tick()).unwrap();
     })
