@@ -33,7 +33,7 @@ mod primitives;
 /// impl Payload for Frame<64> {
 ///     const TYPE: &'static PayloadType = &PayloadType::version::<Self>("Frame", 3); // count up with each change
 /// }
-/// assert_eq!(Frame::<64>::TYPE.to_string(), "Frame version 3 size 4096 align 1");
+/// assert_eq!(Frame::<64>::TYPE.to_string(), "Frame version 3 size 4096");
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent through a ring as it is",
@@ -115,15 +115,16 @@ impl PayloadType {
         this.end()
     }
 
-    /// The type `T`, of which only its author can tell whether two are the same: by name and version, and by size and
-    /// alignment.
+    /// The type `T`, of which only its author can tell whether two are the same: by name, version and size.
     #[must_use]
     pub const fn version<T>(name: &str, version: u64) -> Self {
         let mut this = Self::new::<T>(align_of::<T>());
         this.push(name.as_bytes());
         this.push(b" version ");
         this.push_number(version);
-        this.end()
+        this.push(b" size ");
+        this.push_number(this.size as u64);
+        this.cut()
     }
 
     /// A number, whose name tells everything.

@@ -3,9 +3,10 @@
 //!
 //! # Safety
 //!
-//! 1. The bytes of a `Typed`'s guard are as many as a `T` has: checked by `new`, and nobody is lent the guard itself.
+//! 1. The bytes of a `Typed`'s guard are as many as a `T` has: checked by `lend`, promised to `lend_exact`; and nobody is
+//!    lent the guard itself.
 //! 2. They begin on a multiple of 8, and a `T` wants no more: records and slots lie so (ring-core's R5 and R3 of its
-//!    slots), and `new` refuses other types at compile time.
+//!    slots), and both refuse other types at compile time.
 //! 3. Whatever they hold is a `T` (`FromBytes`), and whatever a `T` holds is bytes (`IntoBytes`).
 #![allow(unsafe_code)]
 
@@ -49,11 +50,27 @@ macro_rules! guards {
 guards!(spsc::Claim<'_, P>, spsc::Record<'_, P>, mpmc::Claim<'_, P>, mpmc::Record<'_, P>);
 
 impl<G: Guard, T: Payload> Typed<G, T> {
-    /// The guard seen as a `T`; the guard itself if it has another length.
+    /// What was lent, seen as a `T`. If it has another length, it is dropped, and `wrong` is told that length.
+    ///
+    /// One match over the whole result: a guard is large, and a `?` of it would be a copy more.
     #[inline(always)]
-    pub(crate) fn new(guard: G) -> Result<Self, G> {
+    pub(crate) fn lend<E>(lent: Result<G, E>, wrong: impl FnOnce(usize) -> E) -> Result<Self, E> {
         const { assert!(align_of::<T>() <= MAX_ALIGN, "payloads lie on multiples of 8 bytes: the type wants more") };
-        if guard.len() == size_of::<T>() { Ok(Self { guard, payload: PhantomData }) } else { Err(guard) }
+        match lent {
+            Ok(guard) if guard.len() == size_of::<T>() => Ok(Self { guard, payload: PhantomData }),
+            Ok(guard) => Err(wrong(guard.len())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same of what is known to be as long as a `T`.
+    ///
+    /// # Safety
+    /// It is.
+    #[inline(always)]
+    pub(crate) unsafe fn lend_exact<E>(lent: Result<G, E>) -> Result<Self, E> {
+        const { assert!(align_of::<T>() <= MAX_ALIGN, "payloads lie on multiples of 8 bytes: the type wants more") };
+        lent.map(|guard| Self { guard, payload: PhantomData })
     }
 }
 

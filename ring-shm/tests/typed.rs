@@ -117,7 +117,7 @@ fn the_layout_is_stated_whole() {
     );
     assert_eq!(Book::TYPE.to_string(), book);
     assert_eq!(Packed::TYPE.to_string(), "Packed { kind: u8 @0, price: u64 @1 } size 9 align 1");
-    assert_eq!(PayloadType::version::<[u16; 3]>("Triple", 120).to_string(), "Triple version 120 size 6 align 2");
+    assert_eq!(PayloadType::version::<[u16; 3]>("Triple", 120).to_string(), "Triple version 120 size 6");
     let fnv = |text: &str| {
         text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
     };
@@ -316,7 +316,9 @@ fn values_are_lent_in_place_where_peers_are_trusted() {
     let tx = spsc::TypedProducer::<Tick>::create(name.as_str(), &spsc::Options::new().line_aligned(true)).unwrap();
     let rx = spsc::TypedConsumer::<Tick>::open(name.as_str()).unwrap();
     // SAFETY: both ends are this test's, and nobody else knows the name.
-    let (mut tx, mut rx) = unsafe { (tx.trust_peers(), rx.trust_peers()) };
+    let mut tx = unsafe { tx.trust_peers() };
+    // SAFETY: as above.
+    let mut rx = unsafe { rx.trust_peers() };
     in_place(&mut tx, &mut rx);
 
     let ring = HeapRing::new(&mpmc::Options::new().payload::<Book>()).unwrap();

@@ -1,5 +1,11 @@
 //! Handles that send and receive values of one type. Thin: the handles of bytes under them do everything, and refuse
 //! nothing that these do not refuse; what is added is the type, compared when the ring is opened.
+//!
+//! # Safety
+//!
+//! 1. A claim has as many bytes as were asked for.
+//! 2. Who calls `trust_peers` answers for the peers.
+#![allow(unsafe_code)]
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -133,9 +139,8 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
     /// # Safety
     /// As [`Producer::trust_peers`].
     #[must_use]
-    #[allow(unsafe_code, reason = "hands the duty to the caller")]
     pub unsafe fn trust_peers(self) -> TypedProducer<T, Trusted> {
-        // SAFETY: the caller answers for it.
+        // SAFETY: 2.
         TypedProducer::new(unsafe { self.bytes.trust_peers() })
     }
 
@@ -189,7 +194,9 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
     /// [`TrySendError`]; nothing is reserved.
     #[inline(always)]
     pub fn try_claim(&mut self) -> Result<TypedClaim<'_, T, P>, TrySendError> {
-        typed(self.bytes.try_claim(size_of::<T>())?)
+        let claim = self.bytes.try_claim(size_of::<T>());
+        // SAFETY: 1.
+        unsafe { Typed::lend_exact(claim) }
     }
 
     /// As [`try_claim`](Self::try_claim), waiting for space.
@@ -197,7 +204,7 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
     /// # Errors
     /// [`SendError`].
     pub fn claim(&mut self) -> Result<TypedClaim<'_, T, P>, SendError> {
-        Ok(typed(self.bytes.claim(size_of::<T>())?)?)
+        Typed::lend(self.bytes.claim(size_of::<T>()), |len| Self::wrong(len).into())
     }
 
     /// As [`claim`](Self::claim), for `timeout` at most.
@@ -205,7 +212,7 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
     /// # Errors
     /// [`SendError`].
     pub fn claim_timeout(&mut self, timeout: Duration) -> Result<TypedClaim<'_, T, P>, SendError> {
-        Ok(typed(self.bytes.claim_timeout(size_of::<T>(), timeout)?)?)
+        Typed::lend(self.bytes.claim_timeout(size_of::<T>(), timeout), |len| Self::wrong(len).into())
     }
 
     /// As [`claim`](Self::claim), until `deadline` at most.
@@ -213,7 +220,13 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
     /// # Errors
     /// [`SendError`].
     pub fn claim_deadline(&mut self, deadline: Instant) -> Result<TypedClaim<'_, T, P>, SendError> {
-        Ok(typed(self.bytes.claim_deadline(size_of::<T>(), deadline)?)?)
+        Typed::lend(self.bytes.claim_deadline(size_of::<T>(), deadline), |len| Self::wrong(len).into())
+    }
+
+    /// A claim that is not as long as it was asked for: there is none.
+    #[cold]
+    fn wrong(len: usize) -> TrySendError {
+        TrySendError::TooLong { len: size_of::<T>(), max: len }
     }
 
     /// The handle of bytes under this one: its numbers.
@@ -230,12 +243,6 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
 
     /// Closes the session in order. The same as dropping the handle.
     pub fn close(self) {}
-}
-
-/// The claim as a `T`: it was made for one.
-#[inline(always)]
-fn typed<T: Payload, P: Trust>(claim: Claim<'_, P>) -> Result<TypedClaim<'_, T, P>, TrySendError> {
-    Typed::new(claim).map_err(|claim| TrySendError::TooLong { len: size_of::<T>(), max: claim.len() })
 }
 
 /// The one reading handle of an SPSC ring of `T`s. See [`Consumer`] for what it does when.
@@ -312,9 +319,8 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// # Safety
     /// As [`Consumer::trust_peers`].
     #[must_use]
-    #[allow(unsafe_code, reason = "hands the duty to the caller")]
     pub unsafe fn trust_peers(self) -> TypedConsumer<T, Trusted> {
-        // SAFETY: the caller answers for it.
+        // SAFETY: 2.
         TypedConsumer::new(unsafe { self.bytes.trust_peers() })
     }
 
@@ -378,7 +384,7 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// [`TryRecvError`].
     #[inline(always)]
     pub fn try_read(&mut self) -> Result<TypedRecord<'_, T, P>, TryRecvError> {
-        Self::typed(self.bytes.try_read()?)
+        Typed::lend(self.bytes.try_read(), Self::wrong)
     }
 
     /// As [`try_read`](Self::try_read), waiting for a value.
@@ -386,7 +392,7 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// # Errors
     /// [`RecvError`].
     pub fn read(&mut self) -> Result<TypedRecord<'_, T, P>, RecvError> {
-        Ok(Self::typed(self.bytes.read()?)?)
+        Typed::lend(self.bytes.read(), |len| Self::wrong(len).into())
     }
 
     /// As [`read`](Self::read), for `timeout` at most.
@@ -394,7 +400,7 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// # Errors
     /// [`RecvError`].
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<TypedRecord<'_, T, P>, RecvError> {
-        Ok(Self::typed(self.bytes.read_timeout(timeout)?)?)
+        Typed::lend(self.bytes.read_timeout(timeout), |len| Self::wrong(len).into())
     }
 
     /// As [`read`](Self::read), until `deadline` at most.
@@ -402,13 +408,7 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// # Errors
     /// [`RecvError`].
     pub fn read_deadline(&mut self, deadline: Instant) -> Result<TypedRecord<'_, T, P>, RecvError> {
-        Ok(Self::typed(self.bytes.read_deadline(deadline)?)?)
-    }
-
-    /// The record as a `T`; one that is none is released.
-    #[inline(always)]
-    fn typed(record: Record<'_, P>) -> Result<TypedRecord<'_, T, P>, TryRecvError> {
-        Typed::new(record).map_err(|record| Self::wrong(record.len()))
+        Typed::lend(self.bytes.read_deadline(deadline), |len| Self::wrong(len).into())
     }
 
     /// Takes the next record out, which was too long for a `T`.
