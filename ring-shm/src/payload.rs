@@ -241,8 +241,7 @@ pub struct TypeFacts {
 impl TypeFacts {
     /// What a ring of this hash and description says; `None` for bytes.
     pub(crate) fn of_ring(hash: u64, text: TypeText) -> Option<Self> {
-        let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
-        let description = String::from_utf8_lossy(text.as_bytes()).chars().map(escape).collect();
+        let description = String::from_utf8_lossy(text.as_bytes()).escape_debug().to_string();
         (hash != 0).then_some(Self { hash, description })
     }
 

@@ -131,6 +131,14 @@ fn whatever_makes_two_layouts_different_shows_in_the_hash() {
     for other in others {
         assert_ne!(other.hash(), Tick::TYPE.hash(), "{other}");
     }
+    let two = |offsets: [usize; 2]| {
+        PayloadType::fields::<[u64; 3]>("Two", &[("a", offsets[0], u64::TYPE), ("b", offsets[1], u64::TYPE)]).hash()
+    };
+    assert_ne!(two([0, 8]), two([0, 16]), "offsets");
+    let fields = [("a", 0, u64::TYPE)];
+    let (short, long) = (PayloadType::fields::<[u64; 1]>("S", &fields), PayloadType::fields::<[u64; 2]>("S", &fields));
+    assert_ne!(short.hash(), long.hash(), "size");
+    assert_ne!(short.hash(), PayloadType::fields::<[u8; 8]>("S", &fields).hash(), "alignment");
     let versions = [1, 2].map(|v| PayloadType::version::<Tick>("Tick", v).hash());
     assert_ne!(versions[0], versions[1]);
 }
