@@ -1,5 +1,6 @@
 //! What a program of today does with a segment of tomorrow's: feature bits that it does not know, for handles, for
 //! repairs, and for those who only look.
+
 mod support;
 
 use std::os::unix::fs::FileExt as _;

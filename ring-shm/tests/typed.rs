@@ -338,6 +338,12 @@ fn values_are_lent_in_place_where_peers_are_trusted() {
         claim.commit();
         let record = rx.try_read().unwrap();
         assert_eq!((record.best[1].price, record.best[0].price, record.redelivered()), (n, 0, false));
+        drop(record);
+        let mut claim = tx.try_claim().unwrap();
+        claim.depth = 1;
+        claim.set(&Book { depth: 2, ..Book::new_zeroed() });
+        claim.commit();
+        assert_eq!(rx.try_read().unwrap().depth, 2, "the last word counts");
     }
 }
 
