@@ -166,9 +166,9 @@ fn refused(e: ClaimError) {
 /// Attaches and does everything that a newcomer can.
 fn attach_and_use(region: Region<'_>, steps: u64) {
     let Ok(ring) = Ring::attach(region) else { return };
+    assert!(Ring::look(region).is_ok() && ring.type_text().as_bytes().len() <= TYPE_TEXT_LEN);
     let lease = ring.next_lease().unwrap_or(1);
     let _ = (ring.head_and_tail(), ring.facts(Role::Producer), ring.seat(Role::Consumer), ring.footprint());
-    assert!(Ring::look(region).is_ok() && ring.type_text().as_bytes().len() <= TYPE_TEXT_LEN);
     let tx = ring.sit_producer(lease, |_| Verdict::Dead);
     let rx = ring.sit_consumer(lease, |_| Verdict::Dead);
     for refused in [tx.as_ref().err(), rx.as_ref().err()].into_iter().flatten() {

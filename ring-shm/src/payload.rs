@@ -52,7 +52,7 @@ pub trait Payload: FromBytes + IntoBytes + Immutable + KnownLayout + Send + 'sta
 ///
 /// The alignment in it is the natural one, by which a `u64` has 8 also where a 32-bit compiler takes 4: two programs
 /// agree if the bytes do.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PayloadType {
     text: [u8; TYPE_TEXT_LEN],
     len: usize,

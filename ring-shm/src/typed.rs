@@ -50,12 +50,14 @@ macro_rules! guards {
 guards!(spsc::Claim<'_, P>, spsc::Record<'_, P>, mpmc::Claim<'_, P>, mpmc::Record<'_, P>);
 
 impl<G: Guard, T: Payload> Typed<G, T> {
+    const LIES_RIGHT: () = assert!(align_of::<T>() <= MAX_ALIGN, "payloads lie on multiples of 8: the type wants more");
+
     /// What was lent, seen as a `T`. If it has another length, it is dropped, and `wrong` is told that length.
     ///
     /// One match over the whole result: a guard is large, and a `?` of it would be a copy more.
     #[inline(always)]
     pub(crate) fn lend<E>(lent: Result<G, E>, wrong: impl FnOnce(usize) -> E) -> Result<Self, E> {
-        const { assert!(align_of::<T>() <= MAX_ALIGN, "payloads lie on multiples of 8 bytes: the type wants more") };
+        let () = Self::LIES_RIGHT;
         match lent {
             Ok(guard) if guard.len() == size_of::<T>() => Ok(Self { guard, payload: PhantomData }),
             Ok(guard) => Err(wrong(guard.len())),
@@ -69,7 +71,7 @@ impl<G: Guard, T: Payload> Typed<G, T> {
     /// It is.
     #[inline(always)]
     pub(crate) unsafe fn lend_exact<E>(lent: Result<G, E>) -> Result<Self, E> {
-        const { assert!(align_of::<T>() <= MAX_ALIGN, "payloads lie on multiples of 8 bytes: the type wants more") };
+        let () = Self::LIES_RIGHT;
         lent.map(|guard| Self { guard, payload: PhantomData })
     }
 }

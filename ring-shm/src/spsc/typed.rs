@@ -237,6 +237,25 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
 
     /// The handle of bytes under this one: batches, wait strategies, cancelling. A record sent through it that has
     /// not a `T`'s length is refused by typed receivers.
+    ///
+    /// ```
+    /// use zerocopy::IntoBytes;
+    /// let (mut tx, mut rx) = ring_shm::spsc::typed_heap::<u64>(1 << 12)?;
+    /// let mut batch = tx.get_mut().try_claim_batch(3, size_of::<u64>())?;
+    /// for value in [1_u64, 2, 3] {
+    ///     batch.push(0, value.as_bytes())?;
+    /// }
+    /// batch.commit();
+    /// let mut batch = rx.get_mut().try_read_batch(10)?;
+    /// let (mut value, mut sum) = (0_u64, 0);
+    /// while let Some(one) = batch.next_record() {
+    ///     if one.copy_to(value.as_mut_bytes()) == one.len() { // else it is no value
+    ///         sum += value;
+    ///     }
+    /// }
+    /// assert_eq!((sum, batch.release()), (6, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_mut(&mut self) -> &mut Producer<P> {
         &mut self.bytes
     }
