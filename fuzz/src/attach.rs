@@ -1,6 +1,6 @@
 //! Attaching to whatever a file holds: a good ring with words changed, cut short, its checksum right or wrong.
 
-use ring_core::{Kind, Region, Role, mpmc, spsc};
+use ring_core::{Kind, Region, Role, TYPE_TEXT_LEN, mpmc, spsc};
 
 use crate::arena::Arenas;
 use crate::clock::Clock;
@@ -45,6 +45,7 @@ fn attach(region: Region<'static>, input: &mut Input<'_>) {
         Ok(ring) => {
             assert!(ring.footprint() <= region.len() as u64);
             let _ = (ring.head_and_tail(), ring.facts(Role::Producer), ring.facts_of(Role::Consumer, 1));
+            assert!(spsc::Ring::look(region).is_ok() && ring.type_text().as_bytes().len() <= TYPE_TEXT_LEN);
             let lease = ring.next_lease().unwrap_or(1);
             if let Ok(mut tx) = ring.sit_producer(lease, input.oracle()) {
                 let _ = tx.try_send(1, b"hello");
@@ -59,6 +60,7 @@ fn attach(region: Region<'static>, input: &mut Input<'_>) {
         Ok(ring) => {
             assert!(ring.footprint() <= region.len() as u64);
             let _ = (ring.stat(), ring.participant(0), ring.facts_of(1), ring.redelivery());
+            assert!(mpmc::Ring::look(region).is_ok() && ring.type_text().as_bytes().len() <= TYPE_TEXT_LEN);
             let lease = ring.next_lease().unwrap_or(1);
             if let Ok(mut tx) = ring.join_producer(lease, input.oracle()) {
                 let _ = tx.try_send(1, b"hello");

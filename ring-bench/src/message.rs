@@ -76,6 +76,28 @@ pub fn words<const W: usize>(bytes: &[u8]) -> Option<[u64; W]> {
     Some(words)
 }
 
+/// A message that lies in a ring's memory, to be read there.
+///
+/// # Safety
+/// `bytes` has at least `8 * W` bytes and begins on a multiple of 8.
+#[inline(always)]
+#[must_use]
+pub unsafe fn in_place<const W: usize>(bytes: &[u8]) -> &[u64; W] {
+    // SAFETY: the caller's word, and invariant 1; the borrow is handed on.
+    unsafe { &*bytes.as_ptr().cast() }
+}
+
+/// The same, to be written.
+///
+/// # Safety
+/// As [`in_place`].
+#[inline(always)]
+#[must_use]
+pub unsafe fn in_place_mut<const W: usize>(bytes: &mut [u8]) -> &mut [u64; W] {
+    // SAFETY: the caller's word, and invariant 1; the borrow is handed on.
+    unsafe { &mut *bytes.as_mut_ptr().cast() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -110,7 +110,7 @@ impl From<SetupError> for Failure {
             SetupErrorKind::NotFound | SetupErrorKind::NoResource => Code::NoResource,
             SetupErrorKind::Exists | SetupErrorKind::InUse => Code::InUse,
             SetupErrorKind::Permission => Code::Permission,
-            SetupErrorKind::Corrupt => Code::Corrupt,
+            SetupErrorKind::Corrupt | SetupErrorKind::WrongType => Code::Corrupt,
             _ => Code::Other,
         };
         Self::new(code, error.to_string())

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use ring_shm::spsc::{self, Seat, Snapshot};
-use ring_shm::{Kind, SeatState, Segment, SegmentInfo, SetupError, SetupErrorKind, Verdict, Waiting};
+use ring_shm::{Kind, SeatState, Segment, SegmentInfo, SetupError, SetupErrorKind, TypeFacts, Verdict, Waiting};
 use serde_json::{Value, json};
 
 use crate::args::{LsArgs, StatArgs};
@@ -131,6 +131,7 @@ fn stat_text(name: &str, ring: &Snapshot) -> String {
     line("segment", format!("{} bytes, mode {}", ring.size, octal(ring.mode)));
     line("records", format!("aligned to {aligned}, released {release}"));
     line("generation", format!("{:016x}", ring.generation));
+    line("payload", payload_text(ring.payload.as_ref()));
     line("tail", ring.tail.to_string());
     line("head", ring.head.to_string());
     line("unread", format!("{} bytes, headers included", unread(ring)));
@@ -150,6 +151,7 @@ pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
         "line_aligned": ring.line_aligned,
         "release_every": ring.release_every,
         "generation": format!("{:016x}", ring.generation),
+        "payload": payload_json(ring.payload.as_ref()),
         "size": ring.size,
         "mode": octal(ring.mode),
         "head": ring.head.get(),
@@ -158,6 +160,17 @@ pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
         "producer": seat_json(&ring.producer),
         "consumer": seat_json(&ring.consumer),
     })
+}
+
+/// What a ring carries, for programs; null for bytes of no stated type.
+pub(crate) fn payload_json(payload: Option<&TypeFacts>) -> Value {
+    payload
+        .map_or(Value::Null, |kind| json!({ "hash": format!("{:016x}", kind.hash), "description": kind.description }))
+}
+
+/// The same for people.
+pub(crate) fn payload_text(payload: Option<&TypeFacts>) -> String {
+    payload.map_or_else(|| "bytes".to_owned(), TypeFacts::to_string)
 }
 
 /// A seat for programs. `state` is `free`, `closed`, `alive`, `dead` or `unknown`.

@@ -120,6 +120,26 @@ fn backings() {
 }
 
 #[test]
+fn stat_tells_of_what_type_a_ring_is() {
+    let (one, many, bytes) = (Ring::name("typed"), Ring::name("typed-many"), Ring::name("typed-not"));
+    ring_shm::spsc::create(&one, &ring_shm::spsc::Options::new().payload::<[u32; 4]>()).unwrap();
+    ring_shm::mpmc::create(&many, &ring_shm::mpmc::Options::new().payload::<[u32; 4]>()).unwrap();
+    run(&["create", &bytes], b"").expect(0);
+    for ring in [&one, &many] {
+        let payload = &ring.stat()["payload"];
+        assert_eq!(payload["description"], "[u32; 4]");
+        let hash = payload["hash"].as_str().unwrap().to_owned();
+        let text = run(&["stat", ring], b"").expect(0).text();
+        assert!(text.contains(&format!("[u32; 4] (hash {hash})")), "{text}");
+    }
+    assert_eq!(bytes.stat()["payload"], json!(null));
+    assert!(run(&["stat", &bytes], b"").expect(0).text().lines().any(|line| line == "payload       bytes"));
+    // Bytes are bytes: the tools go on with rings of every type.
+    run(&["send", &one, "--record", "16"], b"0123456789abcdef").expect(0);
+    assert_eq!(run(&["recv", &one], b"").expect(0).text(), "0123456789abcdef");
+}
+
+#[test]
 fn create_and_stat() {
     let ring = Ring::name("create");
     let args = ["--capacity=64KiB", "--release-every=4KiB", "--line-aligned", "--mode=0640", "--group=0", "--json"];

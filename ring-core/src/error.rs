@@ -13,6 +13,8 @@ pub enum Field {
     AbiVersion,
     /// Feature bits that every reader has to understand.
     IncompatibleFeatures,
+    /// Feature bits that everybody has to understand who writes, as senders and receivers do.
+    ReadOnlyFeatures,
     /// The length of the whole ring.
     TotalLen,
     /// The capacity of the data area.
@@ -60,6 +62,7 @@ impl Field {
             Self::Magic => "magic",
             Self::AbiVersion => "layout version",
             Self::IncompatibleFeatures => "incompatible feature bits",
+            Self::ReadOnlyFeatures => "read-only compatible feature bits",
             Self::TotalLen => "total length",
             Self::Capacity => "capacity",
             Self::SlotSize => "slot size",
@@ -243,6 +246,12 @@ impl fmt::Display for AttachError {
                 f,
                 "not a ring of this kind: its magic is {found:#018x}, expected {expected:#018x}; \
                  open it with the kind it was created with, or choose another name"
+            ),
+            Self::Incompatible { field: Field::ReadOnlyFeatures, found, .. } => write!(
+                f,
+                "incompatible ring: of its feature bits {found:#x} this version knows no more than that it may look at \
+                 such a ring; work on it with the version of the software that created it, or remove it and create \
+                 it anew"
             ),
             Self::Incompatible { field, found, expected } => write!(
                 f,

@@ -87,8 +87,20 @@ pub struct Identity {
     pub checksum: u64,
 }
 
-/// SPSC: every record starts on a 64-byte line.
+/// Compatible: the control block describes the payload type to people.
+pub(crate) const FEATURE_TYPE_TEXT: u64 = 1;
+
+/// Incompatible, SPSC: every record starts on a 64-byte line.
 pub(crate) const FEATURE_LINE_ALIGNED: u64 = 1;
+
+/// What for a ring is attached to, which decides what has to be known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To send, receive or repair: every feature but the compatible ones.
+    Work,
+    /// To look, and to write nothing: the incompatible ones.
+    Look,
+}
 
 /// A line of one `u64` and silence: 128 bytes on every target, because neighbours are fetched in pairs.
 #[repr(C, align(128))]
@@ -369,17 +381,20 @@ impl Identity {
     }
 
     /// Reads each word once and checks what is the same for every kind: magic, version, features (`known` are the
-    /// incompatible ones this kind has), checksum, and the total length against the real one.
-    pub(crate) fn read(region: &Region<'_>, kind: Kind, known: u64) -> Result<Self, AttachError> {
+    /// incompatible ones this kind has; of the others no version has any that a writer must know), checksum, and the
+    /// total length against the real one.
+    pub(crate) fn read(region: &Region<'_>, kind: Kind, known: u64, purpose: Purpose) -> Result<Self, AttachError> {
         let mut words = [0; 16];
         for (offset, word) in (0usize..).step_by(8).zip(words.iter_mut()) {
             *word = read(region, offset)?;
         }
         let id = Self::from_words(words);
+        let ignored = if purpose == Purpose::Look { id.features_read_only } else { 0 };
         id.expect([
             (Field::Magic, id.magic, kind.magic()),
             (Field::AbiVersion, id.abi_version, ABI_VERSION),
             (Field::IncompatibleFeatures, id.features_incompatible, id.features_incompatible & known),
+            (Field::ReadOnlyFeatures, id.features_read_only, ignored),
             (Field::Reserved, id.reserved, 0),
             (Field::Checksum, id.checksum, id.sum()),
         ])?;

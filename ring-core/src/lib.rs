@@ -41,6 +41,7 @@ use model as region;
 mod seat;
 pub mod spsc;
 mod sync;
+mod type_text;
 
 pub use epoch::Epoch;
 pub use error::{AttachError, Corrupt, Field, FormatError};
@@ -56,3 +57,4 @@ pub use position::Position;
 #[cfg(not(loom))]
 pub use region::{Line, Region, RegionError};
 pub use seat::{MAX_LEASE, Role, SeatError, SeatState, SessionEnd, Verdict};
+pub use type_text::{TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, TypeText};

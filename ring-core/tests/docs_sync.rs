@@ -6,7 +6,10 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
-use ring_core::{Identity, MpmcControl, ParticipantLine, SlotHeader, SpscControl, mpmc_data_offset, slot_stride};
+use ring_core::{
+    Identity, MpmcControl, ParticipantLine, SlotHeader, SpscControl, TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, mpmc_data_offset,
+    slot_stride,
+};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -124,6 +127,7 @@ fn spsc_table_is_the_struct() {
     for (_, name) in &mut expected {
         *name = name.replace("head.", "");
     }
+    expected.push((TYPE_TEXT_OFFSET, "type text".into()));
     expected.push((4096, "data area".into()));
     assert_eq!(layout_table("## SPSC", 2), expected);
 }
@@ -132,6 +136,7 @@ fn spsc_table_is_the_struct() {
 fn mpmc_tables_are_the_structs() {
     let mut control = offsets!(MpmcControl: identity, tail.word, head.word, last_lease.word, orphans.word, closing.word,
         waiters.receivers, waiters.senders, waiters.fences);
+    control.push((TYPE_TEXT_OFFSET, "type text".into()));
     control.push((4096, "participant table".into()));
     let mut entry = offsets!(ParticipantLine: lease, write_intent, read_intent, role, reserved, event, pid, start_time,
         boot, pid_namespace, facts_sum, barrier, reserved_facts);
@@ -141,6 +146,7 @@ fn mpmc_tables_are_the_structs() {
     control.append(&mut slot);
     assert_eq!(layout_table("## MPMC", 2), control);
     assert_eq!(size_of::<ParticipantLine>(), 128);
+    assert_eq!(TYPE_TEXT_LEN, 1024);
     assert_eq!([2, 31, 32, 33, 64].map(mpmc_data_offset), [8192, 8192, 8192, 12288, 12288]);
     assert_eq!([1, 8, 16, 17, 48, 49, 112, 240].map(slot_stride), [32, 32, 32, 64, 64, 128, 128, 256]);
 }

@@ -8,7 +8,7 @@ mod spsc_support;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring, SeatFacts};
-use ring_core::{AttachError, CONTROL_SIZE, Field, Line, Region, Role, SeatError, SpscControl, Verdict};
+use ring_core::{AttachError, CONTROL_SIZE, Field, Line, Region, Role, SeatError, SpscControl, TYPE_TEXT_LEN, Verdict};
 use spsc_support::{bytes, count, lines};
 
 const CANARY: u64 = 0xCA4A_71E5_0DD5_EA15;
@@ -166,6 +166,7 @@ fn refused(e: ClaimError) {
 /// Attaches and does everything that a newcomer can.
 fn attach_and_use(region: Region<'_>, steps: u64) {
     let Ok(ring) = Ring::attach(region) else { return };
+    assert!(Ring::look(region).is_ok() && ring.type_text().as_bytes().len() <= TYPE_TEXT_LEN);
     let lease = ring.next_lease().unwrap_or(1);
     let _ = (ring.head_and_tail(), ring.facts(Role::Producer), ring.seat(Role::Consumer), ring.footprint());
     let tx = ring.sit_producer(lease, |_| Verdict::Dead);
@@ -320,7 +321,7 @@ fn identity() {
         Field::Magic,
         Field::AbiVersion,
         Field::Checksum, // compatible features: anything goes
-        Field::Checksum, // read-only-compatible features: the same
+        Field::ReadOnlyFeatures,
         Field::IncompatibleFeatures,
         Field::TotalLen,
         Field::Capacity,

@@ -20,6 +20,7 @@ mod mapping;
 pub mod mpmc;
 mod name;
 mod open;
+mod payload;
 mod posix;
 mod segment;
 mod setup_error;
@@ -27,6 +28,7 @@ pub mod spsc;
 mod strategy;
 mod sys;
 mod trust;
+mod typed;
 pub mod wait;
 
 pub use attach::kind_of;
@@ -36,9 +38,11 @@ pub use inventory::{SegmentInfo, StaleReport};
 pub use lease::{LeasedMapping, Probe, SelfTest};
 pub use mapping::Mapping;
 pub use name::{NameError, SegmentName};
+pub use payload::{Payload, PayloadType, TypeFacts};
 pub use segment::{Access, OpenRules, Segment};
 pub use setup_error::{SetupError, SetupErrorKind};
 pub use trust::{Trust, Trusted, Untrusted};
+pub use typed::Typed;
 
 pub use ring_core::{AttachError, Corrupt, Field, FormatError, Kind, Position, Role, SeatState, Verdict, Waiting};
 

@@ -8,6 +8,7 @@ use ring_core::{AttachError, Corrupt, FormatError, Role, SeatError};
 
 use crate::error::{CreateError, LeaseError, MapError, OpenError};
 use crate::name::NameError;
+use crate::payload::TypeFacts;
 
 /// The cause of a [`SetupError`], coarse enough to branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum SetupErrorKind {
     Permission,
     /// The segment is not such a ring, or is damaged.
     Corrupt,
+    /// The ring carries another type.
+    WrongType,
     /// The ring was closed, and nothing can be sent any more.
     Closed,
     /// Memory, space, descriptors or maps have run out.
@@ -51,6 +54,13 @@ pub enum SetupError {
     Lease(LeaseError),
     /// The segment does not hold a ring that this version can work with.
     Attach(AttachError),
+    /// The ring carries another type than the handle wants to send or receive.
+    WrongType {
+        /// What the ring carries; `None`: bytes of no stated type.
+        found: Option<Box<TypeFacts>>,
+        /// What the handle wants.
+        expected: Box<TypeFacts>,
+    },
     /// A living process holds the seat.
     Taken {
         /// Which seat.
@@ -124,6 +134,7 @@ impl SetupError {
                 _ => Kind::Other,
             },
             Self::Attach(_) => Kind::Corrupt,
+            Self::WrongType { .. } => Kind::WrongType,
             Self::Taken { .. } | Self::Unknown { .. } | Self::TableFull { .. } => Kind::InUse,
             Self::Closed => Kind::Closed,
             Self::NoMemory { .. } => Kind::NoResource,
@@ -182,6 +193,14 @@ impl fmt::Display for SetupError {
             Self::Map(e) => e.fmt(f),
             Self::Lease(e) => e.fmt(f),
             Self::Attach(e) => e.fmt(f),
+            Self::WrongType { found, expected } => {
+                f.write_str("the ring carries ")?;
+                match found {
+                    Some(found) => found.fmt(f)?,
+                    None => f.write_str("bytes of no stated type")?,
+                }
+                write!(f, ", and not {expected}; build both sides from one declaration, or use another ring")
+            }
             Self::Taken { role, lease, pid } => write!(
                 f,
                 "the ring has a living {role} already: process {pid} (lease {lease}); end it, or use another ring"

@@ -2,10 +2,16 @@
 //!
 //! Nothing is measured here: the script runs it under callgrind with two counts, and the difference is what the
 //! operations take, whatever the start costs. The ring is the in-process twin of a segment's, the API the one that
-//! copies. Messages are sent in rounds of 64 and then received, so wrap, release and every cached position occur as
-//! in a stream, and refusals do not.
+//! copies; of the kinds with `place` in their name the API that lends slices, of those with `typed` the typed handles
+//! over the same ring. Messages are sent in rounds of 64 and then received, so wrap, release and every cached position
+//! occur as in a stream, and refusals do not.
+//!
+//! # Safety
+//!
+//! 1. A claim of 64 bytes, and a record of which 64 have been counted, begin on a multiple of 8 (docs/layout.md).
+#![allow(unsafe_code)]
 
-use ring_bench::message::{bytes, bytes_mut, is_numbered, message};
+use ring_bench::message::{bytes, bytes_mut, in_place, in_place_mut, is_numbered, message};
 use ring_shm::{mpmc, spsc};
 use std::error::Error;
 
@@ -23,7 +29,12 @@ fn main() -> Outcome {
         "spsc-8-batch" => spsc_batch::<1>(count),
         "spsc-64-batch" => spsc_batch::<8>(count),
         "mpmc-8" => mpmc(count),
-        _ => Err("a kind is wanted: spsc-8, spsc-64, spsc-8-batch, spsc-64-batch or mpmc-8".into()),
+        "spsc-64-typed" => spsc_typed(count),
+        "spsc-64-place" => spsc_place(count),
+        "spsc-64-place-typed" => spsc_place_typed(count),
+        "mpmc-64-place" => mpmc_place(count),
+        "mpmc-64-place-typed" => mpmc_place_typed(count),
+        _ => Err("no such kind: see the source".into()),
     }
 }
 
@@ -87,5 +98,90 @@ fn mpmc(count: u64) -> Outcome {
             expect(&words, n)?;
         }
     }
+    Ok(())
+}
+
+/// Eight words, as a type and as bytes.
+type Words = [u64; 8];
+
+#[inline(never)]
+fn spsc_typed(count: u64) -> Outcome {
+    let (mut tx, mut rx) = spsc::typed_heap::<Words>(64 << 10)?;
+    for round in rounds(count) {
+        for n in round.clone() {
+            tx.try_send(0, &message(n))?;
+        }
+        for n in round {
+            expect(&rx.try_recv()?.0, n)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the typed handles are compared with: as little as anybody can do over slices.
+macro_rules! in_place {
+    ($tx:ident, $rx:ident, $count:ident) => {
+        for round in rounds($count) {
+            for n in round.clone() {
+                let mut claim = $tx.try_claim(size_of::<Words>())?;
+                // SAFETY: 1.
+                *unsafe { in_place_mut(&mut claim) } = message::<8>(n);
+                claim.commit();
+            }
+            for n in round {
+                let record = $rx.try_read()?;
+                if record.len() != size_of::<Words>() {
+                    return Err("a record of another length".into());
+                }
+                // SAFETY: 1.
+                expect::<8>(unsafe { in_place(&record) }, n)?;
+            }
+        }
+    };
+}
+
+macro_rules! in_place_typed {
+    ($tx:ident, $rx:ident, $count:ident) => {
+        for round in rounds($count) {
+            for n in round.clone() {
+                let mut claim = $tx.try_claim()?;
+                *claim = message(n);
+                claim.commit();
+            }
+            for n in round {
+                let record = $rx.try_read()?;
+                expect::<8>(&record, n)?;
+            }
+        }
+    };
+}
+
+#[inline(never)]
+fn spsc_place(count: u64) -> Outcome {
+    let (mut tx, mut rx) = spsc::heap(64 << 10)?;
+    in_place!(tx, rx, count);
+    Ok(())
+}
+
+#[inline(never)]
+fn spsc_place_typed(count: u64) -> Outcome {
+    let (mut tx, mut rx) = spsc::typed_heap::<Words>(64 << 10)?;
+    in_place_typed!(tx, rx, count);
+    Ok(())
+}
+
+#[inline(never)]
+fn mpmc_place(count: u64) -> Outcome {
+    let ring = mpmc::heap(1024, 64)?;
+    let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+    in_place!(tx, rx, count);
+    Ok(())
+}
+
+#[inline(never)]
+fn mpmc_place_typed(count: u64) -> Outcome {
+    let ring = mpmc::HeapRing::new(&mpmc::Options::new().slots(1024).payload::<Words>())?;
+    let (mut tx, mut rx) = (ring.typed_producer::<Words>()?, ring.typed_consumer::<Words>()?);
+    in_place_typed!(tx, rx, count);
     Ok(())
 }

@@ -6,7 +6,7 @@ use ring_shm::mpmc::{Member, Redelivery, Snapshot, Work};
 use ring_shm::{Role, Verdict};
 use serde_json::{Value, json};
 
-use crate::inspect::{octal, waiting_json, waiting_text};
+use crate::inspect::{octal, payload_json, payload_text, waiting_json, waiting_text};
 use crate::size;
 
 /// A row of `ls`.
@@ -49,6 +49,7 @@ pub(crate) fn stat_text(name: &str, ring: &Snapshot) -> String {
     line("delivery", redelivery);
     line("limits", format!("{all} participants, {producers} producers, {consumers} consumers"));
     line("generation", format!("{:016x}", ring.generation));
+    line("payload", payload_text(ring.payload.as_ref()));
     line("state", state.to_owned());
     line("tail", ring.tail.to_string());
     line("head", ring.head.to_string());
@@ -137,6 +138,7 @@ pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
             Redelivery::AtLeastOnce { attempts } => Some(attempts),
         },
         "generation": format!("{:016x}", ring.generation),
+        "payload": payload_json(ring.payload.as_ref()),
         "size": ring.size,
         "mode": octal(ring.mode),
         "head": ring.head.get(),

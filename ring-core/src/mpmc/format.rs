@@ -2,7 +2,7 @@
 
 use super::word::{MAX_ATTEMPT, MAX_POSITION};
 use crate::error::{AttachError, Field, FormatError};
-use crate::layout::{ABI_VERSION, Identity, Kind, mpmc_data_offset, slot_stride};
+use crate::layout::{ABI_VERSION, FEATURE_TYPE_TEXT, Identity, Kind, mpmc_data_offset, slot_stride};
 use crate::position::Position;
 use crate::seat::Role;
 
@@ -88,6 +88,7 @@ pub struct Format {
     pub(super) limits: Limits,
     pub(super) redelivery: Redelivery,
     pub(super) type_hash: u64,
+    pub(super) type_text: &'static [u8],
     pub(super) generation: u64,
     pub(super) start: Position,
 }
@@ -103,6 +104,7 @@ impl Format {
             limits: Limits { participants: MAX_PARTICIPANTS, producers: MAX_PARTICIPANTS, consumers: MAX_PARTICIPANTS },
             redelivery: Redelivery::AtLeastOnce { attempts: 3 },
             type_hash: 0,
+            type_text: &[],
             generation: 0,
             start: Position::new(0),
         }
@@ -147,6 +149,14 @@ impl Format {
     #[must_use]
     pub const fn type_hash(mut self, hash: u64) -> Self {
         self.type_hash = hash;
+        self
+    }
+
+    /// A description of the payload type (UTF-8) for whoever is refused, of which the first
+    /// [`TYPE_TEXT_LEN`](crate::TYPE_TEXT_LEN) bytes are kept; empty by default.
+    #[must_use]
+    pub const fn type_text(mut self, text: &'static [u8]) -> Self {
+        self.type_text = text;
         self
     }
 
@@ -205,6 +215,7 @@ impl Format {
         Identity {
             magic: Kind::Mpmc.magic(),
             abi_version: ABI_VERSION,
+            features_compatible: if self.type_text.is_empty() { 0 } else { FEATURE_TYPE_TEXT },
             total_len: self.footprint(),
             capacity: self.slots,
             slot_size: self.slot_size,
@@ -225,6 +236,7 @@ impl Format {
             limits: Limits::from_word(identity.participants),
             redelivery: Redelivery::from_word(identity.redelivery),
             type_hash: identity.type_hash,
+            type_text: &[],
             generation: identity.generation,
             start: Position::new(0),
         };

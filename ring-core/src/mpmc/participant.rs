@@ -19,6 +19,11 @@ pub(super) struct Table<'m> {
 }
 
 impl<'m> Table<'m> {
+    /// The region it is in.
+    pub(super) fn region(&self) -> Region<'m> {
+        self.region
+    }
+
     /// The table of `len` entries; `None` if the region is too short for it.
     pub(super) fn new(region: Region<'m>, len: u64) -> Option<Self> {
         let table = Self { region, len };

@@ -8,12 +8,13 @@ use super::participant::{Entry, Participant, Table, checked_lease};
 use super::word::{MAX_POSITION, Tail, free};
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
-use crate::layout::{Identity, Kind, MpmcControl, mpmc_data_offset, slot_stride};
+use crate::layout::{Identity, Kind, MpmcControl, Purpose, mpmc_data_offset, slot_stride};
 use crate::park::{self, Bell, Sleeper, Waiting, Wake};
 use crate::position::Position;
 use crate::region::{Control, Slots};
 use crate::seat::{MAX_LEASE, Role, SeatFacts};
 use crate::sync::{Word, ord};
+use crate::type_text::TypeText;
 
 /// An MPMC ring that has been validated: a private copy of its geometry and the way to its words.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +55,9 @@ impl<'m> Ring<'m> {
             }
         }
         format.identity().write(&region);
+        if !format.type_text.is_empty() {
+            TypeText::write(&region, format.type_text);
+        }
         let ring = Self::carve(region, format).ok_or(too_small)?;
         ring.tail.store(Tail::open(format.start).0, ord!(L7, Relaxed));
         ring.head.store(format.start.get(), ord!(L8, Relaxed));
@@ -64,12 +68,25 @@ impl<'m> Ring<'m> {
         Ok(ring)
     }
 
-    /// Validates the ring in `region`.
+    /// Validates the ring in `region`, to work on it.
     ///
     /// # Errors
     /// [`AttachError`], which names the word, what it holds and what was expected.
     pub fn attach(region: Region<'m>) -> Result<Self, AttachError> {
-        let identity = Identity::read(&region, Kind::Mpmc, 0)?;
+        Self::attach_to(region, Purpose::Work)
+    }
+
+    /// Validates the ring in `region` for who only looks at it: one with features that its writers must know is good
+    /// too. No lease may be drawn from it, and nobody may join.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn look(region: Region<'m>) -> Result<Self, AttachError> {
+        Self::attach_to(region, Purpose::Look)
+    }
+
+    fn attach_to(region: Region<'m>, purpose: Purpose) -> Result<Self, AttachError> {
+        let identity = Identity::read(&region, Kind::Mpmc, 0, purpose)?;
         let format = Format::from_identity(&identity)?;
         let ring = Self::carve(region, &format)
             .ok_or(AttachError::Truncated { found: region.len() as u64, needed: format.footprint() })?;
@@ -307,6 +324,12 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn type_hash(&self) -> u64 {
         self.type_hash
+    }
+
+    /// The description of the payload type, for people; empty where the ring has none.
+    #[must_use]
+    pub fn type_text(&self) -> TypeText {
+        TypeText::read(&self.table.region())
     }
 
     /// The ring's random generation id.

@@ -450,6 +450,12 @@ impl Claim<'_, '_> {
         n
     }
 
+    /// Begins anew: the next write goes to the start.
+    #[inline(always)]
+    pub fn rewind(&mut self) {
+        self.written = 0;
+    }
+
     /// Shortens the record to at most `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.span.truncate(len);

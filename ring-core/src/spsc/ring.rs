@@ -8,13 +8,17 @@ use super::producer::Producer;
 use super::recover;
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
-use crate::layout::{ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, HeadLine, Identity, Kind, SeatLine, SpscControl};
+use crate::layout::{
+    ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TYPE_TEXT, HeadLine, Identity, Kind, Purpose, SeatLine,
+    SpscControl,
+};
 use crate::park::{self, Bell, Waiting, Wake};
 use crate::position::Position;
 use crate::record::Geometry;
 use crate::region::{Area, Control};
 use crate::seat::{MAX_LEASE, Role, Seat, SeatError, SeatFacts, SeatState, Verdict};
 use crate::sync::{Word, ord};
+use crate::type_text::TypeText;
 
 /// The smallest capacity of a data area, in bytes.
 pub const MIN_CAPACITY: u64 = 64;
@@ -28,7 +32,9 @@ pub struct Format {
     capacity: u64,
     line_aligned: bool,
     release_every: u64,
+    payload_len: u64,
     type_hash: u64,
+    type_text: &'static [u8],
     generation: u64,
     start: Position,
 }
@@ -37,7 +43,16 @@ impl Format {
     /// A ring with a data area of `capacity` bytes (a power of two), of which all but 8 are usable.
     #[must_use]
     pub const fn new(capacity: u64) -> Self {
-        Self { capacity, line_aligned: false, release_every: 0, type_hash: 0, generation: 0, start: Position::new(0) }
+        Self {
+            capacity,
+            line_aligned: false,
+            release_every: 0,
+            payload_len: 0,
+            type_hash: 0,
+            type_text: &[],
+            generation: 0,
+            start: Position::new(0),
+        }
     }
 
     /// Whether every record starts on a 64-byte line: for streams of records near a line's size. Default: no.
@@ -55,10 +70,25 @@ impl Format {
         self
     }
 
+    /// The longest payload that records shall have, 0 by default: a capacity that is too small for it is refused.
+    #[must_use]
+    pub const fn payload_len(mut self, bytes: u64) -> Self {
+        self.payload_len = bytes;
+        self
+    }
+
     /// A hash of the payload type's layout; 0 (the default) means plain bytes.
     #[must_use]
     pub const fn type_hash(mut self, hash: u64) -> Self {
         self.type_hash = hash;
+        self
+    }
+
+    /// A description of the payload type (UTF-8) for whoever is refused, of which the first
+    /// [`TYPE_TEXT_LEN`](crate::TYPE_TEXT_LEN) bytes are kept; empty by default.
+    #[must_use]
+    pub const fn type_text(mut self, text: &'static [u8]) -> Self {
+        self.type_text = text;
         self
     }
 
@@ -87,7 +117,10 @@ impl Format {
     /// # Errors
     /// [`FormatError::Capacity`] and [`FormatError::ReleaseEvery`].
     pub const fn check(&self) -> Result<(), FormatError> {
-        let min = if self.line_aligned { MIN_CAPACITY * 4 } else { MIN_CAPACITY };
+        let mut min = if self.line_aligned { MIN_CAPACITY * 4 } else { MIN_CAPACITY };
+        while min < MAX_CAPACITY && self.payload_len > Geometry::new(min, self.line_aligned).max_len() {
+            min = min.saturating_mul(2);
+        }
         if !self.capacity.is_power_of_two() || self.capacity < min || self.capacity > MAX_CAPACITY {
             return Err(FormatError::Capacity { found: self.capacity, min, max: MAX_CAPACITY });
         }
@@ -134,6 +167,7 @@ impl<'m> Ring<'m> {
         let identity = Identity {
             magic: Kind::Spsc.magic(),
             abi_version: ABI_VERSION,
+            features_compatible: if format.type_text.is_empty() { 0 } else { FEATURE_TYPE_TEXT },
             features_incompatible: if format.line_aligned { FEATURE_LINE_ALIGNED } else { 0 },
             total_len: format.footprint(),
             capacity: format.capacity,
@@ -144,6 +178,9 @@ impl<'m> Ring<'m> {
             ..Identity::default()
         };
         identity.write(&region);
+        if !format.type_text.is_empty() {
+            TypeText::write(&region, format.type_text);
+        }
         let ring = Self::carve(region, &identity).ok_or(too_small)?;
         for word in [ring.tail, ring.head, ring.seen] {
             word.store(format.start.get(), ord!(L4, Relaxed));
@@ -152,12 +189,25 @@ impl<'m> Ring<'m> {
         Ok(ring)
     }
 
-    /// Validates the ring in `region`.
+    /// Validates the ring in `region`, to work on it.
     ///
     /// # Errors
     /// [`AttachError`], which names the word, what it holds and what was expected.
     pub fn attach(region: Region<'m>) -> Result<Self, AttachError> {
-        let identity = Identity::read(&region, Kind::Spsc, FEATURE_LINE_ALIGNED)?;
+        Self::attach_to(region, Purpose::Work)
+    }
+
+    /// Validates the ring in `region` for who only looks at it: one with features that its writers must know is good
+    /// too. No lease may be drawn from it, and no seat taken.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn look(region: Region<'m>) -> Result<Self, AttachError> {
+        Self::attach_to(region, Purpose::Look)
+    }
+
+    fn attach_to(region: Region<'m>, purpose: Purpose) -> Result<Self, AttachError> {
+        let identity = Identity::read(&region, Kind::Spsc, FEATURE_LINE_ALIGNED, purpose)?;
         let format = Format::new(identity.capacity)
             .line_aligned(identity.features_incompatible & FEATURE_LINE_ALIGNED != 0)
             .release_every(identity.release_every);
@@ -363,6 +413,12 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn type_hash(&self) -> u64 {
         self.type_hash
+    }
+
+    /// The description of the payload type, for people; empty where the ring has none.
+    #[must_use]
+    pub fn type_text(&self) -> TypeText {
+        TypeText::read(&self.region)
     }
 
     /// The ring's random generation id.

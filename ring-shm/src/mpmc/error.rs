@@ -142,6 +142,13 @@ pub enum TryRecvError {
         /// Bytes needed.
         needed: usize,
     },
+    /// A typed handle met a message that is no `T`: a handle of bytes has sent it. It was released.
+    WrongLength {
+        /// Its bytes.
+        len: usize,
+        /// The bytes of a `T`.
+        expected: usize,
+    },
     /// A peer broke the protocol. The handle does nothing from now on.
     Corrupt(Corrupt),
     /// The handle belongs to another process.
@@ -169,6 +176,11 @@ impl fmt::Display for TryRecvError {
             Self::Busy { by } => busy(f, *by, "the message that is next"),
             Self::Disconnected => ReadError::Closed.fmt(f),
             Self::BufferTooSmall { needed } => ReadError::BufferTooSmall { needed: *needed }.fmt(f),
+            Self::WrongLength { len, expected } => write!(
+                f,
+                "a message of {len} bytes came where a value has {expected}, and was released: somebody sends bytes into \
+                 a typed ring"
+            ),
             Self::Corrupt(c) => c.fmt(f),
             Self::Forked => f.write_str(FORKED),
         }

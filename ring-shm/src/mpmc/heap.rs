@@ -49,7 +49,7 @@ pub fn heap(slots: u64, slot_size: u64) -> Result<HeapRing, SetupError> {
 /// ```
 #[derive(Debug, Clone)]
 pub struct HeapRing {
-    heap: Arc<Heap>,
+    pub(super) heap: Arc<Heap>,
 }
 
 impl HeapRing {

@@ -9,6 +9,7 @@ use super::setup::{self, Place};
 use crate::facts::Facts;
 use crate::look::{Look, Pages};
 use crate::name::SegmentName;
+use crate::payload::TypeFacts;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 
@@ -65,6 +66,8 @@ pub struct Snapshot {
     pub redelivery: Redelivery,
     /// The ring's random id, to tell it from others of the same name.
     pub generation: u64,
+    /// What it carries; `None`: bytes of no stated type.
+    pub payload: Option<TypeFacts>,
     /// Bytes of the whole segment.
     pub size: u64,
     /// Permission bits.
@@ -120,7 +123,7 @@ impl Snapshot {
 pub fn inspect(name: &str) -> Result<Snapshot, SetupError> {
     let look = Look::at(&SegmentName::new(name)?)?;
     look.with_copy(|region, pages| {
-        let ring = Ring::attach(region)?;
+        let ring = Ring::look(region)?;
         let verdict = |lease| look.verdict(lease, ring.facts_of(lease).map(setup::facts));
         snapshot(&ring, look.size(), look.mode(), verdict, |claims| claims.any_open_in(pages, &ring))
     })
@@ -163,6 +166,7 @@ fn snapshot(
         max_consumers: ring.max_consumers(),
         redelivery: ring.redelivery(),
         generation: ring.generation(),
+        payload: TypeFacts::of_ring(ring.type_hash(), ring.type_text()),
         size,
         mode,
         head: stat.head,
@@ -201,7 +205,7 @@ impl Claims {
         let (slots, stride) = (ring.capacity(), slot_stride(ring.max_len() as u64));
         let data = mpmc_data_offset(ring.max_participants());
         let words = self.positions().map(|p| p.get() & slots.wrapping_sub(1)).map(|i| data + i * stride);
-        pages.with_words(words, |region| self.any_open(&Ring::attach(region)?))
+        pages.with_words(words, |region| self.any_open(&Ring::look(region)?))
     }
 }
 

@@ -25,6 +25,7 @@ mod options;
 mod producer;
 mod records;
 mod setup;
+mod typed;
 mod wait;
 mod wait_error;
 mod watch;
@@ -39,6 +40,7 @@ pub use options::Options;
 pub use producer::Producer;
 pub use records::{BatchRecord, ReadBatch, Record};
 pub use ring_core::mpmc::{Received, Redelivery};
+pub use typed::{TypedClaim, TypedConsumer, TypedProducer, TypedRecord};
 pub use wait_error::{RecvError, SendError};
 
 use crate::name::SegmentName;

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use ring_core::mpmc::{Format, MAX_PARTICIPANTS, Redelivery};
 
+use crate::payload::{Payload, PayloadType};
 use crate::segment::Access;
 
 /// Options of a new MPMC ring: a builder with sensible defaults.
@@ -22,6 +23,7 @@ pub struct Options {
     max_consumers: Option<u32>,
     redelivery: Redelivery,
     access: Access,
+    payload: Option<&'static PayloadType>,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Options {
             max_consumers: None,
             redelivery: Redelivery::AtLeastOnce { attempts: 3 },
             access: Access::default(),
+            payload: None,
         }
     }
 
@@ -99,6 +102,15 @@ impl Options {
         self
     }
 
+    /// A ring of `T`s, each of which fills a slot: typed handles of another type are refused. Handles of bytes are not, since every
+    /// `T` is so many bytes.
+    #[must_use]
+    pub fn payload<T: Payload>(mut self) -> Self {
+        self.payload = Some(T::TYPE);
+        self.slot_size = T::TYPE.size() as u64;
+        self
+    }
+
     /// Permission bits of the segment, exactly, whatever the umask; default 0600.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
@@ -127,11 +139,15 @@ impl Options {
         // A full table of senders could keep the one out that would make them room. Not down to 1, which would change
         // the ring's ways.
         let default = self.max_participants.saturating_sub(1).max(2).min(self.max_participants);
-        Format::new(self.slots, self.slot_size)
+        let format = Format::new(self.slots, self.slot_size)
             .participants(self.max_participants)
             .producers(self.max_producers.unwrap_or(default))
             .consumers(self.max_consumers.unwrap_or(default))
-            .redelivery(self.redelivery)
+            .redelivery(self.redelivery);
+        match self.payload {
+            Some(kind) => format.type_hash(kind.hash()).type_text(kind.text()),
+            None => format,
+        }
     }
 
     /// The format with a generation id of its own.

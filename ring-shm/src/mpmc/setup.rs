@@ -12,6 +12,7 @@ use crate::futex;
 use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
 use crate::name::SegmentName;
+use crate::payload::{self, PayloadType};
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 use crate::wait::Waiter;
@@ -48,8 +49,17 @@ pub(super) struct Place {
 impl Place {
     /// A place in a segment.
     pub(super) fn in_segment(segment: &Segment) -> Result<Self, SetupError> {
-        // A counter that is used up yields 0, which is no lease number.
-        let mapping = attach::lease(segment, |region| Ok(Ring::attach(region)?.next_lease().unwrap_or(0)))?;
+        Self::in_segment_of(segment, None)
+    }
+
+    /// The same for who wants payload of that type.
+    pub(super) fn in_segment_of(segment: &Segment, wanted: Option<&PayloadType>) -> Result<Self, SetupError> {
+        let mapping = attach::lease(segment, |region| {
+            let ring = Ring::attach(region)?;
+            payload::check(wanted, ring.type_hash(), || ring.type_text())?;
+            // A counter that is used up yields 0, which is no lease number.
+            Ok(ring.next_lease().unwrap_or(0))
+        })?;
         let ring = Ring::attach(life::leased_region(&mapping)?)?.with_wake(futex::registered_wake());
         let lease = mapping.lease();
         Ok(Self { waiter: None, ring, life: Life::mapped(mapping), lease, dead: 0 })
@@ -57,7 +67,13 @@ impl Place {
 
     /// A place in a heap ring.
     pub(super) fn in_heap(heap: &Arc<Heap>) -> Result<Self, SetupError> {
+        Self::in_heap_of(heap, None)
+    }
+
+    /// The same for who wants payload of that type.
+    pub(super) fn in_heap_of(heap: &Arc<Heap>, wanted: Option<&PayloadType>) -> Result<Self, SetupError> {
         let ring = Ring::attach(life::heap_region(heap))?.with_wake(futex::registered_wake());
+        payload::check(wanted, ring.type_hash(), || ring.type_text())?;
         let lease = ring.next_lease()?;
         Ok(Self { waiter: None, ring, life: Life::heap(HeapLease::take(heap.clone(), lease)), lease, dead: 0 })
     }

@@ -102,6 +102,13 @@ pub enum RecvError {
         /// Bytes needed.
         needed: usize,
     },
+    /// As [`TryRecvError::WrongLength`].
+    WrongLength {
+        /// Its bytes.
+        len: usize,
+        /// The bytes of a `T`.
+        expected: usize,
+    },
     /// A peer broke the protocol. The handle does nothing from now on.
     Corrupt(Corrupt),
     /// The handle belongs to another process.
@@ -120,6 +127,7 @@ impl fmt::Display for RecvError {
             Self::Cancelled => f.write_str("the wait for a message was cancelled"),
             Self::Disconnected => TryRecvError::Disconnected.fmt(f),
             Self::BufferTooSmall { needed } => TryRecvError::BufferTooSmall { needed }.fmt(f),
+            Self::WrongLength { len, expected } => TryRecvError::WrongLength { len, expected }.fmt(f),
             Self::Corrupt(c) => c.fmt(f),
             Self::Forked => f.write_str(FORKED),
             Self::Os(error) => error.fmt(f),
@@ -136,6 +144,7 @@ impl From<TryRecvError> for RecvError {
             TryRecvError::Busy { by } => Self::Timeout { by },
             TryRecvError::Disconnected => Self::Disconnected,
             TryRecvError::BufferTooSmall { needed } => Self::BufferTooSmall { needed },
+            TryRecvError::WrongLength { len, expected } => Self::WrongLength { len, expected },
             TryRecvError::Corrupt(c) => Self::Corrupt(c),
             TryRecvError::Forked => Self::Forked,
         }

@@ -88,6 +88,13 @@ pub enum TryRecvError {
     Disconnected,
     /// The producer died, and everything it committed has been read. Said once for each session, as above.
     PeerDied,
+    /// A typed handle met a record that is no `T`: a handle of bytes has sent it. It was released.
+    WrongLength {
+        /// Its bytes.
+        len: usize,
+        /// The bytes of a `T`.
+        expected: usize,
+    },
     /// A peer broke the protocol. The handle does nothing from now on.
     Corrupt(Corrupt),
     /// The handle belongs to another process.
@@ -101,6 +108,11 @@ impl fmt::Display for TryRecvError {
             Self::BufferTooSmall { needed } => ReadError::BufferTooSmall { needed: *needed }.fmt(f),
             Self::Disconnected => ReadError::Ended(SessionEnd::Closed).fmt(f),
             Self::PeerDied => ReadError::Ended(SessionEnd::Died).fmt(f),
+            Self::WrongLength { len, expected } => write!(
+                f,
+                "a record of {len} bytes came where a value has {expected}, and was released: somebody sends bytes into \
+                 a typed ring"
+            ),
             Self::Corrupt(c) => c.fmt(f),
             Self::Forked => f.write_str(FORKED),
         }

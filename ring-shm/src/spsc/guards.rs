@@ -58,6 +58,13 @@ impl<'a, T: Trust> Claim<'a, T> {
         self.core.write(bytes)
     }
 
+    /// Writes `bytes` in the place of whatever was written.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, bytes: &[u8]) {
+        self.core.rewind();
+        self.core.write(bytes);
+    }
+
     /// Shortens the record to at most `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.core.truncate(len);

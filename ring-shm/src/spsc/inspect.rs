@@ -8,6 +8,7 @@ use super::setup::{self, Place};
 use crate::facts::Facts;
 use crate::look::Look;
 use crate::name::SegmentName;
+use crate::payload::TypeFacts;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub release_every: u64,
     /// The ring's random id, to tell it from others of the same name.
     pub generation: u64,
+    /// What it carries; `None`: bytes of no stated type.
+    pub payload: Option<TypeFacts>,
     /// Bytes of the whole segment.
     pub size: u64,
     /// Permission bits.
@@ -78,7 +81,7 @@ pub struct Snapshot {
 pub fn inspect(name: &str) -> Result<Snapshot, SetupError> {
     let look = Look::at(&SegmentName::new(name)?)?;
     look.with_copy(|region, _| {
-        let ring = Ring::attach(region)?;
+        let ring = Ring::look(region)?;
         let verdict = |role, lease| look.verdict(lease, ring.facts_of(role, lease).map(setup::facts));
         snapshot(&ring, look.size(), look.mode(), verdict)
     })
@@ -105,6 +108,7 @@ fn snapshot(
         line_aligned: ring.line_aligned(),
         release_every: ring.release_every(),
         generation: ring.generation(),
+        payload: TypeFacts::of_ring(ring.type_hash(), ring.type_text()),
         size,
         mode,
         head,

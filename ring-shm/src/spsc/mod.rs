@@ -17,6 +17,7 @@ mod inspect;
 mod options;
 mod producer;
 mod setup;
+mod typed;
 mod wait;
 mod wait_error;
 
@@ -27,6 +28,7 @@ pub use inspect::{Seat, Snapshot, inspect, recover};
 pub use options::Options;
 pub use producer::Producer;
 pub use ring_core::spsc::Received;
+pub use typed::{TypedClaim, TypedConsumer, TypedProducer, TypedRecord, typed_heap};
 pub use wait_error::{RecvError, SendError};
 
 use ring_core::Position;
@@ -87,6 +89,6 @@ pub fn create(name: &str, options: &Options) -> Result<(), SetupError> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn heap(capacity: u64) -> Result<(Producer<Trusted>, Consumer<Trusted>), SetupError> {
-    let heap = setup::heap(capacity)?;
+    let heap = setup::heap(&Options::new().capacity(capacity))?;
     Ok((Producer::from_place(setup::Place::in_heap(&heap)?)?, Consumer::from_place(setup::Place::in_heap(&heap)?)?))
 }

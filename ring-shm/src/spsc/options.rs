@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use ring_core::spsc::Format;
 
+use crate::payload::{Payload, PayloadType};
 use crate::segment::Access;
 
 /// Options of a new SPSC ring: a builder with sensible defaults.
@@ -19,6 +20,7 @@ pub struct Options {
     line_aligned: bool,
     release_every: u64,
     access: Access,
+    payload: Option<&'static PayloadType>,
 }
 
 impl Default for Options {
@@ -31,7 +33,7 @@ impl Options {
     /// 64 KiB, records aligned to 8 bytes, the head published after each record, mode 0600.
     #[must_use]
     pub fn new() -> Self {
-        Self { capacity: 1 << 16, line_aligned: false, release_every: 0, access: Access::default() }
+        Self { capacity: 1 << 16, line_aligned: false, release_every: 0, access: Access::default(), payload: None }
     }
 
     /// Bytes of the data area: a power of two, all but 8 usable. The longest record is half of it less 8 bytes.
@@ -54,6 +56,15 @@ impl Options {
     #[must_use]
     pub fn release_every(mut self, bytes: u64) -> Self {
         self.release_every = bytes;
+        self
+    }
+
+    /// A ring of `T`s: typed handles of another type are refused. Handles of bytes are not, since every
+    /// `T` is so many bytes.
+    /// A capacity too small for one is refused.
+    #[must_use]
+    pub fn payload<T: Payload>(mut self) -> Self {
+        self.payload = Some(T::TYPE);
         self
     }
 
@@ -82,7 +93,11 @@ impl Options {
     }
 
     pub(crate) fn format(&self) -> Format {
-        Format::new(self.capacity).line_aligned(self.line_aligned).release_every(self.release_every)
+        let format = Format::new(self.capacity).line_aligned(self.line_aligned).release_every(self.release_every);
+        match self.payload {
+            Some(kind) => format.payload_len(kind.size() as u64).type_hash(kind.hash()).type_text(kind.text()),
+            None => format,
+        }
     }
 
     /// The format with a generation id of its own.

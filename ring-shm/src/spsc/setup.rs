@@ -12,6 +12,7 @@ use crate::futex;
 use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
 use crate::name::SegmentName;
+use crate::payload::{self, PayloadType};
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 use crate::wait::Waiter;
@@ -46,8 +47,17 @@ pub(super) struct Place {
 impl Place {
     /// A place in a segment: the ring is validated without a lease first, since that is where the next number is.
     pub(super) fn in_segment(segment: &Segment) -> Result<Self, SetupError> {
-        // A counter that is used up yields 0, which is no lease number.
-        let mapping = attach::lease(segment, |region| Ok(Ring::attach(region)?.next_lease().unwrap_or(0)))?;
+        Self::in_segment_of(segment, None)
+    }
+
+    /// The same for who wants payload of that type.
+    pub(super) fn in_segment_of(segment: &Segment, wanted: Option<&PayloadType>) -> Result<Self, SetupError> {
+        let mapping = attach::lease(segment, |region| {
+            let ring = Ring::attach(region)?;
+            payload::check(wanted, ring.type_hash(), || ring.type_text())?;
+            // A counter that is used up yields 0, which is no lease number.
+            Ok(ring.next_lease().unwrap_or(0))
+        })?;
         let ring = Ring::attach(life::leased_region(&mapping)?)?.with_wake(futex::registered_wake());
         let lease = mapping.lease();
         Ok(Self { waiter: None, ring, life: Life::mapped(mapping), lease })
@@ -118,8 +128,8 @@ pub(super) fn facts(stored: SeatFacts) -> Facts {
 }
 
 /// A fresh heap ring.
-pub(super) fn heap(capacity: u64) -> Result<Arc<Heap>, SetupError> {
-    let format = Options::new().capacity(capacity).fresh_format();
+pub(super) fn heap(options: &Options) -> Result<Arc<Heap>, SetupError> {
+    let format = options.fresh_format();
     format.check()?;
     let heap = Heap::new(format.footprint()).ok_or(SetupError::NoMemory { asked: format.footprint() })?;
     Ring::format(life::heap_region(&heap), &format)?;

@@ -96,6 +96,13 @@ pub enum RecvError {
     Disconnected,
     /// The producer died, and everything it committed has been read. Said once for each session, as above.
     PeerDied,
+    /// As [`TryRecvError::WrongLength`].
+    WrongLength {
+        /// Its bytes.
+        len: usize,
+        /// The bytes of a `T`.
+        expected: usize,
+    },
     /// A peer broke the protocol. The handle does nothing from now on.
     Corrupt(Corrupt),
     /// The handle belongs to another process.
@@ -114,6 +121,7 @@ impl fmt::Display for RecvError {
             Self::BufferTooSmall { needed } => TryRecvError::BufferTooSmall { needed }.fmt(f),
             Self::Disconnected => TryRecvError::Disconnected.fmt(f),
             Self::PeerDied => TryRecvError::PeerDied.fmt(f),
+            Self::WrongLength { len, expected } => TryRecvError::WrongLength { len, expected }.fmt(f),
             Self::Corrupt(c) => c.fmt(f),
             Self::Forked => f.write_str(FORKED),
             Self::Os(error) => error.fmt(f),
@@ -130,6 +138,7 @@ impl From<TryRecvError> for RecvError {
             TryRecvError::BufferTooSmall { needed } => Self::BufferTooSmall { needed },
             TryRecvError::Disconnected => Self::Disconnected,
             TryRecvError::PeerDied => Self::PeerDied,
+            TryRecvError::WrongLength { len, expected } => Self::WrongLength { len, expected },
             TryRecvError::Corrupt(c) => Self::Corrupt(c),
             TryRecvError::Forked => Self::Forked,
         }

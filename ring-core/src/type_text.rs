@@ -1,0 +1,77 @@
+//! What a ring carries, told to people: a description of the payload type in the control block's last quarter, where
+//! no working word is. Whoever is refused for another type reads here what the creator's was.
+//!
+//! `format` writes it before anybody can see the region; nobody decides by it. The type's hash in the identity line
+//! decides, and a reader that does not know the text may ignore it: its feature bit is a compatible one.
+
+use core::fmt;
+use core::mem::offset_of;
+
+use crate::Region;
+use crate::layout::{CONTROL_SIZE, FEATURE_TYPE_TEXT, Identity, MpmcControl, SpscControl};
+use crate::sync::ord;
+
+/// Where the description begins.
+pub const TYPE_TEXT_OFFSET: usize = 3072;
+
+/// Bytes of the longest description.
+pub const TYPE_TEXT_LEN: usize = 1024;
+
+const _: () = {
+    assert!(TYPE_TEXT_OFFSET as u64 + TYPE_TEXT_LEN as u64 == CONTROL_SIZE);
+    assert!(size_of::<SpscControl>() <= TYPE_TEXT_OFFSET);
+    assert!(size_of::<MpmcControl>() <= TYPE_TEXT_OFFSET);
+};
+
+/// The description as it stands in a ring: whatever bytes its creator, or somebody since, has put there.
+#[derive(Clone, Copy)]
+pub struct TypeText {
+    bytes: [u8; TYPE_TEXT_LEN],
+    len: usize,
+}
+
+impl TypeText {
+    /// The description in `region`, empty where it has none. Each word is read once.
+    pub(crate) fn read(region: &Region<'_>) -> Self {
+        let mut text = Self { bytes: [0; TYPE_TEXT_LEN], len: 0 };
+        let word = |offset| region.word(offset).map_or(0, |word| word.load(ord!(L16, Relaxed)));
+        if word(offset_of!(Identity, features_compatible)) & FEATURE_TYPE_TEXT != 0 {
+            for (offset, to) in offsets().zip(text.bytes.chunks_exact_mut(8)) {
+                to.copy_from_slice(&word(offset).to_le_bytes());
+            }
+            text.len = text.bytes.iter().position(|byte| *byte == 0).unwrap_or(TYPE_TEXT_LEN);
+        }
+        text
+    }
+
+    /// Writes `text`, or as much of it as there is room for; the rest is zeroed.
+    pub(crate) fn write(region: &Region<'_>, text: &[u8]) {
+        let mut rest = text;
+        for offset in offsets() {
+            let (now, later) = rest.split_at(rest.len().min(8));
+            let mut bytes = [0; 8];
+            bytes.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
+            if let Some(word) = region.word(offset) {
+                word.store(u64::from_le_bytes(bytes), ord!(L15, Relaxed));
+            }
+            rest = later;
+        }
+    }
+
+    /// The bytes up to the first zero: UTF-8 if its writer was honest.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for TypeText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TypeText(\"{}\")", self.as_bytes().escape_ascii())
+    }
+}
+
+/// The words of the description.
+fn offsets() -> impl Iterator<Item = usize> {
+    (TYPE_TEXT_OFFSET..).step_by(8).take(TYPE_TEXT_LEN / 8)
+}

@@ -1,0 +1,460 @@
+//! Handles that send and receive values of one type. Thin: the handles of bytes under them do everything, and refuse
+//! nothing that these do not refuse; what is added is the type, compared when the ring is opened.
+//!
+//! # Safety
+//!
+//! 1. A claim has as many bytes as were asked for.
+//! 2. Who calls `trust_peers` answers for the peers.
+#![allow(unsafe_code)]
+
+use core::fmt;
+use core::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+use ring_core::Position;
+use ring_core::spsc::Received;
+
+use super::error::{TryRecvError, TrySendError};
+use super::guards::{Claim, Record};
+use super::setup::{self, Place};
+use super::wait_error::{RecvError, SendError};
+use super::{Consumer, Options, Producer};
+use crate::attach;
+use crate::name::SegmentName;
+use crate::payload::Payload;
+use crate::segment::{OpenRules, Segment};
+use crate::setup_error::SetupError;
+use crate::trust::{Trust, Trusted, Untrusted};
+use crate::typed::Typed;
+
+/// Space for one value; from a trusting handle it derefs to the value itself.
+pub type TypedClaim<'a, T, P = Untrusted> = Typed<Claim<'a, P>, T>;
+
+/// One value, lent in place; from a trusting handle it derefs to the value itself.
+pub type TypedRecord<'a, T, P = Untrusted> = Typed<Record<'a, P>, T>;
+
+/// A ring of `T`s with a data area of `capacity` bytes on the heap, as [`heap`](super::heap).
+///
+/// # Errors
+/// [`SetupError`] for an impossible capacity, or when the memory cannot be had.
+#[expect(clippy::type_complexity, reason = "two handles")]
+pub fn typed_heap<T: Payload>(
+    capacity: u64,
+) -> Result<(TypedProducer<T, Trusted>, TypedConsumer<T, Trusted>), SetupError> {
+    let heap = setup::heap(&Options::new().capacity(capacity).payload::<T>())?;
+    let producer = Producer::from_place(Place::in_heap(&heap)?)?;
+    let consumer = Consumer::from_place(Place::in_heap(&heap)?)?;
+    Ok((TypedProducer::new(producer), TypedConsumer::new(consumer)))
+}
+
+/// The one writing handle of an SPSC ring of `T`s. See [`Producer`] for what it does when, and
+/// [`payload!`](crate::payload) for what a `T` can be.
+///
+/// ```
+/// # let name = format!("doc-typed-{}", std::process::id());
+/// use ring_shm::spsc::{Options, TypedConsumer, TypedProducer};
+/// use ring_shm::{SetupErrorKind, payload, unlink};
+/// use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+///
+/// payload! {
+///     #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+///     struct Tick { price: u64, quantity: u32, side: u32 }
+/// }
+/// payload! {
+///     #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+///     struct OldTick { price: u32, quantity: u32, side: u64 }
+/// }
+///
+/// let mut tx = TypedProducer::<Tick>::create(&name, &Options::new())?;
+/// let mut rx = TypedConsumer::<Tick>::open(&name)?; // usually in another process
+/// let sent = tx.try_send(7, &Tick { price: 100, quantity: 5, side: 1 })?;
+/// let (tick, received) = rx.try_recv()?;
+/// assert_eq!((tick.price, received.tag, received.position), (100, 7, sent));
+///
+/// drop(rx);
+/// let refused = TypedConsumer::<OldTick>::open(&name).unwrap_err();
+/// assert_eq!(refused.kind(), SetupErrorKind::WrongType);
+/// assert!(refused.to_string().contains("Tick { price: u64 @0,"));
+/// assert!(refused.to_string().contains("OldTick { price: u32 @0,"));
+/// # unlink(&name, true)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TypedProducer<T: Payload, P: Trust = Untrusted> {
+    bytes: Producer<P>,
+    payload: PhantomData<fn(T)>,
+}
+
+impl<T: Payload, P: Trust + fmt::Debug> fmt::Debug for TypedProducer<T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedProducer").field("payload", T::TYPE).field("bytes", &self.bytes).finish()
+    }
+}
+
+impl<T: Payload> TypedProducer<T> {
+    /// As [`Producer::create`], for `T`s.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `Invalid` also for a capacity that is too small for a `T`.
+    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        let options = options.clone().payload::<T>();
+        setup::create(&SegmentName::new(name)?, &options).and_then(|segment| Self::sit(&segment))
+    }
+
+    /// As [`Producer::open`], for `T`s.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `WrongType` for a ring of anything else.
+    pub fn open(name: &str) -> Result<Self, SetupError> {
+        Self::open_with(name, &OpenRules::default())
+    }
+
+    /// As [`Producer::open_with`], for `T`s.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(name, rules, Self::sit)
+    }
+
+    /// As [`Producer::open_or_create`], for `T`s.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`open`](Self::open).
+    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&SegmentName::new(name)?, &options.clone().payload::<T>(), Self::sit)
+    }
+
+    fn sit(segment: &Segment) -> Result<Self, SetupError> {
+        Producer::from_place(Place::in_segment_of(segment, Some(T::TYPE))?).map(Self::new)
+    }
+}
+
+impl<T: Payload, P: Trust> TypedProducer<T, P> {
+    fn new(bytes: Producer<P>) -> Self {
+        Self { bytes, payload: PhantomData }
+    }
+
+    /// A handle whose claims are `T`s in the ring's memory.
+    ///
+    /// # Safety
+    /// As [`Producer::trust_peers`].
+    #[must_use]
+    pub unsafe fn trust_peers(self) -> TypedProducer<T, Trusted> {
+        // SAFETY: 2.
+        TypedProducer::new(unsafe { self.bytes.trust_peers() })
+    }
+
+    /// Sends a copy of `value` with a tag of the caller's. `Ok` means committed.
+    ///
+    /// # Errors
+    /// [`TrySendError`]; nothing was sent.
+    #[inline(always)]
+    pub fn try_send(&mut self, tag: u32, value: &T) -> Result<Position, TrySendError> {
+        self.bytes.try_send(tag, value.as_bytes())
+    }
+
+    /// As [`try_send`](Self::try_send), waiting for space.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent.
+    #[inline]
+    pub fn send(&mut self, tag: u32, value: &T) -> Result<Position, SendError> {
+        self.bytes.send(tag, value.as_bytes())
+    }
+
+    /// As [`send`](Self::send), for `timeout` at most.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent.
+    pub fn send_timeout(&mut self, tag: u32, value: &T, timeout: Duration) -> Result<Position, SendError> {
+        self.bytes.send_timeout(tag, value.as_bytes(), timeout)
+    }
+
+    /// As [`send`](Self::send), until `deadline` at most.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent.
+    pub fn send_deadline(&mut self, tag: u32, value: &T, deadline: Instant) -> Result<Position, SendError> {
+        self.bytes.send_deadline(tag, value.as_bytes(), deadline)
+    }
+
+    /// Reserves space for a value. Dropping the claim aborts it: nothing was sent.
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = ring_shm::spsc::typed_heap::<[u32; 4]>(1 << 12)?; // trusts its peers
+    /// let mut claim = tx.try_claim()?;
+    /// claim[0] = 1; // the ring's own memory, and whatever it held elsewhere
+    /// claim[1..].fill(2);
+    /// claim.commit();
+    /// assert_eq!(*rx.try_read()?, [1, 2, 2, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TrySendError`]; nothing is reserved.
+    #[inline(always)]
+    pub fn try_claim(&mut self) -> Result<TypedClaim<'_, T, P>, TrySendError> {
+        let claim = self.bytes.try_claim(size_of::<T>());
+        // SAFETY: 1.
+        unsafe { Typed::lend_exact(claim) }
+    }
+
+    /// As [`try_claim`](Self::try_claim), waiting for space.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn claim(&mut self) -> Result<TypedClaim<'_, T, P>, SendError> {
+        Typed::lend(self.bytes.claim(size_of::<T>()), |len| Self::wrong(len).into())
+    }
+
+    /// As [`claim`](Self::claim), for `timeout` at most.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn claim_timeout(&mut self, timeout: Duration) -> Result<TypedClaim<'_, T, P>, SendError> {
+        Typed::lend(self.bytes.claim_timeout(size_of::<T>(), timeout), |len| Self::wrong(len).into())
+    }
+
+    /// As [`claim`](Self::claim), until `deadline` at most.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn claim_deadline(&mut self, deadline: Instant) -> Result<TypedClaim<'_, T, P>, SendError> {
+        Typed::lend(self.bytes.claim_deadline(size_of::<T>(), deadline), |len| Self::wrong(len).into())
+    }
+
+    /// A claim that is not as long as it was asked for: there is none.
+    #[cold]
+    fn wrong(len: usize) -> TrySendError {
+        TrySendError::TooLong { len: size_of::<T>(), max: len }
+    }
+
+    /// The handle of bytes under this one: its numbers.
+    #[must_use]
+    pub fn get_ref(&self) -> &Producer<P> {
+        &self.bytes
+    }
+
+    /// The handle of bytes under this one: batches, wait strategies, cancelling. A record sent through it that has
+    /// not a `T`'s length is refused by typed receivers.
+    ///
+    /// ```
+    /// use zerocopy::IntoBytes;
+    /// let (mut tx, mut rx) = ring_shm::spsc::typed_heap::<u64>(1 << 12)?;
+    /// let mut batch = tx.get_mut().try_claim_batch(3, size_of::<u64>())?;
+    /// for value in [1_u64, 2, 3] {
+    ///     batch.push(0, value.as_bytes())?;
+    /// }
+    /// batch.commit();
+    /// let mut batch = rx.get_mut().try_read_batch(10)?;
+    /// let (mut value, mut sum) = (0_u64, 0);
+    /// while let Some(one) = batch.next_record() {
+    ///     if one.copy_to(value.as_mut_bytes()) == one.len() { // else it is no value
+    ///         sum += value;
+    ///     }
+    /// }
+    /// assert_eq!((sum, batch.release()), (6, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_mut(&mut self) -> &mut Producer<P> {
+        &mut self.bytes
+    }
+
+    /// Closes the session in order. The same as dropping the handle.
+    pub fn close(self) {}
+}
+
+/// The one reading handle of an SPSC ring of `T`s. See [`Consumer`] for what it does when.
+///
+/// A record that is no `T` by its length, which only a handle of bytes can send, is released and told as `WrongLength`.
+///
+/// ```
+/// let (mut tx, mut rx) = ring_shm::spsc::typed_heap::<u64>(1 << 12)?;
+/// tx.try_send(0, &42)?;
+/// tx.get_mut().try_send(0, b"three")?;
+/// tx.try_send(0, &44)?;
+/// assert_eq!(rx.try_recv()?.0, 42);
+/// assert!(rx.try_recv().is_err());
+/// assert_eq!(*rx.try_read()?, 44);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TypedConsumer<T: Payload, P: Trust = Untrusted> {
+    bytes: Consumer<P>,
+    payload: PhantomData<fn() -> T>,
+}
+
+impl<T: Payload, P: Trust + fmt::Debug> fmt::Debug for TypedConsumer<T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedConsumer").field("payload", T::TYPE).field("bytes", &self.bytes).finish()
+    }
+}
+
+impl<T: Payload> TypedConsumer<T> {
+    /// As [`Consumer::create`], for `T`s.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `Invalid` also for a capacity that is too small for a `T`.
+    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        let options = options.clone().payload::<T>();
+        setup::create(&SegmentName::new(name)?, &options).and_then(|segment| Self::sit(&segment))
+    }
+
+    /// As [`Consumer::open`], for `T`s.
+    ///
+    /// # Errors
+    /// [`SetupError`]; its kind is `WrongType` for a ring of anything else.
+    pub fn open(name: &str) -> Result<Self, SetupError> {
+        Self::open_with(name, &OpenRules::default())
+    }
+
+    /// As [`Consumer::open_with`], for `T`s.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(name, rules, Self::sit)
+    }
+
+    /// As [`Consumer::open_or_create`], for `T`s.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`open`](Self::open).
+    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&SegmentName::new(name)?, &options.clone().payload::<T>(), Self::sit)
+    }
+
+    fn sit(segment: &Segment) -> Result<Self, SetupError> {
+        Consumer::from_place(Place::in_segment_of(segment, Some(T::TYPE))?).map(Self::new)
+    }
+}
+
+impl<T: Payload, P: Trust> TypedConsumer<T, P> {
+    fn new(bytes: Consumer<P>) -> Self {
+        Self { bytes, payload: PhantomData }
+    }
+
+    /// A handle whose records are `T`s in the ring's memory.
+    ///
+    /// # Safety
+    /// As [`Consumer::trust_peers`].
+    #[must_use]
+    pub unsafe fn trust_peers(self) -> TypedConsumer<T, Trusted> {
+        // SAFETY: 2.
+        TypedConsumer::new(unsafe { self.bytes.trust_peers() })
+    }
+
+    /// Takes the next value out. Sound whatever a peer does: what comes is a `T`, be it one that nobody sent.
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    #[inline(always)]
+    pub fn try_recv(&mut self) -> Result<(T, Received), TryRecvError> {
+        let mut value = T::new_zeroed();
+        match self.bytes.try_recv_into(value.as_mut_bytes()) {
+            Ok(received) if received.len == size_of::<T>() => Ok((value, received)),
+            Ok(received) => Err(Self::wrong(received.len)),
+            Err(TryRecvError::BufferTooSmall { .. }) => Err(self.refuse_next()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`try_recv`](Self::try_recv), waiting for a value.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    #[inline]
+    pub fn recv(&mut self) -> Result<(T, Received), RecvError> {
+        self.recv_by(|rx, buf| rx.recv_into(buf))
+    }
+
+    /// As [`recv`](Self::recv), for `timeout` at most.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<(T, Received), RecvError> {
+        self.recv_by(|rx, buf| rx.recv_into_timeout(buf, timeout))
+    }
+
+    /// As [`recv`](Self::recv), until `deadline` at most.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<(T, Received), RecvError> {
+        self.recv_by(|rx, buf| rx.recv_into_deadline(buf, deadline))
+    }
+
+    #[inline]
+    fn recv_by(
+        &mut self,
+        recv: impl FnOnce(&mut Consumer<P>, &mut [u8]) -> Result<Received, RecvError>,
+    ) -> Result<(T, Received), RecvError> {
+        let mut value = T::new_zeroed();
+        match recv(&mut self.bytes, value.as_mut_bytes()) {
+            Ok(received) if received.len == size_of::<T>() => Ok((value, received)),
+            Ok(received) => Err(Self::wrong(received.len).into()),
+            Err(RecvError::BufferTooSmall { .. }) => Err(self.refuse_next().into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lends the next value. Dropping it releases its space, as [`Consumer::try_read`] says.
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    #[inline(always)]
+    pub fn try_read(&mut self) -> Result<TypedRecord<'_, T, P>, TryRecvError> {
+        Typed::lend(self.bytes.try_read(), Self::wrong)
+    }
+
+    /// As [`try_read`](Self::try_read), waiting for a value.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn read(&mut self) -> Result<TypedRecord<'_, T, P>, RecvError> {
+        Typed::lend(self.bytes.read(), |len| Self::wrong(len).into())
+    }
+
+    /// As [`read`](Self::read), for `timeout` at most.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn read_timeout(&mut self, timeout: Duration) -> Result<TypedRecord<'_, T, P>, RecvError> {
+        Typed::lend(self.bytes.read_timeout(timeout), |len| Self::wrong(len).into())
+    }
+
+    /// As [`read`](Self::read), until `deadline` at most.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn read_deadline(&mut self, deadline: Instant) -> Result<TypedRecord<'_, T, P>, RecvError> {
+        Typed::lend(self.bytes.read_deadline(deadline), |len| Self::wrong(len).into())
+    }
+
+    /// Takes the next record out, which was too long for a `T`.
+    #[cold]
+    fn refuse_next(&mut self) -> TryRecvError {
+        match self.bytes.try_read() {
+            Ok(record) => Self::wrong(record.len()),
+            Err(error) => error,
+        }
+    }
+
+    #[cold]
+    fn wrong(len: usize) -> TryRecvError {
+        TryRecvError::WrongLength { len, expected: size_of::<T>() }
+    }
+
+    /// The handle of bytes under this one: its numbers.
+    #[must_use]
+    pub fn get_ref(&self) -> &Consumer<P> {
+        &self.bytes
+    }
+
+    /// The handle of bytes under this one: batches, wait strategies, cancelling.
+    pub fn get_mut(&mut self) -> &mut Consumer<P> {
+        &mut self.bytes
+    }
+
+    /// Closes in order. What was not read stays for a successor. The same as dropping the handle.
+    pub fn close(self) {}
+}
