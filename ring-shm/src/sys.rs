@@ -33,9 +33,9 @@ compile_error!(
 );
 
 #[cfg(target_pointer_width = "64")]
-use libc::{flock as Flock, fstat as raw_fstat, off_t as Offset, stat as RawStat};
+use libc::{flock as Flock, fstat as raw_fstat, off_t as Offset, pread as raw_pread, stat as RawStat};
 #[cfg(target_pointer_width = "32")]
-use libc::{flock64 as Flock, fstat64 as raw_fstat, off64_t as Offset, stat64 as RawStat};
+use libc::{flock64 as Flock, fstat64 as raw_fstat, off64_t as Offset, pread64 as raw_pread, stat64 as RawStat};
 
 /// Which object a descriptor or a name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,15 @@ pub(crate) fn stat(fd: RawFd) -> Result<Stat, OsError> {
 /// The facts about whatever has the name `path` now; a symbolic link is not followed.
 pub(crate) fn stat_name(path: &Path) -> io::Result<Stat> {
     std::fs::symlink_metadata(path).map(|meta| Stat::from(&meta))
+}
+
+/// The word at `offset` of whatever `fd` means now; `None` where there is none, or it cannot be read.
+pub(crate) fn read_word(fd: RawFd, offset: u64) -> Option<u64> {
+    let mut word = [0_u8; 8];
+    let offset = Offset::try_from(offset).ok()?;
+    // SAFETY: 1 and 2; as many bytes as the array has.
+    let read = unsafe { raw_pread(fd, word.as_mut_ptr().cast(), word.len(), offset) };
+    (read == 8).then(|| u64::from_ne_bytes(word))
 }
 
 /// Closes a number that this process owns by its own account.

@@ -66,7 +66,8 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`]; its kind is `Exists` when the name is taken.
     pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::join(&segment))
+        let name = SegmentName::new(name)?;
+        attach::create_and_sit(|| setup::create(&name, options), Self::join)
     }
 
     /// Opens the ring `name` and joins it as a consumer, be it open or closed.

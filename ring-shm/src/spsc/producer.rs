@@ -62,7 +62,8 @@ impl Producer<Untrusted> {
     /// # Errors
     /// [`SetupError`]; its kind is `Exists` when the name is taken.
     pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::sit(&segment))
+        let name = SegmentName::new(name)?;
+        attach::create_and_sit(|| setup::create(&name, options), Self::sit)
     }
 
     /// Opens the ring `name` and sits down as its producer: after the orderly close, or the proven death, of the one
