@@ -109,9 +109,10 @@ impl SetupError {
             },
             Self::Open(e) => match e {
                 OpenError::NotFound { .. } | OpenError::Gone { .. } => Kind::NotFound,
-                OpenError::Permission { .. } | OpenError::ForeignOwner { .. } | OpenError::WorldWritable { .. } => {
-                    Kind::Permission
-                }
+                OpenError::Permission { .. }
+                | OpenError::ForeignOwner { .. }
+                | OpenError::WorldWritable { .. }
+                | OpenError::Linked { .. } => Kind::Permission,
                 OpenError::NotASegment { .. } | OpenError::Empty { .. } => Kind::Corrupt,
                 OpenError::Os(os) => os_kind(os.code),
             },

@@ -140,6 +140,13 @@ pub enum OpenError {
         /// Its mode.
         mode: u32,
     },
+    /// It has other names as well: somebody has made hard links to it.
+    Linked {
+        /// The name.
+        name: SegmentName,
+        /// How many names it has.
+        links: u64,
+    },
     /// It has no bytes.
     Empty {
         /// The name.
@@ -174,6 +181,11 @@ impl fmt::Display for OpenError {
             Self::WorldWritable { name, mode } => write!(
                 f,
                 "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w /dev/shm/{}`, or remove it",
+                name.file_name()
+            ),
+            Self::Linked { name, links } => write!(
+                f,
+                "segment {name} has {links} names, and this may not be the one it was made under: find the others (`find /dev/shm -samefile /dev/shm/{}`) and remove them",
                 name.file_name()
             ),
             Self::Empty { name } => {
