@@ -103,9 +103,13 @@ impl SetupError {
                 CreateError::Exists { .. } => Kind::Exists,
                 CreateError::BadLength { .. } | CreateError::BadMode { .. } => Kind::Invalid,
                 CreateError::BadGroup { .. } | CreateError::Permission { .. } => Kind::Permission,
-                CreateError::NoSpace { .. } | CreateError::FileSizeLimit { .. } => Kind::NoResource,
+                CreateError::NoSpace { .. }
+                | CreateError::FileSizeLimit { .. }
+                | CreateError::AboveLimit { .. }
+                | CreateError::OverBudget { .. }
+                | CreateError::MemoryLimit { .. } => Kind::NoResource,
                 CreateError::Os(os) => os_kind(os.code),
-                CreateError::Contended { .. } => Kind::Other,
+                CreateError::Contended { .. } | CreateError::BudgetBusy => Kind::Other,
             },
             Self::Open(e) => match e {
                 OpenError::NotFound { .. } | OpenError::Gone { .. } => Kind::NotFound,

@@ -186,6 +186,18 @@ pub(crate) fn conflict(fd: RawFd, start: i64, len: i64) -> Result<Option<i64>, O
     if range.l_type == libc::F_UNLCK as libc::c_short { Ok(None) } else { Ok(Some(i64::from(range.l_start))) }
 }
 
+/// Locks all of `file`, a directory perhaps, for its description, without waiting. False: another one has it.
+pub(crate) fn try_lock_whole(file: &File) -> Result<bool, OsError> {
+    // SAFETY: 1; plain numbers.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    match OsError::last("flock") {
+        OsError { code: libc::EWOULDBLOCK | libc::EINTR, .. } => Ok(false),
+        error => Err(error),
+    }
+}
+
 /// Gives `file` `len` bytes of real memory.
 pub(crate) fn allocate(file: &File, len: i64) -> Result<(), OsError> {
     let too_large = OsError { call: "fallocate", code: libc::EFBIG };

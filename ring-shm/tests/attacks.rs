@@ -86,12 +86,7 @@ const ATTACKS: &[Attack] = &[
     hopeless("another ring under the same name", shared, || {
         own_ring(0o666, None).and_then(|()| fs::rename(BESIDE, PATH))
     }),
-    hopeless("a ring given away to the victim", nothing, || {
-        own_ring(0o600, None).and_then(|()| chown(PATH, Some(VICTIM), None)).map_err(|e| {
-            fs::remove_file(PATH).unwrap();
-            e
-        })
-    }),
+    hopeless("a ring given away to the victim", nothing, give_away),
     hopeless("opening what is private", private, || {
         Segment::open_with(&NAME.parse().unwrap(), &OpenRules::Anyone).map(drop).map_err(io::Error::other)
     }),
@@ -138,6 +133,13 @@ fn own_ring(mode: u32, group: Option<u32>) -> io::Result<()> {
         chown(PATH, None, Some(group))?;
     }
     fs::set_permissions(PATH, Permissions::from_mode(mode))
+}
+
+fn give_away() -> io::Result<()> {
+    own_ring(0o600, None)?;
+    let given = chown(PATH, Some(VICTIM), None);
+    fs::remove_file(PATH)?;
+    given
 }
 
 fn open(path: &str) -> io::Result<File> {
@@ -269,7 +271,7 @@ fn a_locker_holds_nobody_up_for_long() {
     let name = support::unique("locker");
     ring_shm::spsc::create(name.as_str(), &Options::new().capacity(4096)).unwrap();
     let file = File::options().read(true).write(true).open(name.path()).unwrap();
-    let mut lock = |start: i64, len: i64| {
+    let lock = |start: i64, len: i64| {
         // SAFETY: plain numbers, for which zero is a value.
         let mut range: libc::flock = unsafe { std::mem::zeroed() };
         (range.l_type, range.l_start, range.l_len) = (libc::F_WRLCK as i16, start, len);

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use ring_core::mpmc::{Format, MAX_PARTICIPANTS, Redelivery};
 
+use crate::limits::Limits;
 use crate::segment::Access;
 
 /// Options of a new MPMC ring: a builder with sensible defaults.
@@ -22,6 +23,7 @@ pub struct Options {
     max_consumers: Option<u32>,
     redelivery: Redelivery,
     access: Access,
+    limits: Limits,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Options {
             max_consumers: None,
             redelivery: Redelivery::AtLeastOnce { attempts: 3 },
             access: Access::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -113,6 +116,22 @@ impl Options {
         self
     }
 
+    /// The most bytes the segment may take: for who gets the other options from elsewhere. More is refused.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.limits.size = Some(bytes);
+        self
+    }
+
+    /// The most bytes that all segments of this user whose names begin with `prefix` may take together, this one
+    /// included: for a service that makes rings on demand. Two creators that ask so cannot go beyond it together; who
+    /// does not ask is counted and not refused.
+    #[must_use]
+    pub fn budget(mut self, prefix: &str, bytes: u64) -> Self {
+        self.limits.budget = Some((prefix.into(), bytes));
+        self
+    }
+
     /// Bytes the segment will take.
     #[must_use]
     pub fn footprint(&self) -> u64 {
@@ -121,6 +140,10 @@ impl Options {
 
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn format(&self) -> Format {

@@ -20,6 +20,7 @@ use crate::wait::Waiter;
 pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, SetupError> {
     let format = options.fresh_format();
     format.check()?;
+    let _reserved = options.limits().reserve(name, format.footprint())?;
     attach::create(name, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))
 }
 

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use ring_core::spsc::Format;
 
+use crate::limits::Limits;
 use crate::segment::Access;
 
 /// Options of a new SPSC ring: a builder with sensible defaults.
@@ -19,6 +20,7 @@ pub struct Options {
     line_aligned: bool,
     release_every: u64,
     access: Access,
+    limits: Limits,
 }
 
 impl Default for Options {
@@ -31,7 +33,13 @@ impl Options {
     /// 64 KiB, records aligned to 8 bytes, the head published after each record, mode 0600.
     #[must_use]
     pub fn new() -> Self {
-        Self { capacity: 1 << 16, line_aligned: false, release_every: 0, access: Access::default() }
+        Self {
+            capacity: 1 << 16,
+            line_aligned: false,
+            release_every: 0,
+            access: Access::default(),
+            limits: Limits::default(),
+        }
     }
 
     /// Bytes of the data area: a power of two, all but 8 usable. The longest record is half of it less 8 bytes.
@@ -71,6 +79,22 @@ impl Options {
         self
     }
 
+    /// The most bytes the segment may take: for who gets the other options from elsewhere. More is refused.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.limits.size = Some(bytes);
+        self
+    }
+
+    /// The most bytes that all segments of this user whose names begin with `prefix` may take together, this one
+    /// included: for a service that makes rings on demand. Two creators that ask so cannot go beyond it together; who
+    /// does not ask is counted and not refused.
+    #[must_use]
+    pub fn budget(mut self, prefix: &str, bytes: u64) -> Self {
+        self.limits.budget = Some((prefix.into(), bytes));
+        self
+    }
+
     /// Bytes the segment will take.
     #[must_use]
     pub fn footprint(&self) -> u64 {
@@ -79,6 +103,10 @@ impl Options {
 
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn format(&self) -> Format {
