@@ -36,6 +36,12 @@ fn create_spsc(name: &str, args: &CreateArgs) -> Result<(), Failure> {
     if let Some(group) = &args.group {
         options = options.group(group_id(group)?);
     }
+    if let Some(bytes) = args.max_size {
+        options = options.max_size(bytes);
+    }
+    if let Some((prefix, bytes)) = &args.budget {
+        options = options.budget(prefix, *bytes);
+    }
     spsc::create(name, &options).map_err(|error| {
         let failure = Failure::from(error);
         if failure.code == Code::InUse { failure.with(&living(name)) } else { failure }

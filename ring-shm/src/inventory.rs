@@ -137,6 +137,14 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, OsError> {
     fs::read_dir(directory).map_err(failed)?.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
 }
 
+/// How many temporary names this user has, of creators dead or alive.
+pub(crate) fn temporaries() -> usize {
+    let own = |path: &PathBuf| {
+        file_name(path).starts_with(TEMPORARY) && sys::stat_name(path).is_ok_and(|stat| stat.owner == sys::user())
+    };
+    entries(Path::new(DIRECTORY)).map_or(0, |entries| entries.iter().filter(|path| own(path)).count())
+}
+
 fn file_name(path: &Path) -> &str {
     path.file_name().and_then(OsStr::to_str).unwrap_or("")
 }

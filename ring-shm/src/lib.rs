@@ -7,6 +7,7 @@ compile_error!(
 
 mod attach;
 mod descriptor;
+pub mod doctor;
 mod error;
 mod facts;
 mod fork;

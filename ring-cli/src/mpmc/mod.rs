@@ -62,6 +62,12 @@ pub(crate) fn create(name: &str, args: &CreateArgs) -> Result<(), Failure> {
     if let Some(group) = &args.group {
         options = options.group(admin::group_id(group)?);
     }
+    if let Some(bytes) = args.max_size {
+        options = options.max_size(bytes);
+    }
+    if let Some((prefix, bytes)) = &args.budget {
+        options = options.budget(prefix, *bytes);
+    }
     mpmc::create(name, &options).map_err(|error| {
         let failure = Failure::from(error);
         if failure.code == Code::InUse { failure.with(&crate::inspect::living(name)) } else { failure }
