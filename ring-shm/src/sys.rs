@@ -217,6 +217,14 @@ pub(crate) fn free_space(file: &File) -> u64 {
         .map_or(0, |stat| (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
 }
 
+/// Bytes of the file system at `path`, those free to this user, and how many more objects it may have.
+pub(crate) fn space(path: &Path) -> Option<(u64, u64, u64)> {
+    let stat = nix::sys::statvfs::statvfs(path).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.fragment_size() as u64);
+    let inodes = if stat.files() == 0 { u64::MAX } else { stat.files_available() as u64 };
+    Some((bytes(stat.blocks() as u64), bytes(stat.blocks_available() as u64), inodes))
+}
+
 /// The largest file this process may make; going beyond it would be a signal, not an error.
 pub(crate) fn file_size_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };

@@ -48,13 +48,11 @@ fn directory() -> Finding {
 fn space() -> Finding {
     let cure = "enlarge it (docker: `--shm-size`, Kubernetes: an `emptyDir` with `medium: Memory`, else `mount -o \
                 remount,size=… /dev/shm`)";
-    let Ok(stat) = nix::sys::statvfs::statvfs(DIRECTORY) else {
+    let Some((size, free, inodes)) = sys::space(Path::new(DIRECTORY)) else {
         return Finding::warning("space", "/dev/shm does not say how large it is", cure);
     };
-    let size = (stat.blocks() as u64).saturating_mul(stat.fragment_size() as u64);
-    let free = (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64);
     let found = format!("{} free of {} in /dev/shm", bytes(free), bytes(size));
-    if stat.files() > 0 && stat.files_available() == 0 {
+    if inodes == 0 {
         return Finding::warning("space", "no inodes are free in /dev/shm", "no ring can be made: remove leftovers");
     }
     if free < SMALL || size <= SMALL {
@@ -139,7 +137,8 @@ fn removal_at_logout() -> Finding {
         more.sort();
         files.extend(more);
     }
-    let set = files.iter().filter_map(|file| fs::read_to_string(file).ok()).filter_map(|text| remove_ipc(&text)).last();
+    let set =
+        files.iter().filter_map(|file| fs::read_to_string(file).ok()).filter_map(|text| remove_ipc(&text)).next_back();
     let keeps = set.is_some_and(|yes| !yes);
     let user = sys::user();
     if keeps {
