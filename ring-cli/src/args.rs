@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{Code, Failure};
+use crate::memory::MemoryArgs;
 use crate::size;
 
 /// Create, feed, drain, inspect, recover and remove shared-memory rings.
@@ -133,6 +134,8 @@ pub(crate) struct CreateArgs {
     /// Refuse when all segments of this user whose names begin with PREFIX would have more bytes together.
     #[arg(long, value_name = "PREFIX=BYTES", value_parser = size::parse_budget)]
     pub(crate) budget: Option<(String, u64)>,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
     /// Print what was made as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod input;
 mod inspect;
+mod memory;
 mod mpmc;
 mod output;
 mod progress;

@@ -9,6 +9,7 @@ use crate::lease::LeasedMapping;
 use crate::life;
 use crate::look::Look;
 use crate::name::SegmentName;
+use crate::placement::Placement;
 use crate::segment::{Access, OpenRules, Segment};
 use crate::setup_error::{SetupError, SetupErrorKind};
 use crate::sys;
@@ -53,11 +54,21 @@ pub(crate) fn create_and_sit<H>(
     sit: impl FnOnce(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
     let segment = create()?;
-    sit(&segment).inspect_err(|_| {
-        let unused = |fd| sys::read_word(fd, TAIL as u64) == Some(0);
-        // What cannot be taken back is a ring like any other, whole and of nobody.
-        let _ = segment.probe().take_back(unused);
-    })
+    sit(&segment).inspect_err(|_| take_back(&segment))
+}
+
+/// Places a segment that has just been created.
+pub(crate) fn place(segment: Segment, wanted: &Placement) -> Result<Segment, SetupError> {
+    if wanted.concerns_segment() {
+        let mapping = segment.map_whole().inspect_err(|_| take_back(&segment))?;
+        wanted.place_segment(&mapping).inspect_err(|_| take_back(&segment))?;
+    }
+    Ok(segment)
+}
+
+/// What cannot be taken back is a ring like any other, whole and of nobody.
+fn take_back(segment: &Segment) {
+    let _ = segment.probe().take_back(|fd| sys::read_word(fd, TAIL as u64) == Some(0));
 }
 
 /// Opens the segment of `name` under `rules` and sits; a removal in between is `NotFound`.

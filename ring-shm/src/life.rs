@@ -17,6 +17,7 @@ use crate::fork;
 use crate::heap::{Heap, HeapLease};
 use crate::lease::LeasedMapping;
 use crate::mapping::Mapping;
+use crate::placement::{self, Placed, Placement, PlacementError};
 
 /// Empty (or full) polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 64;
@@ -84,6 +85,24 @@ impl Life {
     #[cold]
     pub(crate) fn poison(&mut self, corrupt: Corrupt) {
         self.poison.get_or_insert(corrupt);
+    }
+
+    /// The mapping, where there is one that may be touched.
+    fn mapping(&self) -> Result<&Mapping, PlacementError> {
+        match &self.hold {
+            Hold::Mapped(leased) if !self.is_inherited() => Ok(leased.mapping()),
+            _ => Err(PlacementError::NoSegment),
+        }
+    }
+
+    /// Places the mapping.
+    pub(crate) fn place(&self, wanted: &Placement) -> Result<(), PlacementError> {
+        if *wanted == Placement::default() { Ok(()) } else { wanted.place_mapping(self.mapping()?) }
+    }
+
+    /// How the memory lies.
+    pub(crate) fn placed(&self) -> Result<Placed, PlacementError> {
+        placement::placed(self.mapping()?)
     }
 
     /// The kernel's answer about `lease`, now.

@@ -8,6 +8,7 @@ use ring_core::{AttachError, Corrupt, FormatError, Role, SeatError};
 
 use crate::error::{CreateError, LeaseError, MapError, OpenError};
 use crate::name::NameError;
+use crate::placement::PlacementError;
 
 /// The cause of a [`SetupError`], coarse enough to branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub enum SetupError {
     },
     /// The ring was closed: no producer can join.
     Closed,
+    /// The memory could not be placed as required.
+    Placement(PlacementError),
     /// Others kept creating, removing or taking over at the same time.
     Contended,
     /// The memory could not be allocated (heap rings).
@@ -131,6 +134,7 @@ impl SetupError {
             Self::Attach(_) => Kind::Corrupt,
             Self::Taken { .. } | Self::Unknown { .. } | Self::TableFull { .. } => Kind::InUse,
             Self::Closed => Kind::Closed,
+            Self::Placement(_) => Kind::NoResource,
             Self::NoMemory { .. } => Kind::NoResource,
             Self::Contended => Kind::Other,
         }
@@ -203,6 +207,7 @@ impl fmt::Display for SetupError {
                  ring with more"
             ),
             Self::Closed => f.write_str("the ring is closed: no producer can join; create a new one"),
+            Self::Placement(e) => e.fmt(f),
             Self::Contended => {
                 f.write_str("other processes kept creating, removing or taking over this ring meanwhile; try again")
             }
@@ -223,7 +228,7 @@ macro_rules! from {
     )*};
 }
 from!(NameError => Name, FormatError => Format, CreateError => Create, OpenError => Open, MapError => Map,
-      LeaseError => Lease, AttachError => Attach);
+      LeaseError => Lease, AttachError => Attach, PlacementError => Placement);
 
 impl From<Corrupt> for SetupError {
     fn from(error: Corrupt) -> Self {

@@ -54,6 +54,8 @@ pub(crate) struct Stat {
     pub(crate) owner: u32,
     pub(crate) group: u32,
     pub(crate) links: u64,
+    /// The unit that the file system likes; where it has huge pages, one of them.
+    pub(crate) unit: u64,
 }
 
 impl Stat {
@@ -84,6 +86,7 @@ impl From<&Metadata> for Stat {
             owner: meta.uid(),
             group: meta.gid(),
             links: meta.nlink(),
+            unit: meta.blksize(),
         }
     }
 }
@@ -104,6 +107,7 @@ pub(crate) fn stat(fd: RawFd) -> Result<Stat, OsError> {
         owner: raw.st_uid,
         group: raw.st_gid,
         links: raw.st_nlink as u64,
+        unit: u64::try_from(raw.st_blksize).unwrap_or(0),
     })
 }
 

@@ -204,21 +204,27 @@ fn huge_pages() -> Finding {
         let means = "`huge_pages` gets no reserved ones: `sysctl vm.nr_hugepages=N` before the memory is in pieces";
         return Finding::good("hugetlb", "no huge pages are reserved", means);
     }
-    Finding::good("hugetlb", format!("{total} huge pages are reserved"), "sealed memfd rings can use them")
+    Finding::good("hugetlb", format!("{total} huge pages are reserved"), "rings on a hugetlbfs can use them")
 }
 
 fn transparent_huge_pages() -> Finding {
-    let word = chosen("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
-    let found = word.as_deref().map_or_else(|| "none".to_owned(), |word| format!("shmem_enabled is {word}"));
-    let means = match word.as_deref() {
-        Some("deny") | None => "rings in /dev/shm stay on small pages",
-        Some("never") => {
-            "rings in /dev/shm get them when they are collapsed on request (`huge_pages`), where the kernel does that"
+    let policy = chosen("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
+    if matches!(policy.as_deref(), None | Some("deny")) {
+        let means = "rings in /dev/shm stay on small pages";
+        return Finding::good("thp", "no transparent huge pages for shared memory", means);
+    }
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let options = mounts.lines().rfind(|mount| mount.split(' ').nth(1) == Some(DIRECTORY)).unwrap_or_default();
+    match options.split([' ', ',']).find_map(|option| option.strip_prefix("huge=")) {
+        None | Some("never") => Finding::good(
+            "thp",
+            "/dev/shm is mounted without huge=",
+            "rings get them by `huge_pages` alone, which collapses small pages when the ring is created (Linux 6.1)",
+        ),
+        Some(how) => {
+            Finding::good("thp", format!("/dev/shm is mounted with huge={how}"), "rings get them by `huge_pages`")
         }
-        Some("advise") => "rings in /dev/shm get them when they ask (`huge_pages`)",
-        Some(_) => "rings in /dev/shm get them without asking",
-    };
-    Finding::good("thp", found, means)
+    }
 }
 
 fn nodes() -> Finding {

@@ -21,7 +21,7 @@ use super::cure::{Cure, Settled, Trouble};
 use super::error::{Holder, TryRecvError, TrySendError};
 use super::setup::{self, Place};
 use crate::fork;
-use crate::life::{Refusal, UNUSABLE};
+use crate::life::{Life, Refusal, UNUSABLE};
 use crate::wait::Waiter;
 
 /// One of ring-core's handles.
@@ -186,6 +186,11 @@ impl<C: Core> Joined<C> {
     #[inline(always)]
     pub(super) fn is_usable(&self) -> bool {
         self.born == fork::epoch()
+    }
+
+    /// What holds its memory.
+    pub(super) fn life(&self) -> &Life {
+        &self.cold.place.life
     }
 
     /// The ring, whose words may be touched only where the handle is usable.

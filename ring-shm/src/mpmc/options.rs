@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use ring_core::mpmc::{Format, MAX_PARTICIPANTS, Redelivery};
 
 use crate::limits::Limits;
+use crate::placement::Placement;
 use crate::segment::Access;
 
 /// Options of a new MPMC ring: a builder with sensible defaults.
@@ -24,6 +25,7 @@ pub struct Options {
     redelivery: Redelivery,
     access: Access,
     limits: Limits,
+    placement: Placement,
 }
 
 impl Default for Options {
@@ -46,6 +48,7 @@ impl Options {
             redelivery: Redelivery::AtLeastOnce { attempts: 3 },
             access: Access::default(),
             limits: Limits::default(),
+            placement: Placement::default(),
         }
     }
 
@@ -132,6 +135,13 @@ impl Options {
         self
     }
 
+    /// How the memory is to lie: the segment's when it is created, and the handle's own mapping of it.
+    #[must_use]
+    pub fn placement(mut self, wanted: Placement) -> Self {
+        self.placement = wanted;
+        self
+    }
+
     /// Bytes the segment will take.
     #[must_use]
     pub fn footprint(&self) -> u64 {
@@ -140,6 +150,10 @@ impl Options {
 
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    pub(crate) fn wanted(&self) -> &Placement {
+        &self.placement
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use ring_core::spsc::Format;
 
 use crate::limits::Limits;
+use crate::placement::Placement;
 use crate::segment::Access;
 
 /// Options of a new SPSC ring: a builder with sensible defaults.
@@ -21,6 +22,7 @@ pub struct Options {
     release_every: u64,
     access: Access,
     limits: Limits,
+    placement: Placement,
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Options {
             release_every: 0,
             access: Access::default(),
             limits: Limits::default(),
+            placement: Placement::default(),
         }
     }
 
@@ -95,6 +98,13 @@ impl Options {
         self
     }
 
+    /// How the memory is to lie: the segment's when it is created, and the handle's own mapping of it.
+    #[must_use]
+    pub fn placement(mut self, wanted: Placement) -> Self {
+        self.placement = wanted;
+        self
+    }
+
     /// Bytes the segment will take.
     #[must_use]
     pub fn footprint(&self) -> u64 {
@@ -103,6 +113,10 @@ impl Options {
 
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    pub(crate) fn wanted(&self) -> &Placement {
+        &self.placement
     }
 
     pub(crate) fn limits(&self) -> &Limits {
