@@ -51,8 +51,9 @@ pub(crate) enum Refusal {
     Corrupt(Corrupt),
 }
 
-/// An epoch no process image has: the handle's fast check fails, and [`Life::refusal`] says why.
-pub(crate) const UNUSABLE: u64 = u64::MAX;
+/// Alerts that no process ever has: the handle's fast check fails, and it asks. It begins so, since its memory may have
+/// been cut while it was opened, and ends so when it is [poisoned](Life::poison).
+pub(crate) const ASK: u64 = u64::MAX;
 
 impl Life {
     pub(crate) fn mapped(mapping: LeasedMapping) -> Self {
@@ -72,12 +73,31 @@ impl Life {
         self.born != fork::epoch()
     }
 
-    /// Why the handle's fast check failed.
+    /// Why the handle's fast check failed; nothing, if it concerned others.
     #[cold]
-    pub(crate) fn refusal(&self) -> Refusal {
-        match self.poison {
-            Some(corrupt) if !self.is_inherited() => Refusal::Corrupt(corrupt),
-            _ => Refusal::Forked,
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        if self.is_inherited() {
+            return Some(Refusal::Forked);
+        }
+        let cut = match &self.hold {
+            Hold::Mapped(leased) if leased.mapping().is_cut() => {
+                Some(Corrupt::truncated(leased.mapping().len() as u64))
+            }
+            _ => None,
+        };
+        self.poison.or(cut).map(Refusal::Corrupt)
+    }
+
+    /// The same at the beginning of an operation: with the new value to compare, if it concerned others.
+    #[cold]
+    pub(crate) fn look_again(&self, born: &mut u64) -> Result<(), Refusal> {
+        let now = fork::alerts();
+        match self.refusal() {
+            Some(refusal) => Err(refusal),
+            None => {
+                *born = now;
+                Ok(())
+            }
         }
     }
 

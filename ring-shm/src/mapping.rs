@@ -21,6 +21,7 @@ use memmap2::{MmapMut, MmapOptions};
 
 use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
+use crate::guard::Guarded;
 use crate::range::Range;
 use crate::sys;
 
@@ -33,6 +34,7 @@ use crate::sys;
 /// be used, and dropping does nothing.
 pub struct Mapping {
     raw: ManuallyDrop<Range>,
+    guarded: Option<Guarded>,
     born: u64,
 }
 
@@ -49,7 +51,8 @@ impl Mapping {
             return Err(MapError::TooLarge { len: size });
         }
         let raw = Range::of_file(file.as_raw_fd(), len, stat.unit)?;
-        Ok(Self { raw: ManuallyDrop::new(raw), born: fork::epoch() })
+        let guarded = Guarded::over(&raw)?;
+        Ok(Self { raw: ManuallyDrop::new(raw), guarded, born: fork::epoch() })
     }
 
     /// The address of the first byte, aligned to a page. Valid while the mapping lives, in the process that made it.
@@ -65,6 +68,11 @@ impl Mapping {
     #[allow(clippy::len_without_is_empty)] // a mapping is never empty
     pub fn len(&self) -> usize {
         self.raw.len()
+    }
+
+    /// Whether somebody has cut the segment, and zero pages have taken its place.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.guarded.as_ref().is_some_and(Guarded::is_cut)
     }
 
     /// The number of bytes with what is mapped beyond the end of the segment, because pages are whole.
@@ -104,12 +112,14 @@ impl PrivateCopy {
 
 impl From<PrivateCopy> for Mapping {
     fn from(copy: PrivateCopy) -> Self {
-        Self { raw: ManuallyDrop::new(Range::from(copy.0)), born: fork::epoch() }
+        Self { raw: ManuallyDrop::new(Range::from(copy.0)), guarded: None, born: fork::epoch() }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // Before the range can be anybody else's.
+        self.guarded = None;
         if !self.is_inherited() {
             // SAFETY: 1 and 2; this process image made it, and `raw` is not used again.
             unsafe { ManuallyDrop::drop(&mut self.raw) };

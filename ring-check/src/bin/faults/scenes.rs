@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
+use ring_shm::placement::{Placement, Wish};
 use ring_shm::{Segment, SetupErrorKind, mpmc, spsc};
 
 use crate::Failure;
@@ -78,6 +79,12 @@ fn nothing() -> Result<(), Failure> {
 
 fn spsc_options() -> spsc::Options {
     spsc::Options::new().capacity(4096)
+}
+
+/// A ring of more than a huge page, with every wish and limit.
+fn large_options() -> spsc::Options {
+    let wanted = Placement::new().huge_pages(Wish::Try).numa_node(0, Wish::Try).prefault(Wish::Require).lock(Wish::Try);
+    spsc::Options::new().capacity(4 << 20).max_size(8 << 20).budget("", 16 << 20).placement(wanted)
 }
 
 fn mpmc_options() -> mpmc::Options {
@@ -157,7 +164,10 @@ pub(crate) fn all() -> Vec<Scene> {
         || Ok(mpmc::create(RING, &mpmc_options())?),
         || again(|| words(mpmc::close(RING))),
     );
-    scenes_of!(spsc, spsc_options).chain(scenes_of!(mpmc, mpmc_options)).chain([close]).collect()
+    let placed = Scene::new("spsc create with limits, placed", nothing, || {
+        again(|| words(spsc::Producer::create(RING, &large_options())))
+    });
+    scenes_of!(spsc, spsc_options).chain(scenes_of!(mpmc, mpmc_options)).chain([close, placed.creating()]).collect()
 }
 
 /// Whether a ring of the scene's kind can be opened or created, and used, now: by another process.
