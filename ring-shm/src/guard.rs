@@ -114,11 +114,11 @@ extern "C" fn on_bus_error(signal: c_int, info: *mut libc::siginfo_t, context: *
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let before = unsafe { *errno };
-    // SAFETY: 3; a SIGBUS has an address, or a code that is not asked for below.
-    let address = unsafe { (*info).si_addr() };
     // SAFETY: 3.
-    let code = unsafe { (*info).si_code };
-    if code != libc::BUS_ADRERR || !replace(address as u64) {
+    let what = unsafe { info.read() };
+    // SAFETY: 3; every fault has an address, and what is none is not used.
+    let address = unsafe { what.si_addr() };
+    if what.si_code != libc::BUS_ADRERR || !replace(address as u64) {
         pass_on(signal, info, context);
     }
     // SAFETY: as above.
@@ -150,8 +150,8 @@ fn pass_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
             // process, as they did before.
             // SAFETY: 3.
             unsafe { libc::sigaction(signal, &raw const *before, ptr::null_mut()) };
-            // SAFETY: plain numbers.
-            let sent = unsafe { (*info).si_code } <= 0;
+            // SAFETY: 3.
+            let sent = unsafe { info.read() }.si_code <= 0;
             if sent {
                 // SAFETY: plain numbers.
                 unsafe { libc::raise(signal) };
