@@ -32,9 +32,16 @@ fn create_spsc(name: &str, args: &CreateArgs) -> Result<(), Failure> {
         .capacity(capacity.unwrap_or(1 << 20))
         .release_every(release_every.unwrap_or(0))
         .line_aligned(line_aligned)
-        .mode(args.mode);
+        .mode(args.mode)
+        .placement(args.memory.placement());
     if let Some(group) = &args.group {
         options = options.group(group_id(group)?);
+    }
+    if let Some(bytes) = args.max_size {
+        options = options.max_size(bytes);
+    }
+    if let Some((prefix, bytes)) = &args.budget {
+        options = options.budget(prefix, *bytes);
     }
     spsc::create(name, &options).map_err(|error| {
         let failure = Failure::from(error);
@@ -137,8 +144,8 @@ pub(crate) fn recover(args: &RecoverArgs) -> Result<(), Failure> {
         output::print_json(&json!({
             "name": name,
             "recovered": roles,
-            "producer": seat_json(&found.producer),
-            "consumer": seat_json(&found.consumer),
+            "producer": seat_json(name, &found.producer),
+            "consumer": seat_json(name, &found.consumer),
         }))?;
     } else {
         let mut text = String::new();

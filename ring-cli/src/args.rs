@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{Code, Failure};
+use crate::memory::MemoryArgs;
 use crate::size;
 
 /// Create, feed, drain, inspect, recover and remove shared-memory rings.
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Rm(RmArgs),
     Recover(RecoverArgs),
     Close(CloseArgs),
+    Doctor(DoctorArgs),
     Demo(DemoArgs),
     #[command(name = "demo-peer", hide = true)]
     DemoPeer(DemoPeerArgs),
@@ -126,6 +128,14 @@ pub(crate) struct CreateArgs {
     /// Give the ring to this group (a name or a number); combine with --mode 0660.
     #[arg(long)]
     pub(crate) group: Option<String>,
+    /// Refuse to make a segment of more bytes than this.
+    #[arg(long, value_name = "BYTES", value_parser = size::parse)]
+    pub(crate) max_size: Option<u64>,
+    /// Refuse when all segments of this user whose names begin with PREFIX would have more bytes together.
+    #[arg(long, value_name = "PREFIX=BYTES", value_parser = size::parse_budget)]
+    pub(crate) budget: Option<(String, u64)>,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
     /// Print what was made as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -309,6 +319,23 @@ pub(crate) struct RecoverArgs {
     #[arg(long, value_name = "N")]
     pub(crate) assume_dead: Option<u64>,
     /// Print what was found and done as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Check what this machine is like for rings, and what this process may do: one line a check.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringctl doctor
+  ringctl doctor --strict        exit code 1 when there is a warning: before a service is started
+
+Changes nothing. What is no warning may still be worth reading: each line says what it means for rings here.")]
+pub(crate) struct DoctorArgs {
+    /// End with exit code 1 when there is a warning.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Print a JSON array.
     #[arg(long)]
     pub(crate) json: bool,
 }

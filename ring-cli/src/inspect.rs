@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{LsArgs, StatArgs};
 use crate::exit::Failure;
+use crate::memory::{memory_json, memory_text};
 use crate::mpmc;
 use crate::output;
 use crate::size;
@@ -135,8 +136,12 @@ fn stat_text(name: &str, ring: &Snapshot) -> String {
     line("tail", ring.tail.to_string());
     line("head", ring.head.to_string());
     line("unread", format!("{} bytes, headers included", unread(ring)));
-    line("producer", seat_long(&ring.producer));
-    line("consumer", seat_long(&ring.consumer));
+    for seat in [&ring.producer, &ring.consumer] {
+        line(&seat.role.to_string(), seat_long(seat));
+        if let (SeatState::Held(_), Some(memory)) = (seat.state, memory_text(name, &seat.facts)) {
+            line("  its memory", memory);
+        }
+    }
     text
 }
 
@@ -157,8 +162,8 @@ pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
         "head": ring.head.get(),
         "tail": ring.tail.get(),
         "unread": unread(ring),
-        "producer": seat_json(&ring.producer),
-        "consumer": seat_json(&ring.consumer),
+        "producer": seat_json(name, &ring.producer),
+        "consumer": seat_json(name, &ring.consumer),
     })
 }
 
@@ -174,7 +179,7 @@ pub(crate) fn payload_text(payload: Option<&TypeFacts>) -> String {
 }
 
 /// A seat for programs. `state` is `free`, `closed`, `alive`, `dead` or `unknown`.
-pub(crate) fn seat_json(seat: &Seat) -> Value {
+pub(crate) fn seat_json(name: &str, seat: &Seat) -> Value {
     let signed = seat.state != SeatState::Never && seat.facts.pid != 0;
     let held = matches!(seat.state, SeatState::Held(_));
     json!({
@@ -183,6 +188,7 @@ pub(crate) fn seat_json(seat: &Seat) -> Value {
         "pid": signed.then_some(seat.facts.pid),
         "start_time": signed.then_some(seat.facts.start_time),
         "waiting": held.then(|| waiting_json(seat.waiting)),
+        "memory": held.then(|| memory_json(name, &seat.facts)),
     })
 }
 

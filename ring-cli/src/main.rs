@@ -1,6 +1,6 @@
 //! `ringctl`: create, feed, drain, inspect, recover and remove shared-memory rings.
 //!
-//! Each command is one file: `send`, `recv`, `inspect` (ls, stat), `admin` (create, rm, recover), `demo`;
+//! Each command is one file: `send`, `recv`, `inspect` (ls, stat), `admin` (create, rm, recover), `doctor`, `demo`;
 //! what they do to an MPMC ring stands in `mpmc`. `args` says
 //! what may be typed, `exit` what the process ends with; the rest are their tools. Nothing here touches shared memory
 //! but through `ring_shm`, and nothing is unsafe.
@@ -10,9 +10,11 @@ mod args;
 mod attach;
 mod cut;
 mod demo;
+mod doctor;
 mod exit;
 mod input;
 mod inspect;
+mod memory;
 mod mpmc;
 mod output;
 mod progress;
@@ -52,6 +54,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Rm(args) => admin::rm(&args),
         Command::Recover(args) => admin::recover(&args),
         Command::Close(args) => mpmc::close(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPeer(args) => demo::peer(&args),
     }

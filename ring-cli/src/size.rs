@@ -37,6 +37,15 @@ pub(crate) fn parse_nonzero(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Parses a budget, `PREFIX=BYTES`.
+///
+/// # Errors
+/// What to write instead.
+pub(crate) fn parse_budget(text: &str) -> Result<(String, u64), String> {
+    let (prefix, bytes) = text.split_once('=').ok_or("write what the names begin with and how much: market.=1GiB")?;
+    Ok((prefix.to_owned(), parse(bytes)?))
+}
+
 /// Parses permission bits in octal: `600`, `0660`, `0o660`.
 ///
 /// # Errors
@@ -106,6 +115,8 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse_nonzero("0").is_err());
+        assert_eq!(parse_budget("market.=1MiB"), Ok(("market.".into(), 1 << 20)));
+        assert!(parse_budget("market.").is_err() && parse_budget("market.=much").is_err());
     }
 
     #[test]

@@ -152,7 +152,8 @@ fn create_and_stat() {
     assert_eq!((about("capacity"), about("max_len")), (json!(65536), json!(32760)));
     assert_eq!((about("head"), about("tail"), about("unread")), (json!(0), json!(0), json!(0)));
     assert_eq!(about("size"), fs::metadata(ring.path()).unwrap().len());
-    let nobody = json!({ "state": "free", "lease": null, "pid": null, "start_time": null, "waiting": null });
+    let nobody =
+        json!({ "state": "free", "lease": null, "pid": null, "start_time": null, "waiting": null, "memory": null });
     assert_eq!((about("producer"), about("consumer")), (nobody.clone(), nobody));
     if geteuid().is_root() {
         assert_eq!((about("line_aligned"), about("release_every")), (json!(true), json!(4096)));

@@ -53,6 +53,8 @@ pub enum Field {
     Intent,
     /// A participant's lease (MPMC).
     Lease,
+    /// The memory itself: somebody has truncated the segment.
+    Truncated,
 }
 
 impl Field {
@@ -82,6 +84,7 @@ impl Field {
             Self::SlotLen => "slot length",
             Self::Intent => "intent word",
             Self::Lease => "participant's lease",
+            Self::Truncated => "memory",
         }
     }
 }
@@ -113,10 +116,25 @@ impl Corrupt {
     pub(crate) const fn new(field: Field, found: u64, position: u64) -> Self {
         Self { field, found, position }
     }
+
+    /// The memory of a ring of `len` bytes is gone.
+    #[cold]
+    #[must_use]
+    pub const fn truncated(len: u64) -> Self {
+        Self { field: Field::Truncated, found: len, position: 0 }
+    }
 }
 
 impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field == Field::Truncated {
+            return write!(
+                f,
+                "corrupt ring: somebody who may write to it has truncated its {} bytes, and what was in them is gone; \
+                 remove the ring and create it anew",
+                self.found
+            );
+        }
         write!(
             f,
             "corrupt ring: the {} at position {} is {:#x}, which no peer that follows the protocol writes; \

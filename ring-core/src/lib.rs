@@ -33,6 +33,7 @@ pub mod model;
 pub mod mpmc;
 mod park;
 mod position;
+mod ranges;
 mod record;
 #[cfg(not(loom))]
 mod region;
@@ -54,6 +55,7 @@ pub use layout::{
 pub use model::Region;
 pub use park::{Event, Sleeper, Waiting, Wake};
 pub use position::Position;
+pub use ranges::Ranges;
 #[cfg(not(loom))]
 pub use region::{Line, Region, RegionError};
 pub use seat::{MAX_LEASE, Role, SeatError, SeatState, SessionEnd, Verdict};

@@ -1,14 +1,22 @@
 //! From a name to a segment to a lease, whatever ring is in it. Cold; called by the `setup` of each kind of ring, which
 //! knows how to format and to validate.
 
-use ring_core::{FormatError, Kind, Region};
+use core::mem::offset_of;
+
+use ring_core::{FormatError, Kind, MpmcControl, Region, SpscControl};
 
 use crate::lease::LeasedMapping;
 use crate::life;
 use crate::look::Look;
 use crate::name::SegmentName;
+use crate::placement::Placement;
 use crate::segment::{Access, OpenRules, Segment};
 use crate::setup_error::{SetupError, SetupErrorKind};
+use crate::sys;
+
+/// Where both kinds of ring have their tail, which stays 0 until something is sent.
+const TAIL: usize = offset_of!(SpscControl, tail);
+const _: () = assert!(TAIL == offset_of!(MpmcControl, tail));
 
 /// How often a removal by others is answered by starting again.
 const TRIES: u32 = 64;
@@ -39,6 +47,30 @@ pub(crate) fn create(
     formatted.map(|()| segment)
 }
 
+/// Creates a segment by `create` and sits in it. If that fails the name is taken back, unless others have come to use
+/// it meanwhile.
+pub(crate) fn create_and_sit<H>(
+    create: impl FnOnce() -> Result<Segment, SetupError>,
+    sit: impl FnOnce(&Segment) -> Result<H, SetupError>,
+) -> Result<H, SetupError> {
+    let segment = create()?;
+    sit(&segment).inspect_err(|_| take_back(&segment))
+}
+
+/// Places a segment that has just been created.
+pub(crate) fn place(segment: Segment, wanted: &Placement) -> Result<Segment, SetupError> {
+    if wanted.concerns_segment() {
+        let mapping = segment.map_whole().inspect_err(|_| take_back(&segment))?;
+        wanted.place_segment(&mapping).inspect_err(|_| take_back(&segment))?;
+    }
+    Ok(segment)
+}
+
+/// What cannot be taken back is a ring like any other, whole and of nobody.
+fn take_back(segment: &Segment) {
+    let _ = segment.probe().take_back(|fd| sys::read_word(fd, TAIL as u64) == Some(0));
+}
+
 /// Opens the segment of `name` under `rules` and sits; a removal in between is `NotFound`.
 pub(crate) fn open<H>(
     name: &str,
@@ -58,11 +90,11 @@ pub(crate) fn open_or_create<H>(
 ) -> Result<H, SetupError> {
     let rules = OpenRules::expecting(access);
     for _ in 0..TRIES {
-        let segment = match Segment::open_with(name, &rules).map_err(SetupError::from) {
-            Err(e) if e.kind() == SetupErrorKind::NotFound => create(),
-            other => other,
+        let sat = match Segment::open_with(name, &rules).map_err(SetupError::from) {
+            Err(e) if e.kind() == SetupErrorKind::NotFound => create_and_sit(&create, &mut sit),
+            opened => opened.and_then(|segment| sit(&segment)),
         };
-        match segment.and_then(|segment| sit(&segment)) {
+        match sat {
             Err(e) if matches!(e.kind(), SetupErrorKind::Exists | SetupErrorKind::NotFound) => {}
             other => return other,
         }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::OsError;
+use crate::fork;
 use crate::sys::{self, FileId, LockKind};
 
 /// The first byte that carries a lock: far beyond any data, the same for 32- and 64-bit peers.
@@ -54,11 +55,6 @@ impl Gate {
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
-
-    /// Opens the gate and keeps the description.
-    pub(crate) fn into_file(self) -> Result<File, OsError> {
-        self.file.try_clone().map_err(|error| OsError::from_io("dup", &error))
-    }
 }
 
 impl Drop for Gate {
@@ -85,7 +81,11 @@ impl Descriptor {
 
     /// Whether the number still means the object.
     fn is_ours(&self) -> bool {
-        sys::stat(self.fd).is_ok_and(|stat| stat.id == self.id)
+        match sys::stat(self.fd) {
+            Ok(stat) => stat.id == self.id,
+            // Short of memory the kernel may not say. Then it does in all likelihood.
+            Err(error) => error.code != libc::EBADF,
+        }
     }
 }
 
@@ -136,6 +136,22 @@ impl ProbeFile {
         // The old number is not ours any more, unless the new descriptor has just got it: never close it.
         core::mem::forget(core::mem::replace(&mut *current, Descriptor::new(file, self.id)));
         true
+    }
+
+    /// Takes away the object's name if it still has it, no lease is held, and `unused` says so of it. Needs no new
+    /// descriptor: there may be none to be had. Whether it is done.
+    pub(crate) fn take_back(&self, unused: impl FnOnce(RawFd) -> bool) -> Result<bool, OsError> {
+        let _pause = fork::pause()?;
+        self.with_fd(|fd| {
+            if sys::stat(fd)?.id != self.id || !sys::try_lock(fd, LockKind::Exclusive, BASE, 1)? {
+                return Ok(false);
+            }
+            let free = any_lease(fd)?.is_none() && unused(fd);
+            let named = sys::stat_name(&self.path).is_ok_and(|stat| stat.id == self.id);
+            let done = free && named && std::fs::remove_file(&self.path).is_ok();
+            sys::try_lock(fd, LockKind::Unlocked, BASE, 1)?;
+            Ok(done)
+        })
     }
 
     /// A new description of the object, whatever its name means now. `None`: the object is out of reach.

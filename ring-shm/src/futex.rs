@@ -18,6 +18,7 @@ use ring_core::{Event, Wake};
 
 use crate::error::OsError;
 use crate::fork;
+use crate::guard;
 
 /// `linux/membarrier.h`: runs a barrier on the CPUs of all processes that registered for it.
 const GLOBAL_EXPEDITED: libc::c_int = 1 << 1;
@@ -49,6 +50,8 @@ pub(crate) fn sleep(event: Event<'_>, ticket: u32, timeout: Duration) -> Result<
     match OsError::last("futex(FUTEX_WAIT)") {
         OsError { code: libc::ETIMEDOUT, .. } => Ok(Slept::Expired),
         OsError { code: libc::EAGAIN | libc::EINTR, .. } => Ok(Slept::Woken),
+        // Its memory was cut: the next look meets the guard.
+        OsError { code: libc::EFAULT, .. } if guard::is_on() => Ok(Slept::Woken),
         error => Err(error),
     }
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::descriptor;
-use crate::error::{OsError, UnlinkError};
+use crate::error::{OpenError, OsError, UnlinkError};
 use crate::name::{PREFIX, SegmentName};
 use crate::open;
 use crate::posix::{self, DIRECTORY, Removal, TEMPORARY};
@@ -109,7 +109,15 @@ pub(crate) fn remove_stale_in(
             continue;
         }
         let Some(name) = segment_name(&path) else { continue };
-        let Ok(segment) = open::open_in(directory, &name, &OpenRules::Own) else { continue };
+        let segment = match open::open_in(directory, &name, &OpenRules::Own) {
+            Ok(segment) => segment,
+            // Nobody has looked at it: it may be stale.
+            Err(OpenError::Os(error)) => {
+                report.failed.push((name, error.into()));
+                continue;
+            }
+            Err(_) => continue, // not ours, no segment, or gone
+        };
         if !ours(&segment) {
             continue;
         }
@@ -127,6 +135,14 @@ pub(crate) fn remove_stale_in(
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, OsError> {
     let failed = |error: std::io::Error| OsError::from_io("read(/dev/shm)", &error);
     fs::read_dir(directory).map_err(failed)?.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+}
+
+/// How many temporary names this user has, of creators dead or alive.
+pub(crate) fn temporaries() -> usize {
+    let own = |path: &PathBuf| {
+        file_name(path).starts_with(TEMPORARY) && sys::stat_name(path).is_ok_and(|stat| stat.owner == sys::user())
+    };
+    entries(Path::new(DIRECTORY)).map_or(0, |entries| entries.iter().filter(|path| own(path)).count())
 }
 
 fn file_name(path: &Path) -> &str {

@@ -17,6 +17,7 @@ use crate::fork;
 use crate::heap::{Heap, HeapLease};
 use crate::lease::LeasedMapping;
 use crate::mapping::Mapping;
+use crate::placement::{self, Placed, Placement, PlacementError};
 
 /// Empty (or full) polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 64;
@@ -50,8 +51,9 @@ pub(crate) enum Refusal {
     Corrupt(Corrupt),
 }
 
-/// An epoch no process image has: the handle's fast check fails, and [`Life::refusal`] says why.
-pub(crate) const UNUSABLE: u64 = u64::MAX;
+/// Alerts that no process ever has: the handle's fast check fails, and it asks. It begins so, since its memory may have
+/// been cut while it was opened, and ends so when it is [poisoned](Life::poison).
+pub(crate) const ASK: u64 = u64::MAX;
 
 impl Life {
     pub(crate) fn mapped(mapping: LeasedMapping) -> Self {
@@ -71,12 +73,31 @@ impl Life {
         self.born != fork::epoch()
     }
 
-    /// Why the handle's fast check failed.
+    /// Why the handle's fast check failed; nothing, if it concerned others.
     #[cold]
-    pub(crate) fn refusal(&self) -> Refusal {
-        match self.poison {
-            Some(corrupt) if !self.is_inherited() => Refusal::Corrupt(corrupt),
-            _ => Refusal::Forked,
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        if self.is_inherited() {
+            return Some(Refusal::Forked);
+        }
+        let cut = match &self.hold {
+            Hold::Mapped(leased) if leased.mapping().is_cut() => {
+                Some(Corrupt::truncated(leased.mapping().len() as u64))
+            }
+            _ => None,
+        };
+        self.poison.or(cut).map(Refusal::Corrupt)
+    }
+
+    /// The same at the beginning of an operation: with the new value to compare, if it concerned others.
+    #[cold]
+    pub(crate) fn look_again(&self, born: &mut u64) -> Result<(), Refusal> {
+        let now = fork::alerts();
+        match self.refusal() {
+            Some(refusal) => Err(refusal),
+            None => {
+                *born = now;
+                Ok(())
+            }
         }
     }
 
@@ -84,6 +105,24 @@ impl Life {
     #[cold]
     pub(crate) fn poison(&mut self, corrupt: Corrupt) {
         self.poison.get_or_insert(corrupt);
+    }
+
+    /// The mapping, where there is one that may be touched.
+    fn mapping(&self) -> Result<&Mapping, PlacementError> {
+        match &self.hold {
+            Hold::Mapped(leased) if !self.is_inherited() => Ok(leased.mapping()),
+            _ => Err(PlacementError::NoSegment),
+        }
+    }
+
+    /// Places the mapping.
+    pub(crate) fn place(&self, wanted: &Placement) -> Result<(), PlacementError> {
+        if *wanted == Placement::default() { Ok(()) } else { wanted.place_mapping(self.mapping()?) }
+    }
+
+    /// How the memory lies.
+    pub(crate) fn placed(&self) -> Result<Placed, PlacementError> {
+        placement::placed(self.mapping()?)
     }
 
     /// The kernel's answer about `lease`, now.

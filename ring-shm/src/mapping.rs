@@ -17,10 +17,12 @@ use core::ptr::NonNull;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 
-use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
+use memmap2::{MmapMut, MmapOptions};
 
 use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
+use crate::guard::Guarded;
+use crate::range::Range;
 use crate::sys;
 
 /// The bytes of a segment in the address space of this process, writable and shared with every other mapping.
@@ -31,7 +33,8 @@ use crate::sys;
 /// A child made by `fork` does not have the mapping: there [`Mapping::is_inherited`] is true, the address must not
 /// be used, and dropping does nothing.
 pub struct Mapping {
-    raw: ManuallyDrop<MmapRaw>,
+    raw: ManuallyDrop<Range>,
+    guarded: Option<Guarded>,
     born: u64,
 }
 
@@ -39,25 +42,24 @@ impl Mapping {
     /// Maps the first `len` bytes of `file`, which has to have `size` bytes. No `fork` can come between the mapping
     /// and its `MADV_DONTFORK`: the caller holds the pause.
     pub(crate) fn new(file: &File, size: u64, len: u64, _pause: &Pause) -> Result<Self, MapError> {
-        let found = sys::stat(file.as_raw_fd())?.size;
-        if found != size {
-            return Err(MapError::Resized { expected: size, found });
+        let stat = sys::stat(file.as_raw_fd())?;
+        if stat.size != size {
+            return Err(MapError::Resized { expected: size, found: stat.size });
         }
         let len = usize::try_from(len).map_err(|_| MapError::TooLarge { len: size })?;
         if isize::try_from(len).is_err() {
             return Err(MapError::TooLarge { len: size });
         }
-        let raw = MmapOptions::new().len(len).map_raw(file).map_err(|error| OsError::from_io("mmap", &error))?;
-        raw.advise(Advice::DontFork).map_err(|error| OsError::from_io("madvise(MADV_DONTFORK)", &error))?;
-        Ok(Self { raw: ManuallyDrop::new(raw), born: fork::epoch() })
+        let raw = Range::of_file(file.as_raw_fd(), len, stat.unit)?;
+        let guarded = Guarded::over(&raw)?;
+        Ok(Self { raw: ManuallyDrop::new(raw), guarded, born: fork::epoch() })
     }
 
     /// The address of the first byte, aligned to a page. Valid while the mapping lives, in the process that made it.
     #[inline]
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<u8> {
-        // SAFETY: 1; mmap without a hint never answers with address 0.
-        unsafe { NonNull::new_unchecked(self.raw.as_mut_ptr()) }
+        self.raw.start()
     }
 
     /// The number of bytes, at least 1.
@@ -66,6 +68,16 @@ impl Mapping {
     #[allow(clippy::len_without_is_empty)] // a mapping is never empty
     pub fn len(&self) -> usize {
         self.raw.len()
+    }
+
+    /// Whether somebody has cut the segment, and zero pages have taken its place.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.guarded.as_ref().is_some_and(Guarded::is_cut)
+    }
+
+    /// The number of bytes with what is mapped beyond the end of the segment, because pages are whole.
+    pub(crate) fn mapped(&self) -> usize {
+        self.raw.mapped()
     }
 
     /// Whether this is a forked child's copy of its parent's handle, without any memory behind it.
@@ -100,12 +112,14 @@ impl PrivateCopy {
 
 impl From<PrivateCopy> for Mapping {
     fn from(copy: PrivateCopy) -> Self {
-        Self { raw: ManuallyDrop::new(copy.0.into()), born: fork::epoch() }
+        Self { raw: ManuallyDrop::new(Range::from(copy.0)), guarded: None, born: fork::epoch() }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // Before the range can be anybody else's.
+        self.guarded = None;
         if !self.is_inherited() {
             // SAFETY: 1 and 2; this process image made it, and `raw` is not used again.
             unsafe { ManuallyDrop::drop(&mut self.raw) };

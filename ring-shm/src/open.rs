@@ -1,7 +1,8 @@
 //! Opening what has a segment's name, with suspicion: to use it, or only to look at it.
 //!
 //! Embedders and `ringctl` call it through [`Segment`], looks go through `look.rs`. What it lets through is a regular
-//! file with bytes in it that still has its name; to be used it must also be this user's, or shared as the rules say.
+//! file with bytes in it that still has its name; to be used it must also be this user's, or shared as the rules say, and
+//! have no other name.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -23,7 +24,7 @@ impl Segment {
     ///
     /// [`OpenError::NotFound`] if there is none; otherwise what is wrong with it. Nothing is opened that is no
     /// regular file, that another user owns and does not share with a group of this process, that everybody may
-    /// write to, or that is empty.
+    /// write to, that has more names than one, or that is empty.
     pub fn open(name: &SegmentName) -> Result<Self, OpenError> {
         Self::open_with(name, &OpenRules::default())
     }
@@ -46,6 +47,10 @@ pub(crate) fn open_in(directory: &Path, name: &SegmentName, rules: &OpenRules) -
     }
     if stat.mode & 0o002 != 0 {
         return Err(OpenError::WorldWritable { name: name.clone(), mode: stat.permissions() });
+    }
+    // A name that somebody has given it, to lure into this ring those who wanted another one.
+    if stat.links > 1 {
+        return Err(OpenError::Linked { name: name.clone(), links: stat.links });
     }
     Ok(Segment::from_file(file, &stat, name.as_str(), path))
 }

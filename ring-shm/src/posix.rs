@@ -17,7 +17,7 @@ use crate::fork;
 use crate::mapping::Mapping;
 use crate::name::SegmentName;
 use crate::segment::{Access, Segment};
-use crate::sys::{self, FileId, LockKind};
+use crate::sys::{self, LockKind};
 
 /// Where Linux keeps POSIX shared memory.
 pub(crate) const DIRECTORY: &str = "/dev/shm";
@@ -105,11 +105,13 @@ pub(crate) fn create_in(
         libc::EEXIST => CreateError::Exists { name: name.clone() },
         _ => CreateError::Os(error),
     };
-    let file = match open_unnamed(directory, unnamed).map_err(denied)? {
+    // The name comes last: what may fail comes before.
+    let (file, stat) = match open_unnamed(directory, unnamed).map_err(denied)? {
         Some(file) => {
             fill(&file, bytes, access, init)?;
+            let stat = sys::stat(file.as_raw_fd())?;
             sys::link_unnamed(&file, &path).map_err(denied)?;
-            file
+            (file, stat)
         }
         None => {
             let (temporary, gate) = Temporary::make(directory).map_err(|error| match error {
@@ -117,15 +119,16 @@ pub(crate) fn create_in(
                 error => error,
             })?;
             fill(gate.file(), bytes, access, init)?;
+            let file = gate.file().try_clone().map_err(|error| OsError::from_io("dup", &error))?;
+            let stat = sys::stat(file.as_raw_fd())?;
             match sys::rename_noreplace(&temporary.path, &path) {
-                Ok(()) => {}
+                Ok(()) => core::mem::forget(temporary),
                 Err(OsError { code: libc::ENOENT, .. }) => return Err(CreateError::Contended { tries: 1 }),
                 Err(error) => return Err(denied(error)),
             }
-            gate.into_file()?
+            (file, stat)
         }
     };
-    let stat = sys::stat(file.as_raw_fd())?;
     Ok(Segment::from_file(file, &stat, name.as_str(), path))
 }
 
@@ -168,11 +171,10 @@ fn fill(file: &File, len: i64, access: &Access, init: impl FnOnce(&Mapping)) -> 
     Ok(())
 }
 
-/// A temporary name, removed when dropped if it still means our file: after the rename it means nothing.
+/// A temporary name, removed when dropped. It is random, so it means our file or nothing.
 #[derive(Debug)]
 struct Temporary {
     path: PathBuf,
-    id: FileId,
 }
 
 impl Temporary {
@@ -188,7 +190,7 @@ impl Temporary {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(OsError::from_io("open(O_CREAT|O_EXCL)", &error).into()),
             };
-            let temporary = Self { path, id: sys::stat(file.as_raw_fd())?.id };
+            let temporary = Self { path };
             let Some(gate) = Gate::try_take(file, LockKind::Exclusive)? else {
                 continue;
             };
@@ -202,9 +204,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if sys::stat_name(&self.path).is_ok_and(|stat| stat.id == self.id) {
-            let _ = fs::remove_file(&self.path);
-        }
+        let _ = fs::remove_file(&self.path);
     }
 }
 

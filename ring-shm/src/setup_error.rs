@@ -9,6 +9,7 @@ use ring_core::{AttachError, Corrupt, FormatError, Role, SeatError};
 use crate::error::{CreateError, LeaseError, MapError, OpenError};
 use crate::name::NameError;
 use crate::payload::TypeFacts;
+use crate::placement::PlacementError;
 
 /// The cause of a [`SetupError`], coarse enough to branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub enum SetupError {
     },
     /// The ring was closed: no producer can join.
     Closed,
+    /// The memory could not be placed as required.
+    Placement(PlacementError),
     /// Others kept creating, removing or taking over at the same time.
     Contended,
     /// The memory could not be allocated (heap rings).
@@ -113,15 +116,20 @@ impl SetupError {
                 CreateError::Exists { .. } => Kind::Exists,
                 CreateError::BadLength { .. } | CreateError::BadMode { .. } => Kind::Invalid,
                 CreateError::BadGroup { .. } | CreateError::Permission { .. } => Kind::Permission,
-                CreateError::NoSpace { .. } | CreateError::FileSizeLimit { .. } => Kind::NoResource,
+                CreateError::NoSpace { .. }
+                | CreateError::FileSizeLimit { .. }
+                | CreateError::AboveLimit { .. }
+                | CreateError::OverBudget { .. }
+                | CreateError::MemoryLimit { .. } => Kind::NoResource,
                 CreateError::Os(os) => os_kind(os.code),
-                CreateError::Contended { .. } => Kind::Other,
+                CreateError::Contended { .. } | CreateError::BudgetBusy => Kind::Other,
             },
             Self::Open(e) => match e {
                 OpenError::NotFound { .. } | OpenError::Gone { .. } => Kind::NotFound,
-                OpenError::Permission { .. } | OpenError::ForeignOwner { .. } | OpenError::WorldWritable { .. } => {
-                    Kind::Permission
-                }
+                OpenError::Permission { .. }
+                | OpenError::ForeignOwner { .. }
+                | OpenError::WorldWritable { .. }
+                | OpenError::Linked { .. } => Kind::Permission,
                 OpenError::NotASegment { .. } | OpenError::Empty { .. } => Kind::Corrupt,
                 OpenError::Os(os) => os_kind(os.code),
             },
@@ -137,6 +145,7 @@ impl SetupError {
             Self::WrongType { .. } => Kind::WrongType,
             Self::Taken { .. } | Self::Unknown { .. } | Self::TableFull { .. } => Kind::InUse,
             Self::Closed => Kind::Closed,
+            Self::Placement(_) => Kind::NoResource,
             Self::NoMemory { .. } => Kind::NoResource,
             Self::Contended => Kind::Other,
         }
@@ -217,6 +226,7 @@ impl fmt::Display for SetupError {
                  ring with more"
             ),
             Self::Closed => f.write_str("the ring is closed: no producer can join; create a new one"),
+            Self::Placement(e) => e.fmt(f),
             Self::Contended => {
                 f.write_str("other processes kept creating, removing or taking over this ring meanwhile; try again")
             }
@@ -237,7 +247,7 @@ macro_rules! from {
     )*};
 }
 from!(NameError => Name, FormatError => Format, CreateError => Create, OpenError => Open, MapError => Map,
-      LeaseError => Lease, AttachError => Attach);
+      LeaseError => Lease, AttachError => Attach, PlacementError => Placement);
 
 impl From<Corrupt> for SetupError {
     fn from(error: Corrupt) -> Self {

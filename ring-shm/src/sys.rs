@@ -33,9 +33,9 @@ compile_error!(
 );
 
 #[cfg(target_pointer_width = "64")]
-use libc::{flock as Flock, fstat as raw_fstat, off_t as Offset, stat as RawStat};
+use libc::{flock as Flock, fstat as raw_fstat, off_t as Offset, pread as raw_pread, stat as RawStat};
 #[cfg(target_pointer_width = "32")]
-use libc::{flock64 as Flock, fstat64 as raw_fstat, off64_t as Offset, stat64 as RawStat};
+use libc::{flock64 as Flock, fstat64 as raw_fstat, off64_t as Offset, pread64 as raw_pread, stat64 as RawStat};
 
 /// Which object a descriptor or a name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(crate) struct Stat {
     pub(crate) owner: u32,
     pub(crate) group: u32,
     pub(crate) links: u64,
+    /// The unit that the file system likes; where it has huge pages, one of them.
+    pub(crate) unit: u64,
 }
 
 impl Stat {
@@ -84,6 +86,7 @@ impl From<&Metadata> for Stat {
             owner: meta.uid(),
             group: meta.gid(),
             links: meta.nlink(),
+            unit: meta.blksize(),
         }
     }
 }
@@ -104,12 +107,22 @@ pub(crate) fn stat(fd: RawFd) -> Result<Stat, OsError> {
         owner: raw.st_uid,
         group: raw.st_gid,
         links: raw.st_nlink as u64,
+        unit: u64::try_from(raw.st_blksize).unwrap_or(0),
     })
 }
 
 /// The facts about whatever has the name `path` now; a symbolic link is not followed.
 pub(crate) fn stat_name(path: &Path) -> io::Result<Stat> {
     std::fs::symlink_metadata(path).map(|meta| Stat::from(&meta))
+}
+
+/// The word at `offset` of whatever `fd` means now; `None` where there is none, or it cannot be read.
+pub(crate) fn read_word(fd: RawFd, offset: u64) -> Option<u64> {
+    let mut word = [0_u8; 8];
+    let offset = Offset::try_from(offset).ok()?;
+    // SAFETY: 1 and 2; as many bytes as the array has.
+    let read = unsafe { raw_pread(fd, word.as_mut_ptr().cast(), word.len(), offset) };
+    (read == 8).then(|| u64::from_ne_bytes(word))
 }
 
 /// Closes a number that this process owns by its own account.
@@ -177,6 +190,18 @@ pub(crate) fn conflict(fd: RawFd, start: i64, len: i64) -> Result<Option<i64>, O
     if range.l_type == libc::F_UNLCK as libc::c_short { Ok(None) } else { Ok(Some(i64::from(range.l_start))) }
 }
 
+/// Locks all of `file`, a directory perhaps, for its description, without waiting. False: another one has it.
+pub(crate) fn try_lock_whole(file: &File) -> Result<bool, OsError> {
+    // SAFETY: 1; plain numbers.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    match OsError::last("flock") {
+        OsError { code: libc::EWOULDBLOCK | libc::EINTR, .. } => Ok(false),
+        error => Err(error),
+    }
+}
+
 /// Gives `file` `len` bytes of real memory.
 pub(crate) fn allocate(file: &File, len: i64) -> Result<(), OsError> {
     let too_large = OsError { call: "fallocate", code: libc::EFBIG };
@@ -194,6 +219,14 @@ pub(crate) fn allocate(file: &File, len: i64) -> Result<(), OsError> {
 pub(crate) fn free_space(file: &File) -> u64 {
     nix::sys::statvfs::fstatvfs(file)
         .map_or(0, |stat| (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
+}
+
+/// Bytes of the file system at `path`, those free to this user, and how many more objects it may have.
+pub(crate) fn space(path: &Path) -> Option<(u64, u64, u64)> {
+    let stat = nix::sys::statvfs::statvfs(path).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.fragment_size() as u64);
+    let inodes = if stat.files() == 0 { u64::MAX } else { stat.files_available() as u64 };
+    Some((bytes(stat.blocks() as u64), bytes(stat.blocks_available() as u64), inodes))
 }
 
 /// The largest file this process may make; going beyond it would be a signal, not an error.

@@ -62,6 +62,13 @@ pub(crate) fn create(name: &str, args: &CreateArgs) -> Result<(), Failure> {
     if let Some(group) = &args.group {
         options = options.group(admin::group_id(group)?);
     }
+    options = options.placement(args.memory.placement());
+    if let Some(bytes) = args.max_size {
+        options = options.max_size(bytes);
+    }
+    if let Some((prefix, bytes)) = &args.budget {
+        options = options.budget(prefix, *bytes);
+    }
     mpmc::create(name, &options).map_err(|error| {
         let failure = Failure::from(error);
         if failure.code == Code::InUse { failure.with(&crate::inspect::living(name)) } else { failure }
@@ -105,7 +112,7 @@ pub(crate) fn recover(args: &RecoverArgs, name: &str) -> Result<(), Failure> {
         output::print_json(&json!({
             "name": name,
             "recovered": released,
-            "participants": found.members.iter().map(show::member_json).collect::<Vec<_>>(),
+            "participants": found.members.iter().map(|member| show::member_json(name, member)).collect::<Vec<_>>(),
         }))?;
     } else {
         let mut text = String::new();

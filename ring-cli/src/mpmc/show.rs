@@ -7,6 +7,7 @@ use ring_shm::{Role, Verdict};
 use serde_json::{Value, json};
 
 use crate::inspect::{octal, payload_json, payload_text, waiting_json, waiting_text};
+use crate::memory::{memory_json, memory_text};
 use crate::size;
 
 /// A row of `ls`.
@@ -56,6 +57,9 @@ pub(crate) fn stat_text(name: &str, ring: &Snapshot) -> String {
     line("unread", format!("{} messages", ring.len_guess()));
     for member in &ring.members {
         line(&format!("participant {}", member.index), member_long(member));
+        if let Some(memory) = memory_text(name, &member.facts).filter(|_| member.verdict == Verdict::Alive) {
+            line("  its memory", memory);
+        }
     }
     if ring.members.is_empty() {
         line("participants", "none".to_owned());
@@ -103,7 +107,7 @@ fn member_long(member: &Member) -> String {
 }
 
 /// A participant for programs.
-pub(crate) fn member_json(member: &Member) -> Value {
+pub(crate) fn member_json(name: &str, member: &Member) -> Value {
     let work = |work: Option<Work>| {
         work.map(
             |Work { position, count, open, .. }| json!({ "position": position.get(), "count": count, "open": open }),
@@ -119,6 +123,7 @@ pub(crate) fn member_json(member: &Member) -> Value {
         "waiting": waiting_json(member.waiting),
         "writing": work(member.writing),
         "reading": work(member.reading),
+        "memory": memory_json(name, &member.facts),
     })
 }
 
@@ -146,7 +151,7 @@ pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
         "unread": ring.len_guess(),
         "closed": ring.closed,
         "closing": ring.closing,
-        "participants": ring.members.iter().map(member_json).collect::<Vec<_>>(),
+        "participants": ring.members.iter().map(|member| member_json(name, member)).collect::<Vec<_>>(),
     })
 }
 

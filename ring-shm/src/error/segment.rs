@@ -43,6 +43,35 @@ pub enum CreateError {
         /// The limit, `RLIMIT_FSIZE`.
         limit: u64,
     },
+    /// It is larger than its creator allows (`max_size`).
+    AboveLimit {
+        /// Bytes asked for.
+        asked: u64,
+        /// The most that is allowed.
+        limit: u64,
+    },
+    /// The rings of its prefix would take more together than its creator allows (`budget`).
+    OverBudget {
+        /// What their names begin with.
+        prefix: Box<str>,
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes that they take.
+        used: u64,
+        /// The most that is allowed.
+        budget: u64,
+    },
+    /// Somebody else kept the lock under which budgets are counted.
+    BudgetBusy,
+    /// A control group does not leave so much memory.
+    MemoryLimit {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes that can be had.
+        free: u64,
+        /// Its limit.
+        limit: u64,
+    },
     /// `/dev/shm` may not be written.
     Permission {
         /// The name.
@@ -83,6 +112,21 @@ impl fmt::Display for CreateError {
             Self::FileSizeLimit { asked, limit } => write!(
                 f,
                 "a segment of {asked} bytes is above the file-size limit of {limit} bytes: raise it (`ulimit -f`)"
+            ),
+            Self::AboveLimit { asked, limit } => write!(
+                f,
+                "a segment of {asked} bytes is above the limit of {limit} bytes that its creator sets: make it smaller, or raise `max_size`"
+            ),
+            Self::OverBudget { prefix, asked, used, budget } => write!(
+                f,
+                "no budget for a segment of {asked} bytes: those named {prefix:?}* take {used} of {budget} bytes: make it smaller, remove leftovers (`ringctl rm --stale`), or raise `budget`"
+            ),
+            Self::BudgetBusy => f.write_str(
+                "the lock on /dev/shm, under which budgets are counted, was held all the time: try again, and look for who holds it (`lslocks`)",
+            ),
+            Self::MemoryLimit { asked, free, limit } => write!(
+                f,
+                "no memory for a segment: {asked} bytes asked, {free} left by a control group of {limit}: make it smaller, or raise the limit (docker: `--memory`, systemd: `MemoryMax=`, Kubernetes: `resources.limits.memory`)"
             ),
             Self::Permission { name } => {
                 write!(f, "segment {name} may not be made: let this user write to /dev/shm (mode 1777)")
@@ -140,6 +184,13 @@ pub enum OpenError {
         /// Its mode.
         mode: u32,
     },
+    /// It has other names as well: somebody has made hard links to it.
+    Linked {
+        /// The name.
+        name: SegmentName,
+        /// How many names it has.
+        links: u64,
+    },
     /// It has no bytes.
     Empty {
         /// The name.
@@ -174,6 +225,11 @@ impl fmt::Display for OpenError {
             Self::WorldWritable { name, mode } => write!(
                 f,
                 "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w /dev/shm/{}`, or remove it",
+                name.file_name()
+            ),
+            Self::Linked { name, links } => write!(
+                f,
+                "segment {name} has {links} names, and this may not be the one it was made under: find the others (`find /dev/shm -samefile /dev/shm/{}`) and remove them",
                 name.file_name()
             ),
             Self::Empty { name } => {

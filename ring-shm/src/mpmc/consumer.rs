@@ -13,6 +13,7 @@ use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::attach;
 use crate::name::SegmentName;
+use crate::placement::{Placed, Placement, PlacementError};
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
 use crate::trust::{Trust, Trusted, Untrusted};
@@ -66,7 +67,8 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`]; its kind is `Exists` when the name is taken.
     pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::join(&segment))
+        let name = SegmentName::new(name)?;
+        attach::create_and_sit(|| setup::create(&name, options), |segment| Self::join_as(segment, options))
     }
 
     /// Opens the ring `name` and joins it as a consumer, be it open or closed.
@@ -93,11 +95,15 @@ impl Consumer<Untrusted> {
     /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
     /// when the ring exists.
     pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, options, Self::join)
+        setup::open_or_create(&SegmentName::new(name)?, options, |segment| Self::join_as(segment, options))
     }
 
     fn join(segment: &Segment) -> Result<Self, SetupError> {
         Self::from_place(Place::in_segment(segment)?)
+    }
+
+    fn join_as(segment: &Segment, options: &Options) -> Result<Self, SetupError> {
+        Self::from_place(Place::placed_in_segment(segment, options.wanted())?)
     }
 }
 
@@ -203,6 +209,24 @@ impl<T: Trust> Consumer<T> {
     #[must_use]
     pub fn len_guess(&self) -> u64 {
         self.joined.len_guess()
+    }
+
+    /// Places this handle's mapping of the ring as `wanted`, and says how it lies then: for who opens a ring, and so has
+    /// no options.
+    ///
+    /// # Errors
+    /// [`PlacementError`] for a requirement that is not met; the handle goes on as it is.
+    pub fn place(&mut self, wanted: &Placement) -> Result<Placed, PlacementError> {
+        self.joined.life().place(wanted)?;
+        self.placed()
+    }
+
+    /// How the memory of this handle's mapping lies, as the kernel tells it.
+    ///
+    /// # Errors
+    /// [`PlacementError`] on the heap, and where `/proc` does not tell.
+    pub fn placed(&self) -> Result<Placed, PlacementError> {
+        self.joined.life().placed()
     }
 
     /// The handle's numbers.

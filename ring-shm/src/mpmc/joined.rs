@@ -21,7 +21,7 @@ use super::cure::{Cure, Settled, Trouble};
 use super::error::{Holder, TryRecvError, TrySendError};
 use super::setup::{self, Place};
 use crate::fork;
-use crate::life::{Refusal, UNUSABLE};
+use crate::life::{ASK, Life, Refusal};
 use crate::wait::Waiter;
 
 /// One of ring-core's handles.
@@ -119,7 +119,7 @@ impl Core for core_mpmc::Consumer<'static> {
 #[derive(Debug)]
 pub(super) struct Joined<C: Core> {
     core: ManuallyDrop<C>,
-    /// The process image this handle works in, or [`UNUSABLE`].
+    /// The alerts this handle knows of, or [`ASK`].
     born: u64,
     cold: Box<Cold>,
 }
@@ -135,7 +135,7 @@ impl<C: Core> Joined<C> {
     pub(super) fn new(core: C, place: Place) -> Self {
         core.sign(setup::own_facts());
         let cure = Cure::new(place.ring.capacity());
-        Self { core: ManuallyDrop::new(core), born: fork::epoch(), cold: Box::new(Cold { cure, place }) }
+        Self { core: ManuallyDrop::new(core), born: ASK, cold: Box::new(Cold { cure, place }) }
     }
 
     /// The core handle, where it may be used.
@@ -150,8 +150,8 @@ impl<C: Core> Joined<C> {
         &'a mut self,
         mut op: impl FnMut(&'a mut C) -> Result<R, C::Refusal>,
     ) -> Result<R, C::Error> {
-        if !self.is_usable() {
-            return Err(self.cold.place.life.refusal().into());
+        if self.born != fork::alerts() {
+            self.cold.place.life.look_again(&mut self.born)?;
         }
         let core: *mut C = &mut *self.core;
         let mut treated = false;
@@ -191,7 +191,12 @@ impl<C: Core> Joined<C> {
 
     #[inline(always)]
     pub(super) fn is_usable(&self) -> bool {
-        self.born == fork::epoch()
+        self.born == fork::alerts() || self.cold.place.life.refusal().is_none()
+    }
+
+    /// What holds its memory.
+    pub(super) fn life(&self) -> &Life {
+        &self.cold.place.life
     }
 
     /// The ring, whose words may be touched only where the handle is usable.
@@ -217,8 +222,8 @@ impl<C: Core> Joined<C> {
 
     /// Ends the ring for everybody.
     pub(super) fn close(&mut self) -> Result<(), C::Error> {
-        if !self.is_usable() {
-            return Err(self.cold.place.life.refusal().into());
+        if self.born != fork::alerts() {
+            self.cold.place.life.look_again(&mut self.born)?;
         }
         let place = &mut self.cold.place;
         let (ring, lease) = (place.ring, place.lease);
@@ -235,7 +240,7 @@ fn refused<C: Core>(refusal: C::Refusal, born: &mut u64, cold: &mut Cold) -> C::
     let trouble = C::trouble(refusal);
     if let Trouble::Corrupt(corrupt) = trouble {
         cold.place.life.poison(corrupt);
-        *born = UNUSABLE;
+        *born = ASK;
     }
     C::error(refusal, cold.cure.holder(trouble))
 }

@@ -13,8 +13,9 @@ use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::attach;
 use crate::fork;
-use crate::life::UNUSABLE;
+use crate::life::ASK;
 use crate::name::SegmentName;
+use crate::placement::{Placed, Placement, PlacementError};
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
 use crate::trust::{Trust, Trusted, Untrusted};
@@ -46,7 +47,7 @@ pub struct Consumer<T: Trust = Untrusted> {
 #[derive(Debug)]
 pub(super) struct Seated {
     pub(super) core: core_spsc::Consumer<'static>,
-    /// The process image this handle works in, or [`UNUSABLE`].
+    /// The alerts this handle knows of, or [`ASK`].
     born: u64,
     /// Dropped last: it holds the memory.
     pub(super) place: Box<Place>,
@@ -61,7 +62,8 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`]; its kind is `Exists` when the name is taken.
     pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::sit(&segment))
+        let name = SegmentName::new(name)?;
+        attach::create_and_sit(|| setup::create(&name, options), |segment| Self::sit_as(segment, options))
     }
 
     /// Opens the ring `name` and sits down as its consumer, after the orderly close or the proven death of the one
@@ -89,18 +91,22 @@ impl Consumer<Untrusted> {
     /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
     /// when the ring exists.
     pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, options, Self::sit)
+        setup::open_or_create(&SegmentName::new(name)?, options, |segment| Self::sit_as(segment, options))
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {
         Self::from_place(Place::in_segment(segment)?)
+    }
+
+    fn sit_as(segment: &Segment, options: &Options) -> Result<Self, SetupError> {
+        Self::from_place(Place::placed_in_segment(segment, options.wanted())?)
     }
 }
 
 impl<T: Trust> Consumer<T> {
     pub(super) fn from_place(place: Place) -> Result<Self, SetupError> {
         let (core, place) = place.sit(Role::Consumer, |ring, lease, verdict| ring.sit_consumer(lease, verdict))?;
-        Ok(Self { seated: Seated { core, born: fork::epoch(), place }, trust: PhantomData })
+        Ok(Self { seated: Seated { core, born: ASK, place }, trust: PhantomData })
     }
 
     /// A handle whose records deref to slices of the ring's memory.
@@ -186,8 +192,9 @@ impl<T: Trust> Consumer<T> {
     }
 
     #[inline(always)]
-    fn usable(&self) -> Result<(), TryRecvError> {
-        if self.seated.is_usable() { Ok(()) } else { Err(self.seated.place.life.refusal().into()) }
+    fn usable(&mut self) -> Result<(), TryRecvError> {
+        let Seated { born, place, .. } = &mut self.seated;
+        if *born == fork::alerts() { Ok(()) } else { Ok(place.life.look_again(born)?) }
     }
 
     /// Whether a producer sat here and has left or died, with nobody in its place. Records may still be unread. A
@@ -216,6 +223,24 @@ impl<T: Trust> Consumer<T> {
         if self.seated.is_usable() { self.seated.core.len_guess() } else { 0 }
     }
 
+    /// Places this handle's mapping of the ring as `wanted`, and says how it lies then: for who opens a ring, and so has
+    /// no options.
+    ///
+    /// # Errors
+    /// [`PlacementError`] for a requirement that is not met; the handle goes on as it is.
+    pub fn place(&mut self, wanted: &Placement) -> Result<Placed, PlacementError> {
+        self.seated.place.life.place(wanted)?;
+        self.placed()
+    }
+
+    /// How the memory of this handle's mapping lies, as the kernel tells it.
+    ///
+    /// # Errors
+    /// [`PlacementError`] on the heap, and where `/proc` does not tell.
+    pub fn placed(&self) -> Result<Placed, PlacementError> {
+        self.seated.place.life.placed()
+    }
+
     /// The handle's numbers.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -231,7 +256,7 @@ impl<T: Trust> Consumer<T> {
 fn refuse(error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
     if let ReadError::Corrupt(corrupt) = error {
         place.life.poison(corrupt);
-        *born = UNUSABLE;
+        *born = ASK;
     }
     error.into()
 }
@@ -239,7 +264,7 @@ fn refuse(error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
 impl Seated {
     #[inline(always)]
     fn is_usable(&self) -> bool {
-        self.born == fork::epoch()
+        self.born == fork::alerts() || self.place.life.refusal().is_none()
     }
 }
 

@@ -4,7 +4,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use ring_core::spsc::Format;
 
+use crate::limits::Limits;
 use crate::payload::{Payload, PayloadType};
+use crate::placement::Placement;
 use crate::segment::Access;
 
 /// Options of a new SPSC ring: a builder with sensible defaults.
@@ -21,6 +23,8 @@ pub struct Options {
     release_every: u64,
     access: Access,
     payload: Option<&'static PayloadType>,
+    limits: Limits,
+    placement: Placement,
 }
 
 impl Default for Options {
@@ -33,7 +37,15 @@ impl Options {
     /// 64 KiB, records aligned to 8 bytes, the head published after each record, mode 0600.
     #[must_use]
     pub fn new() -> Self {
-        Self { capacity: 1 << 16, line_aligned: false, release_every: 0, access: Access::default(), payload: None }
+        Self {
+            capacity: 1 << 16,
+            line_aligned: false,
+            release_every: 0,
+            access: Access::default(),
+            payload: None,
+            limits: Limits::default(),
+            placement: Placement::default(),
+        }
     }
 
     /// Bytes of the data area: a power of two, all but 8 usable. The longest record is half of it less 8 bytes.
@@ -82,6 +94,29 @@ impl Options {
         self
     }
 
+    /// The most bytes the segment may take: for who gets the other options from elsewhere. More is refused.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.limits.size = Some(bytes);
+        self
+    }
+
+    /// The most bytes that all segments of this user whose names begin with `prefix` may take together, this one
+    /// included: for a service that makes rings on demand. Two creators that ask so cannot go beyond it together; who
+    /// does not ask is counted and not refused.
+    #[must_use]
+    pub fn budget(mut self, prefix: &str, bytes: u64) -> Self {
+        self.limits.budget = Some((prefix.into(), bytes));
+        self
+    }
+
+    /// How the memory is to lie: the segment's when it is created, and the handle's own mapping of it.
+    #[must_use]
+    pub fn placement(mut self, wanted: Placement) -> Self {
+        self.placement = wanted;
+        self
+    }
+
     /// Bytes the segment will take.
     #[must_use]
     pub fn footprint(&self) -> u64 {
@@ -90,6 +125,14 @@ impl Options {
 
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    pub(crate) fn wanted(&self) -> &Placement {
+        &self.placement
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn format(&self) -> Format {

@@ -13,6 +13,7 @@ use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
 use crate::name::SegmentName;
 use crate::payload::{self, PayloadType};
+use crate::placement::Placement;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 use crate::wait::Waiter;
@@ -21,7 +22,10 @@ use crate::wait::Waiter;
 pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, SetupError> {
     let format = options.fresh_format();
     format.check()?;
-    attach::create(name, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))
+    let _reserved = options.limits().reserve(name, format.footprint())?;
+    let segment =
+        attach::create(name, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))?;
+    attach::place(segment, options.wanted())
 }
 
 /// Opens the segment of `name`, or creates it; whoever loses the race opens what the winner made.
@@ -61,6 +65,13 @@ impl Place {
         let ring = Ring::attach(life::leased_region(&mapping)?)?.with_wake(futex::registered_wake());
         let lease = mapping.lease();
         Ok(Self { waiter: None, ring, life: Life::mapped(mapping), lease })
+    }
+
+    /// The same, with its mapping placed as `wanted`.
+    pub(super) fn placed_in_segment(segment: &Segment, wanted: &Placement) -> Result<Self, SetupError> {
+        let place = Self::in_segment(segment)?;
+        place.life.place(wanted)?;
+        Ok(place)
     }
 
     /// A place in a heap ring.

@@ -1,0 +1,62 @@
+//! A creator that is killed at each of its system calls, before and after: the next one opens or creates the ring at
+//! once, and when that one has gone too nothing is left but the ring.
+
+use std::time::{Duration, Instant};
+
+use ring_shm::Segment;
+
+use crate::Failure;
+use crate::plant::Plant;
+use crate::play::{self, Ended};
+use crate::scenes::{self, RING, Scene};
+use crate::state;
+use crate::victim::Order;
+
+/// How long the next one may take.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// Another process may have been given the CPU, or all of us stopped: so often a slow one may have another try.
+const TRIES: u32 = 5;
+
+/// Kills a creator at every call of `scene`: how many points there were, and the longest time of a next one.
+pub(crate) fn walk(scene: &Scene, plant: Plant) -> Result<(u64, Duration), Failure> {
+    let Ended::Whole(plain) = play::run(scene, Plant::None, |_, _| Order::Go)? else {
+        return Err("the victim is gone".into());
+    };
+    let (mut points, mut longest) = (0, Duration::ZERO);
+    for k in 0..plain.calls.len() {
+        for order in [Order::KillBefore, Order::KillAfter] {
+            points += 1;
+            let mut tries = 1;
+            let took = loop {
+                let place = |error: Failure| format!("{}: call {k}, {order:?}: {error}", scene.name);
+                let took = one(scene, plant, k, order).map_err(place)?;
+                if took <= AT_ONCE {
+                    break took;
+                }
+                if tries == TRIES {
+                    return Err(place(format!("the next one took {took:?}").into()).into());
+                }
+                tries += 1;
+            };
+            longest = longest.max(took);
+        }
+    }
+    Ok((points, longest))
+}
+
+fn one(scene: &Scene, plant: Plant, k: usize, order: Order) -> Result<Duration, Failure> {
+    if let Ended::Whole(_) = play::run(scene, plant, |at, _| if at == k { order } else { Order::Go })? {
+        return Err("it lived on".into());
+    }
+    let start = Instant::now();
+    scenes::works(scene)?;
+    let took = start.elapsed();
+    let report = Segment::remove_stale()?;
+    let left = state::directory()?;
+    if report.removed.iter().any(|name| name.as_str() == RING) && left.is_empty() {
+        Ok(took)
+    } else {
+        Err(format!("{left:?} is left, and {report:?} is what was removed").into())
+    }
+}

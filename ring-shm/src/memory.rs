@@ -1,0 +1,129 @@
+//! How much memory the control groups of this process leave it. Going beyond that is no error but the kernel's SIGKILL, so
+//! a creator looks first. It is a look: what others of the group take meanwhile, nobody can know.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a control group leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Its limit in bytes.
+    pub(crate) limit: u64,
+    /// What can be had of it, with what the kernel would take back from its caches, or put into swap space.
+    pub(crate) free: u64,
+}
+
+/// The names of the files of one kind of hierarchy.
+struct Files {
+    limit: &'static str,
+    usage: &'static str,
+    /// Lines of `memory.stat`.
+    caches: [&'static str; 2],
+    swap: Option<(&'static str, &'static str)>,
+}
+
+const VERSION_2: Files = Files {
+    limit: "memory.max",
+    usage: "memory.current",
+    caches: ["active_file", "inactive_file"],
+    swap: Some(("memory.swap.max", "memory.swap.current")),
+};
+
+/// Its limit of memory and swap together is left out: it says more than one should count on.
+const VERSION_1: Files = Files {
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    caches: ["total_active_file", "total_inactive_file"],
+    swap: None,
+};
+
+/// A limit above this is none: version 1 has no other word for it.
+const NONE: u64 = 1 << 60;
+
+/// The least that any control group above this process leaves; `None` where none limits memory, or says so.
+pub(crate) fn room() -> Option<Room> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mut least: Option<Room> = None;
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (root, files) = match controllers {
+            "" => ("/sys/fs/cgroup", &VERSION_2),
+            "memory" => ("/sys/fs/cgroup/memory", &VERSION_1),
+            _ => continue,
+        };
+        for room in above(Path::new(root), path.trim_start_matches('/')).iter().filter_map(|group| of(group, files)) {
+            if least.is_none_or(|least| room.free < least.free) {
+                least = Some(room);
+            }
+        }
+    }
+    least
+}
+
+/// The group and those above it. In a container the path may be one of the host's: then only the root is there.
+fn above(root: &Path, path: &str) -> Vec<PathBuf> {
+    root.join(path).ancestors().take_while(|group| group.starts_with(root)).map(Path::to_owned).collect()
+}
+
+fn number(path: PathBuf) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn of(group: &Path, files: &Files) -> Option<Room> {
+    // `max` is no number: no limit.
+    let limit = number(group.join(files.limit)).filter(|limit| *limit < NONE)?;
+    let usage = number(group.join(files.usage))?;
+    let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+    let caches: u64 = files.caches.iter().filter_map(|name| line_of(&stat, name)).sum();
+    let swap = files.swap.map_or(0, |(limit, usage)| {
+        let left = number(group.join(limit)).unwrap_or(u64::MAX).saturating_sub(number(group.join(usage)).unwrap_or(0));
+        left.min(swap_free())
+    });
+    Some(Room { limit, free: limit.saturating_sub(usage.saturating_sub(caches)).saturating_add(swap) })
+}
+
+/// The number behind `name` in a table of two columns.
+fn line_of(table: &str, name: &str) -> Option<u64> {
+    let mut words = table.lines().find(|line| line.split_whitespace().next() == Some(name))?.split_whitespace().skip(1);
+    words.next()?.parse().ok()
+}
+
+/// Free swap space of the machine, in bytes.
+fn swap_free() -> u64 {
+    let table = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    line_of(&table, "SwapFree:").unwrap_or(0).saturating_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A group of version 2 with those files.
+    fn group(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn what_a_group_leaves_counts_caches_and_no_swap_that_is_not_there() {
+        let stat = "anon 7\nfile 900\ninactive_file 100\nactive_file 50\n";
+        let files = [("memory.max", "1000\n"), ("memory.current", "900\n"), ("memory.stat", stat)];
+        let limited = group(&[&files[..], &[("memory.swap.max", "0\n"), ("memory.swap.current", "0\n")]].concat());
+        assert_eq!(of(limited.path(), &VERSION_2), Some(Room { limit: 1000, free: 250 }));
+        let unlimited = group(&[("memory.max", "max\n"), ("memory.current", "900\n")]);
+        assert_eq!(of(unlimited.path(), &VERSION_2), None);
+        assert_eq!(of(Path::new("/nowhere"), &VERSION_1), None);
+    }
+
+    #[test]
+    fn the_groups_above_are_looked_at_and_nothing_beyond_the_root() {
+        let root = Path::new("/sys/fs/cgroup");
+        let all = above(root, "a/b");
+        assert_eq!(all, [root.join("a/b"), root.join("a"), root.to_owned()]);
+        assert_eq!(above(root, ""), [root.to_owned()]);
+    }
+}

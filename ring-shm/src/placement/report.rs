@@ -1,0 +1,147 @@
+//! What a mapping has really got, as the kernel tells it of a process: of this one, or of another that one may look at.
+
+use std::fs;
+
+use crate::error::OsError;
+use crate::facts::Facts;
+use crate::mapping::Mapping;
+use crate::name::SegmentName;
+use crate::open;
+use crate::range::HUGE;
+use crate::sys::FileId;
+
+/// The memory behind one process's mappings of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Placed {
+    /// Bytes mapped.
+    pub mapped: u64,
+    /// Bytes that are faulted in: touching them waits for nothing.
+    pub resident: u64,
+    /// Bytes that are locked in memory.
+    pub locked: u64,
+    /// Bytes mapped by reserved huge pages (hugetlb).
+    pub hugetlb: u64,
+    /// Bytes on transparent huge pages.
+    pub transparent_huge: u64,
+    /// Bytes on each memory node; empty where the kernel does not say.
+    pub nodes: Vec<(u32, u64)>,
+}
+
+impl Placed {
+    /// Of a mapping of this process.
+    pub(super) fn of_mapping(mapping: &Mapping) -> Result<Self, OsError> {
+        let start = mapping.as_ptr().as_ptr() as u64;
+        read("self", |range, _| range == start)
+    }
+
+    /// Of all mappings that the process of `facts` has of the segment `name`. `None` where it may not be looked at, is
+    /// gone, or lives in another PID namespace.
+    #[must_use]
+    pub fn of_process(name: &str, facts: &Facts) -> Option<Self> {
+        let here = Facts::of_self();
+        if facts.pid == 0 || facts.pid_namespace != here.pid_namespace || facts.boot_hash != here.boot_hash {
+            return None;
+        }
+        let (_, stat) = open::open_to_look(&SegmentName::new(name).ok()?).ok()?;
+        let placed = read(&facts.pid.to_string(), |_, id| id == Some(stat.id)).ok()?;
+        (placed.mapped > 0).then_some(placed)
+    }
+}
+
+/// Adds up the mappings of the process that are `wanted` by their start or their object.
+fn read(pid: &str, wanted: impl Fn(u64, Option<FileId>) -> bool) -> Result<Placed, OsError> {
+    let text = |file| {
+        fs::read_to_string(format!("/proc/{pid}/{file}"))
+            .map_err(|error| OsError::from_io("read(/proc/PID/smaps)", &error))
+    };
+    let mut placed = Placed::default();
+    let mut starts = Vec::new();
+    let (mut counts, mut len) = (false, 0);
+    for line in text("smaps")?.lines() {
+        if let Some((start, end, id)) = head(line) {
+            counts = wanted(start, id);
+            len = end.saturating_sub(start);
+            if counts {
+                starts.push(start);
+                placed.mapped = placed.mapped.saturating_add(len);
+            }
+        } else if counts {
+            add(&mut placed, len, line);
+        }
+    }
+    // Kernels without memory nodes have no such file.
+    for line in text("numa_maps").unwrap_or_default().lines() {
+        let start = line.split(' ').next().and_then(|start| u64::from_str_radix(start, 16).ok());
+        if start.is_some_and(|start| starts.contains(&start)) {
+            add_nodes(&mut placed.nodes, line);
+        }
+    }
+    Ok(placed)
+}
+
+/// Start, end and object of a mapping, if the line begins one.
+fn head(line: &str) -> Option<(u64, u64, Option<FileId>)> {
+    let mut words = line.split_ascii_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
+    let mut words = words.skip(2);
+    let (device, inode) = (words.next()?, words.next()?);
+    let (major, minor) = device.split_once(':')?;
+    let number = |text| u32::from_str_radix(text, 16).ok();
+    let device = libc::makedev(number(major)?, number(minor)?);
+    Some((start, end, inode.parse().ok().map(|inode| FileId { device, inode })))
+}
+
+/// Adds what one line says of a mapping of `len` bytes.
+fn add(placed: &mut Placed, len: u64, line: &str) {
+    let Some((key, value)) = line.split_once(':') else { return };
+    let Some(kib) = value.trim().strip_suffix(" kB").and_then(|kib| kib.parse::<u64>().ok()) else { return };
+    let bytes = kib.saturating_mul(1024);
+    let (sum, more) = match key {
+        "Rss" | "Shared_Hugetlb" | "Private_Hugetlb" => (&mut placed.resident, bytes),
+        "Locked" => (&mut placed.locked, bytes),
+        "ShmemPmdMapped" | "FilePmdMapped" => (&mut placed.transparent_huge, bytes),
+        "KernelPageSize" if bytes >= HUGE as u64 => (&mut placed.hugetlb, len),
+        _ => return,
+    };
+    *sum = sum.saturating_add(more);
+}
+
+/// Words such as `N0=12`, in pages of `kernelpagesize_kB=4`.
+fn add_nodes(nodes: &mut Vec<(u32, u64)>, line: &str) {
+    let page =
+        line.split(' ').find_map(|word| word.strip_prefix("kernelpagesize_kB=")?.parse::<u64>().ok()).unwrap_or(4);
+    for word in line.split(' ') {
+        let Some((node, pages)) = word.strip_prefix('N').and_then(|rest| rest.split_once('=')) else { continue };
+        let (Ok(node), Ok(pages)) = (node.parse(), pages.parse::<u64>()) else { continue };
+        let bytes = pages.saturating_mul(page).saturating_mul(1024);
+        match nodes.iter_mut().find(|(one, _)| *one == node) {
+            Some((_, sum)) => *sum = sum.saturating_add(bytes),
+            None => nodes.push((node, bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_is_read() {
+        let line = "7f00a0000000-7f00a0202000 rw-s 00000000 00:1b 77    /dev/shm/ring.with space";
+        let id = FileId { device: libc::makedev(0, 0x1b), inode: 77 };
+        assert_eq!(head(line), Some((0x7f00_a000_0000, 0x7f00_a020_2000, Some(id))));
+        assert_eq!(head("Rss:                 132 kB"), None);
+        let mut placed = Placed::default();
+        for line in
+            ["Rss:   132 kB", "Locked:  4 kB", "ShmemPmdMapped:   2048 kB", "KernelPageSize: 2048 kB", "VmFlags: rd wr"]
+        {
+            add(&mut placed, 4 << 20, line);
+        }
+        assert_eq!((placed.resident, placed.locked), (132 << 10, 4 << 10));
+        assert_eq!((placed.transparent_huge, placed.hugetlb), (2 << 20, 4 << 20));
+        add_nodes(&mut placed.nodes, "7f00 bind:0 file=/dev/shm/ring.N1=2 mapped=3 N0=2 N1=1 kernelpagesize_kB=4");
+        assert_eq!(placed.nodes, [(0, 8192), (1, 4096)]);
+    }
+}

@@ -1,0 +1,123 @@
+//! A range of addresses behind which a file is mapped, shared and writable; unmapped when dropped. `mapping.rs` makes a
+//! segment's mapping of it.
+//!
+//! Ranges of 2 MiB and more begin at a multiple of that, so that huge pages can be mapped as such.
+//!
+//! # Safety
+//!
+//! 1. `start` is the beginning of a mapping of `mapped` bytes, made here or taken over from who made it. Nobody else
+//!    unmaps it, and it is unmapped at most once, in `drop`.
+//! 2. The kernel chooses the address of a new mapping, or it lies in a range that was mapped for nothing else but to
+//!    make room for it.
+#![allow(unsafe_code)]
+
+use core::ptr::{self, NonNull};
+use std::os::fd::RawFd;
+
+use memmap2::MmapMut;
+
+use crate::error::OsError;
+
+/// The size of a huge page.
+pub(crate) const HUGE: usize = 2 << 20;
+
+/// A mapped range.
+#[derive(Debug)]
+pub(crate) struct Range {
+    start: NonNull<u8>,
+    len: usize,
+    mapped: usize,
+}
+
+// SAFETY: 1; an address and numbers. What happens to the bytes is ring-core's affair, which shares them between processes.
+unsafe impl Send for Range {}
+// SAFETY: as above.
+unsafe impl Sync for Range {}
+
+impl Range {
+    /// The first `len` bytes of `fd`, left out of forks. `unit` is what its file system likes to be asked for: where it
+    /// has huge pages, one of them, which can be mapped and unmapped only whole.
+    pub(crate) fn of_file(fd: RawFd, len: usize, unit: u64) -> Result<Self, OsError> {
+        let unit = usize::try_from(unit).ok().filter(|unit| unit.is_power_of_two()).unwrap_or(1).max(4096);
+        let mapped = len.checked_next_multiple_of(unit).ok_or(NO_ROOM)?;
+        let align = if mapped >= HUGE { unit.max(HUGE) } else { unit };
+        // From here on it is unmapped by `drop`.
+        let range = Self { start: map(fd, mapped, align)?, len, mapped };
+        // SAFETY: 1; changes nothing but what a fork does.
+        if unsafe { libc::madvise(range.start.as_ptr().cast(), mapped, libc::MADV_DONTFORK) } != 0 {
+            return Err(OsError::last("madvise(MADV_DONTFORK)"));
+        }
+        Ok(range)
+    }
+
+    /// Its first byte.
+    #[inline]
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// How many bytes of the file were asked for.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many are mapped, in whole pages.
+    pub(crate) fn mapped(&self) -> usize {
+        self.mapped
+    }
+}
+
+impl From<MmapMut> for Range {
+    fn from(mut map: MmapMut) -> Self {
+        let (start, len) = (NonNull::from(&mut map[..]).cast(), map.len());
+        // `drop` unmaps it in its stead.
+        core::mem::forget(map);
+        Self { start, len, mapped: len }
+    }
+}
+
+impl Drop for Range {
+    fn drop(&mut self) {
+        unmap(self.start.as_ptr(), self.mapped);
+    }
+}
+
+/// What the kernel says when the addresses run out.
+const NO_ROOM: OsError = OsError { call: "mmap", code: libc::ENOMEM };
+
+/// Maps `len` bytes of `fd` at a multiple of `align`, a power of two; `len` is one of pages.
+fn map(fd: RawFd, len: usize, align: usize) -> Result<NonNull<u8>, OsError> {
+    let (shared, read_write) = (libc::MAP_SHARED, libc::PROT_READ | libc::PROT_WRITE);
+    if align <= 4096 {
+        return mmap(ptr::null_mut(), len, read_write, shared, fd);
+    }
+    let room = len.checked_add(align).ok_or(NO_ROOM)?;
+    let nothing = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let base = mmap(ptr::null_mut(), room, libc::PROT_NONE, nothing, -1)?.as_ptr();
+    let before = base.align_offset(align);
+    let start = base.wrapping_add(before);
+    let made = mmap(start, len, read_write, shared | libc::MAP_FIXED, fd);
+    if made.is_ok() {
+        unmap(base, before);
+        unmap(start.wrapping_add(len), room.saturating_sub(before).saturating_sub(len));
+    } else {
+        unmap(base, room);
+    }
+    made
+}
+
+fn mmap(at: *mut u8, len: usize, permissions: i32, flags: i32, fd: RawFd) -> Result<NonNull<u8>, OsError> {
+    // SAFETY: 2.
+    let start = unsafe { libc::mmap(at.cast(), len, permissions, flags, fd, 0) };
+    let start = if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) };
+    start.ok_or_else(|| OsError::last("mmap"))
+}
+
+/// Unmaps a range that this file has mapped.
+fn unmap(start: *mut u8, len: usize) {
+    if len > 0 {
+        // SAFETY: 1 and 2. Of whole mappings it cannot fail.
+        unsafe { libc::munmap(start.cast(), len) };
+    }
+}
