@@ -21,9 +21,29 @@ table() {
         END { printf "%s", text }' "$results/kill-steps.md")
     echo "| instruction points: killed, stopped, killed in pairs; failed | $(apart <<<"$kills"), $(apart <<<"$stops")," \
         "$(apart <<<"$pairs"); $failed of $(apart <<<"$points")$unfinished | \`ci/kill-steps.sh --long\` |"
+    # The last line of a table that a campaign writes: the columns asked for.
+    last() { awk -F'|' -v columns="$2" '/^\| 20/ { line = $0 } END { split(line, c, "|"); n = split(columns, want, " ")
+        for (i = 1; i <= n; i++) { gsub(/^ | $/, "", c[want[i]]); printf "%s%s", (i > 1 ? "\t" : ""), c[want[i]] } print "" }' "$results/$1"; }
     if [ -e "$results/loom.md" ]; then
-        echo "| loom: executions of the last campaign | $(awk -F'|' '/^\| 20/ { n = $9 } END { print n + 0 }' \
-            "$results/loom.md" | apart) | \`ci/loom.sh --long\` |"
+        IFS=$'\t' read -r models executions < <(last loom.md "8 9")
+        echo "| loom: models explored, executions | $models, $(apart <<<"$executions") | \`ci/loom.sh --long\` |"
+    fi
+    if [ -e "$results/orderings.md" ]; then
+        IFS=$'\t' read -r caught excepted < <(last orderings.md "6 7")
+        echo "| orderings weakened and caught; excepted | $caught; $excepted | \`ci/orderings.sh --record\` |"
+    fi
+    if [ -e "$results/histories.md" ]; then
+        echo "| histories explained; messages watched | $(sum histories.md 8); $(sum histories.md 11)" \
+            "| \`ci/histories.sh --histories N --messages M\` |"
+    fi
+    if [ -e "$results/flipper.md" ]; then
+        echo "| operations while another process wrote random words, crashes, panics, hangs | $(sum flipper.md 8), 0, 0, 0" \
+            "| \`ci/flipper.sh --operations N\` |"
+    fi
+    if [ -e "$results/faults.md" ]; then
+        echo "| system calls refused, creators killed, races, deaths recovered; failed | $(sed -n \
+            's/^\([0-9]*\) refusals, \([0-9]*\) kills, \([0-9]*\) races, \([0-9]*\) cycles, \([0-9]*\) failed.*/\1, \2, \3, \4; \5/p' \
+            "$results/faults.md" | tail -n 1) | \`ci/faults.sh --long\` |"
     fi
     if [ -e "$results/spin.md" ]; then
         echo "| $(tail -n 1 "$results/spin.md" | sed 's/^spin: /SPIN: /') | | \`ci/spin.sh --record\` |"
