@@ -5,33 +5,33 @@ use ring_core::{FormatError, Kind, Region};
 
 use crate::lease::LeasedMapping;
 use crate::life;
+use crate::location::{Location, ToLocation};
 use crate::look::Look;
-use crate::name::SegmentName;
 use crate::segment::{Access, OpenRules, Segment};
 use crate::setup_error::{SetupError, SetupErrorKind};
 
 /// How often a removal by others is answered by starting again.
 const TRIES: u32 = 64;
 
-/// What kind of ring `name` is: for tools that have no more than the name. Reads it, whoever owns it, and takes no
+/// What kind of ring is there: for tools that have no more than the name. Reads it, whoever owns it, and takes no
 /// lease.
 ///
 /// # Errors
 /// [`SetupError`]; its kind is `NotFound` without such a segment, `Permission` when it may not be read, and `Corrupt`
 /// when it is no ring.
-pub fn kind_of(name: &str) -> Result<Kind, SetupError> {
-    Look::at(&SegmentName::new(name)?)?.with_copy(|region, _| Ok(Kind::of(&region)?))
+pub fn kind_of(at: impl ToLocation) -> Result<Kind, SetupError> {
+    Look::at(&at.to_location()?)?.with_copy(|region, _| Ok(Kind::of(&region)?))
 }
 
 /// Creates a segment of `len` bytes with an empty ring in it, complete before its name appears.
 pub(crate) fn create(
-    name: &SegmentName,
+    at: &Location,
     len: u64,
     access: &Access,
     format: impl FnOnce(Region<'_>) -> Result<(), FormatError>,
 ) -> Result<Segment, SetupError> {
     let mut formatted: Result<(), SetupError> = Ok(());
-    let segment = Segment::create(name, len, access, |mapping| {
+    let segment = Segment::create(at, len, access, |mapping| {
         formatted = life::with_region(mapping, format)
             .map_err(SetupError::from)
             .and_then(|result: Result<(), FormatError>| result.map_err(SetupError::from));
@@ -39,26 +39,26 @@ pub(crate) fn create(
     formatted.map(|()| segment)
 }
 
-/// Opens the segment of `name` under `rules` and sits; a removal in between is `NotFound`.
+/// Opens a segment under `rules` and sits; a removal in between is `NotFound`.
 pub(crate) fn open<H>(
-    name: &str,
+    at: impl ToLocation,
     rules: &OpenRules,
     sit: impl FnOnce(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
-    sit(&Segment::open_with(&SegmentName::new(name)?, rules)?)
+    sit(&Segment::open_with(at, rules)?)
 }
 
-/// Opens the segment of `name` and sits, or creates it and sits; whoever loses the race opens what the winner made. An
+/// Opens a segment and sits, or creates it and sits; whoever loses the race opens what the winner made. An
 /// existing one must be shared as `access` says, or not at all: who asks for a ring of his own gets nobody else's.
 pub(crate) fn open_or_create<H>(
-    name: &SegmentName,
+    at: &Location,
     access: &Access,
     create: impl Fn() -> Result<Segment, SetupError>,
     mut sit: impl FnMut(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
     let rules = OpenRules::expecting(access);
     for _ in 0..TRIES {
-        let segment = match Segment::open_with(name, &rules).map_err(SetupError::from) {
+        let segment = match Segment::open_with(at, &rules).map_err(SetupError::from) {
             Err(e) if e.kind() == SetupErrorKind::NotFound => create(),
             other => other,
         };

@@ -102,17 +102,22 @@ impl Drop for Descriptor {
 pub(crate) struct ProbeFile {
     current: Mutex<Descriptor>,
     id: FileId,
-    /// Where the object was found; the way back to it.
-    path: PathBuf,
+    /// Where the object was found, which is the way back to it; `None` if it has never had a name.
+    path: Option<PathBuf>,
 }
 
 impl ProbeFile {
-    pub(crate) fn new(file: File, id: FileId, path: PathBuf) -> Self {
+    pub(crate) fn new(file: File, id: FileId, path: Option<PathBuf>) -> Self {
         Self { current: Mutex::new(Descriptor::new(file, id)), id, path }
     }
 
     pub(crate) fn id(&self) -> FileId {
         self.id
+    }
+
+    /// Whether the object had a name, and has lost it when it has no links.
+    pub(crate) fn was_named(&self) -> bool {
+        self.path.is_some()
     }
 
     /// Runs `ask` on the current number, which may mean another file by now: `ask` must be able to tell.
@@ -127,7 +132,7 @@ impl ProbeFile {
         if current.is_ours() {
             return true;
         }
-        let Ok(file) = open_existing(&self.path) else {
+        let Some(Ok(file)) = self.path.as_deref().map(open_existing) else {
             return false;
         };
         if sys::stat(file.as_raw_fd()).map(|stat| stat.id) != Ok(self.id) {

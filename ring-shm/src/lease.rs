@@ -245,7 +245,7 @@ fn attempt(segment: &Segment, len: u64, number: u64) -> Result<Attempt, LeaseErr
     }
     let mapping = Mapping::new(&file, segment.len(), len, &pause)?;
     // A remover who came before us has taken the name; who comes after us finds the lease.
-    if sys::stat(file.as_raw_fd())?.links == 0 {
+    if probe.was_named() && sys::stat(file.as_raw_fd())?.links == 0 {
         return Err(LeaseError::Gone);
     }
     drop(file);

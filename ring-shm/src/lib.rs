@@ -6,6 +6,7 @@ compile_error!(
 );
 
 mod attach;
+mod backing;
 mod descriptor;
 mod error;
 mod facts;
@@ -15,8 +16,10 @@ mod heap;
 mod inventory;
 mod lease;
 mod life;
+mod location;
 mod look;
 mod mapping;
+mod memfd;
 pub mod mpmc;
 mod name;
 mod open;
@@ -34,7 +37,9 @@ pub use error::{CreateError, FileKind, LeaseError, MapError, OpenError, OsError,
 pub use facts::Facts;
 pub use inventory::{SegmentInfo, StaleReport};
 pub use lease::{LeasedMapping, Probe, SelfTest};
+pub use location::{Location, ToLocation};
 pub use mapping::Mapping;
+pub use memfd::{Memfd, Unsealed};
 pub use name::{NameError, SegmentName};
 pub use segment::{Access, OpenRules, Segment};
 pub use setup_error::{SetupError, SetupErrorKind};
@@ -42,12 +47,12 @@ pub use trust::{Trust, Trusted, Untrusted};
 
 pub use ring_core::{AttachError, Corrupt, Field, FormatError, Kind, Position, Role, SeatState, Verdict, Waiting};
 
-/// Removes the name of a segment. The living go on with what they have mapped; nobody new can open it.
+/// Removes the name of a ring, be it a POSIX segment or a file. The living go on with what they have mapped; nobody new can open it.
 ///
 /// # Errors
 /// [`UnlinkError::InUse`] while a handle lives, unless `force`.
-pub fn unlink(name: &str, force: bool) -> Result<(), UnlinkError> {
-    Segment::unlink(&SegmentName::new(name)?, force)
+pub fn unlink(at: impl ToLocation, force: bool) -> Result<(), UnlinkError> {
+    Segment::unlink(at, force)
 }
 
 /// The project's README, so that its examples are run.

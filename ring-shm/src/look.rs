@@ -19,7 +19,7 @@ use crate::error::{MapError, OsError};
 use crate::facts::Facts;
 use crate::life;
 use crate::mapping::PrivateCopy;
-use crate::name::SegmentName;
+use crate::location::Location;
 use crate::open;
 use crate::setup_error::SetupError;
 use crate::sys::{self, Stat};
@@ -45,9 +45,9 @@ pub(crate) struct Look {
 impl Look {
     /// # Errors
     /// As for opening a segment; but owner and mode do not matter, as long as it may be read.
-    pub(crate) fn at(name: &SegmentName) -> Result<Self, SetupError> {
-        let (file, stat) = open::open_to_look(name)?;
-        let keeps_locks = sys::is_tmpfs(&file);
+    pub(crate) fn at(at: &Location) -> Result<Self, SetupError> {
+        let (file, stat) = open::open_to_look(at)?;
+        let keeps_locks = sys::keeps_locks(&file);
         Ok(Self { file, stat, keeps_locks })
     }
 
@@ -92,8 +92,8 @@ impl Look {
     }
 
     /// What the kernel says about `lease`, as [`crate::LeasedMapping::verdict`]; but there is no lease of its own to
-    /// prove by that this file system keeps locks with mappings, so elsewhere than on a tmpfs a free lock is `Dead`
-    /// only when the process is gone as well.
+    /// prove by that this file system keeps locks with mappings, so a free lock is `Dead` only where
+    /// that is known (tmpfs, ext4, XFS, btrfs), or when the process is gone as well.
     pub(crate) fn verdict(&self, lease: u64, facts: Option<Facts>) -> Verdict {
         if lease == 0 {
             return Verdict::Unknown;

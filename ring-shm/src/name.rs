@@ -125,6 +125,8 @@ pub enum NameError {
         /// Its byte offset.
         at: usize,
     },
+    /// `fd:` is not followed by the number of a descriptor of a regular file that this process has.
+    NoDescriptor,
     /// The name begins with `.` or `-`.
     BadStart {
         /// The character it begins with.
@@ -146,6 +148,9 @@ impl fmt::Display for NameError {
             Self::BadCharacter { found, at } => {
                 write!(f, "the segment name holds {found:?} at byte {at}: use only A-Z, a-z, 0-9, `.`, `_` and `-`")
             }
+            Self::NoDescriptor => f.write_str(
+                "`fd:` is not followed by a descriptor of a memfd: give the number of one that this process has inherited (`fd:7`)",
+            ),
             Self::BadStart { found } => {
                 write!(f, "the segment name begins with {found:?}: begin it with a letter, a digit or `_`")
             }

@@ -1,17 +1,17 @@
 //! An open segment: a descriptor, which object it means, its size and its name.
 //!
-//! Backings (so far POSIX, `posix.rs`) make it; mappings, leases and probes are taken from it. Everything here works
+//! The backings (`backing.rs`) make it; mappings, leases and probes are taken from it. Everything here works
 //! on the descriptor and knows no directory. It holds no mapping and no lock: a segment that is only open can be
 //! removed by anybody who may.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::descriptor::{self, ProbeFile};
 use crate::error::MapError;
 use crate::fork;
+use crate::location::Location;
 use crate::mapping::Mapping;
 use crate::sys::{self, Stat};
 
@@ -112,13 +112,13 @@ pub struct Segment {
 
 impl Segment {
     /// Takes over the descriptor that a backing has opened and examined.
-    pub(crate) fn from_file(file: File, stat: &Stat, name: &str, path: PathBuf) -> Self {
+    pub(crate) fn from_file(file: File, stat: &Stat, at: Location) -> Self {
         Self {
-            probe: Arc::new(ProbeFile::new(file, stat.id, path)),
+            probe: Arc::new(ProbeFile::new(file, stat.id, at.path())),
             len: stat.size,
             mode: stat.permissions(),
             owner: stat.owner,
-            name: name.into(),
+            name: at.to_string().into(),
         }
     }
 
@@ -126,7 +126,7 @@ impl Segment {
         &self.probe
     }
 
-    /// The name under which it was created or opened.
+    /// Where it was created or opened, as text.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -163,7 +163,7 @@ impl Segment {
         self.probe.id().inode
     }
 
-    /// Whether it still has a name. True is a guess by the time it is returned; false is for ever.
+    /// Whether it still has a name, which a memfd never has. True is a guess by the time it is returned; false is for ever.
     ///
     /// # Errors
     ///

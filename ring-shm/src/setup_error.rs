@@ -7,6 +7,7 @@ use ring_core::mpmc::JoinError;
 use ring_core::{AttachError, Corrupt, FormatError, Role, SeatError};
 
 use crate::error::{CreateError, LeaseError, MapError, OpenError};
+use crate::memfd::Unsealed;
 use crate::name::NameError;
 
 /// The cause of a [`SetupError`], coarse enough to branch on.
@@ -101,18 +102,25 @@ impl SetupError {
             Self::Name(_) | Self::Format(_) => Kind::Invalid,
             Self::Create(e) => match e {
                 CreateError::Exists { .. } => Kind::Exists,
-                CreateError::BadLength { .. } | CreateError::BadMode { .. } => Kind::Invalid,
+                CreateError::Name(_)
+                | CreateError::BadLength { .. }
+                | CreateError::BadMode { .. }
+                | CreateError::Unsealable { .. } => Kind::Invalid,
                 CreateError::BadGroup { .. } | CreateError::Permission { .. } => Kind::Permission,
                 CreateError::NoSpace { .. } | CreateError::FileSizeLimit { .. } => Kind::NoResource,
                 CreateError::Os(os) => os_kind(os.code),
                 CreateError::Contended { .. } => Kind::Other,
             },
             Self::Open(e) => match e {
-                OpenError::NotFound { .. } | OpenError::Gone { .. } => Kind::NotFound,
+                OpenError::Name(_) => Kind::Invalid,
+                // Not yet sealed is not yet made.
+                OpenError::NotFound { .. }
+                | OpenError::Gone { .. }
+                | OpenError::Unsealed { trouble: Unsealed::NotYet, .. } => Kind::NotFound,
                 OpenError::Permission { .. } | OpenError::ForeignOwner { .. } | OpenError::WorldWritable { .. } => {
                     Kind::Permission
                 }
-                OpenError::NotASegment { .. } | OpenError::Empty { .. } => Kind::Corrupt,
+                OpenError::NotASegment { .. } | OpenError::Empty { .. } | OpenError::Unsealed { .. } => Kind::Corrupt,
                 OpenError::Os(os) => os_kind(os.code),
             },
             Self::Map(e) => map_kind(e),

@@ -16,13 +16,16 @@
 use core::mem::MaybeUninit;
 use std::ffi::CString;
 use std::fs::{File, Metadata};
-use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, FdFlag, SealFlag};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, XFS_SUPER_MAGIC};
 
 use crate::error::{FileKind, OsError};
 
@@ -219,9 +222,81 @@ pub(crate) fn in_group(group: u32) -> Result<bool, OsError> {
     Ok(groups.iter().any(|one| one.as_raw() == group))
 }
 
-/// Whether `file` lies on a tmpfs, which keeps locks with mappings.
-pub(crate) fn is_tmpfs(file: &File) -> bool {
-    nix::sys::statfs::fstatfs(file).is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
+/// Whether `file` lies on a file system that is known to keep locks with mappings: one that maps the very file that
+/// was opened.
+pub(crate) fn keeps_locks(file: &File) -> bool {
+    const KNOWN: [FsType; 4] = [TMPFS_MAGIC, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC];
+    nix::sys::statfs::fstatfs(file).is_ok_and(|stat| KNOWN.contains(&stat.filesystem_type()))
+}
+
+/// A new memfd that can be sealed. The name is for people.
+pub(crate) fn memfd(name: &str) -> Result<File, OsError> {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // A sysctl may demand that one says whether it is to be executable; kernels before 6.3 do not know the word.
+    let made = match memfd_create(name, flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL)) {
+        Err(nix::Error::EINVAL) => memfd_create(name, flags),
+        made => made,
+    };
+    made.map(File::from).map_err(|code| OsError { call: "memfd_create", code: code as i32 })
+}
+
+/// The seals of a memfd; `None` for what is none.
+pub(crate) fn seals(file: &File) -> Option<SealFlag> {
+    // Other files of a tmpfs answer too; they are sealed against sealing from the start.
+    nix::fcntl::fcntl(file, FcntlArg::F_GET_SEALS).ok().map(SealFlag::from_bits_retain)
+}
+
+/// Seals a memfd.
+pub(crate) fn seal(file: &File, seals: SealFlag) -> Result<(), OsError> {
+    let done = nix::fcntl::fcntl(file, FcntlArg::F_ADD_SEALS(seals));
+    done.map(drop).map_err(|code| OsError { call: "fcntl(F_ADD_SEALS)", code: code as i32 })
+}
+
+/// Whether a descriptor is closed by exec.
+pub(crate) fn close_on_exec(file: &File, yes: bool) -> Result<(), OsError> {
+    let flags = if yes { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    let done = nix::fcntl::fcntl(file, FcntlArg::F_SETFD(flags));
+    done.map(drop).map_err(|code| OsError { call: "fcntl(F_SETFD)", code: code as i32 })
+}
+
+/// Sends a descriptor and one byte.
+pub(crate) fn send_descriptor(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let (data, fds) = ([IoSlice::new(b"r")], [fd.as_raw_fd()]);
+    let message = [ControlMessage::ScmRights(&fds)];
+    loop {
+        match sendmsg::<()>(socket.as_raw_fd(), &data, &message, MsgFlags::MSG_NOSIGNAL, None) {
+            Ok(_) => return Ok(()),
+            Err(nix::Error::EINTR) => {}
+            Err(code) => return Err(code.into()),
+        }
+    }
+}
+
+/// Takes a descriptor and one byte. Of several descriptors the first is taken, the others are closed.
+pub(crate) fn receive_descriptor(socket: &UnixStream) -> io::Result<OwnedFd> {
+    loop {
+        let mut byte = [0];
+        let mut data = [IoSliceMut::new(&mut byte)];
+        let mut space = nix::cmsg_space!([RawFd; 1]);
+        let message = match recvmsg::<()>(socket.as_raw_fd(), &mut data, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Ok(message) => message,
+            Err(nix::Error::EINTR) => continue,
+            Err(code) => return Err(code.into()),
+        };
+        let mut received = Vec::new();
+        for part in message.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(fds) = part {
+                // SAFETY: the kernel has just made these descriptors for this process, nobody else knows them.
+                received.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+        }
+        return match received.into_iter().next() {
+            Some(fd) => Ok(fd),
+            None if message.bytes == 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, "data came without a descriptor")),
+        };
+    }
 }
 
 /// The path that reaches the object of `fd` whatever its name.

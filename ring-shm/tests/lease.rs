@@ -8,12 +8,12 @@ mod support;
 use std::time::Instant;
 
 use holder::*;
-use ring_shm::{Facts, Probe, Segment, SegmentName, SelfTest, UnlinkError, Verdict};
+use ring_shm::{Facts, Probe, Segment, SelfTest, UnlinkError, Verdict};
 
 #[test]
 fn child_entry() {
     support::run_role(|role, args| match role {
-        "holder" => play_holder(&SegmentName::new(&args[0]).unwrap(), args[1].parse().unwrap()),
+        "holder" => play_holder(&args[0], args[1].parse().unwrap()),
         other => panic!("no role {other}"),
     });
 }

@@ -10,7 +10,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ring_shm::{
-    Access, CreateError, FileKind, LeasedMapping, NameError, OpenError, OsError, Segment, SegmentName, UnlinkError,
+    Access, CreateError, FileKind, LeasedMapping, Location, NameError, OpenError, OsError, Segment, SegmentName,
+    UnlinkError, Unsealed,
 };
 use segment::*;
 use support::{Child, child, hear, say, unique};
@@ -269,7 +270,7 @@ fn play_limits() {
 #[test]
 fn every_error_names_a_cure() {
     let name = SegmentName::new("n").unwrap();
-    let n = || name.clone();
+    let n = || Location::from(name.clone());
     let found = FileKind::Directory;
     let os = OsError { call: "mmap", code: libc::ENOMEM };
     let texts = [
@@ -279,6 +280,8 @@ fn every_error_names_a_cure() {
         CreateError::BadGroup { group: 1 }.to_string(),
         CreateError::Permission { name: n() }.to_string(),
         CreateError::Contended { tries: 1 }.to_string(),
+        CreateError::Unsealable { name: n(), trouble: Unsealed::NoMemfd }.to_string(),
+        CreateError::Unsealable { name: n(), trouble: Unsealed::Never }.to_string(),
         CreateError::Os(os).to_string(),
         OpenError::NotFound { name: n() }.to_string(),
         OpenError::Permission { name: n() }.to_string(),
@@ -287,11 +290,13 @@ fn every_error_names_a_cure() {
         OpenError::WorldWritable { name: n(), mode: 0o666 }.to_string(),
         OpenError::Empty { name: n() }.to_string(),
         OpenError::Gone { name: n() }.to_string(),
+        OpenError::Unsealed { name: n(), trouble: Unsealed::NotYet }.to_string(),
         UnlinkError::Permission { name: n() }.to_string(),
         UnlinkError::NotASegment { name: n(), found }.to_string(),
         UnlinkError::InUse { name: n(), lease: 1 }.to_string(),
         UnlinkError::GateBusy { name: n() }.to_string(),
         UnlinkError::Contended { tries: 1 }.to_string(),
+        UnlinkError::Nameless { name: n() }.to_string(),
         ring_shm::MapError::Resized { expected: 1, found: 2 }.to_string(),
         ring_shm::MapError::TooLarge { len: 1 }.to_string(),
         ring_shm::MapError::Lost.to_string(),

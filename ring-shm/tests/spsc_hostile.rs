@@ -70,7 +70,7 @@ fn hostile_pairs_of_words() {
 }
 
 fn play_words(name: &str, part: usize, at: impl Fn(u64)) {
-    let file = File::options().read(true).write(true).open(format!("/dev/shm/ring.{name}")).unwrap();
+    let file = File::options().read(true).write(true).open(support::path_of(name)).unwrap();
     let mut image = vec![0; CONTROL + CAPACITY];
     file.read_exact_at(&mut image, 0).unwrap();
     let indices = match part {
@@ -104,7 +104,7 @@ fn play_words(name: &str, part: usize, at: impl Fn(u64)) {
 }
 
 fn play_pairs(name: &str, seed: u64, at: impl Fn(u64)) {
-    let file = File::options().read(true).write(true).open(format!("/dev/shm/ring.{name}")).unwrap();
+    let file = File::options().read(true).write(true).open(support::path_of(name)).unwrap();
     let mut image = vec![0; CONTROL + CAPACITY];
     file.read_exact_at(&mut image, 0).unwrap();
     let mut rng = Rng(seed);

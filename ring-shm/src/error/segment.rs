@@ -3,16 +3,32 @@
 use core::fmt;
 
 use super::{FileKind, OsError};
-use crate::name::{NameError, SegmentName};
+use crate::location::Location;
+use crate::memfd::Unsealed;
+use crate::name::NameError;
+
+/// The path of a location, for a shell.
+struct Path<'l>(&'l Location);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.path() {
+            Some(path) => path.display().fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
+}
 
 /// Why a segment was not created. Nothing is left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CreateError {
+    /// That is no location.
+    Name(NameError),
     /// The name is taken.
     Exists {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// The length is zero or does not fit this machine.
     BadLength {
@@ -43,12 +59,19 @@ pub enum CreateError {
         /// The limit, `RLIMIT_FSIZE`.
         limit: u64,
     },
-    /// `/dev/shm` may not be written.
+    /// The directory may not be written.
     Permission {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
-    /// Temporary names kept vanishing under a cleaner; try again.
+    /// The descriptor is no memfd that could be sealed.
+    Unsealable {
+        /// The descriptor.
+        name: Location,
+        /// Why not.
+        trouble: Unsealed,
+    },
+    /// Temporary names kept vanishing under a cleaner, or another creator has stopped in the middle; try again.
     Contended {
         /// How often it was tried.
         tries: u32,
@@ -60,6 +83,7 @@ pub enum CreateError {
 impl fmt::Display for CreateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Name(error) => error.fmt(f),
             Self::Exists { name } => {
                 write!(f, "segment {name} exists: open it, take another name, or remove it (`ringctl rm {name}`)")
             }
@@ -78,17 +102,18 @@ impl fmt::Display for CreateError {
             }
             Self::NoSpace { asked, free } => write!(
                 f,
-                "no room for a segment: {asked} bytes asked, {free} free in /dev/shm: make it smaller, remove leftovers (`ringctl rm --stale`), or enlarge /dev/shm (docker: `--shm-size`, else `mount -o remount,size=… /dev/shm`)"
+                "no room for a segment: {asked} bytes asked, {free} free: make it smaller, remove leftovers (`ringctl rm --stale`), or enlarge the file system (/dev/shm in docker: `--shm-size`, else `mount -o remount,size=… /dev/shm`)"
             ),
             Self::FileSizeLimit { asked, limit } => write!(
                 f,
                 "a segment of {asked} bytes is above the file-size limit of {limit} bytes: raise it (`ulimit -f`)"
             ),
             Self::Permission { name } => {
-                write!(f, "segment {name} may not be made: let this user write to /dev/shm (mode 1777)")
+                write!(f, "segment {name} may not be made: let this user write to its directory (/dev/shm: mode 1777)")
             }
+            Self::Unsealable { name, trouble } => write!(f, "no segment can be made in {name}: {trouble}"),
             Self::Contended { tries } => {
-                write!(f, "the temporary name was cleaned away {tries} times while the segment was made: try again")
+                write!(f, "others came between {tries} times while the segment was made: try again")
             }
             Self::Os(error) => write!(f, "the segment was not made: {error}"),
         }
@@ -96,6 +121,12 @@ impl fmt::Display for CreateError {
 }
 
 impl core::error::Error for CreateError {}
+
+impl From<NameError> for CreateError {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}
 
 impl From<OsError> for CreateError {
     fn from(error: OsError) -> Self {
@@ -107,27 +138,29 @@ impl From<OsError> for CreateError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// That is no location.
+    Name(NameError),
     /// There is no segment of that name.
     NotFound {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// This process may not read and write it.
     Permission {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// Something else has the name.
     NotASegment {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// What has it.
         found: FileKind,
     },
     /// Another user owns it, and does not share it as the [rules](crate::OpenRules) want it.
     ForeignOwner {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// The owner's user id.
         owner: u32,
         /// The effective user id of this process.
@@ -136,19 +169,26 @@ pub enum OpenError {
     /// Everybody may write to it.
     WorldWritable {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// Its mode.
         mode: u32,
     },
     /// It has no bytes.
     Empty {
         /// The name.
-        name: SegmentName,
+        name: Location,
+    },
+    /// It is a descriptor, but no memfd that is sealed against shrinking and growing.
+    Unsealed {
+        /// The descriptor.
+        name: Location,
+        /// What is wrong with it.
+        trouble: Unsealed,
     },
     /// It was removed while it was opened.
     Gone {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// Any other failure.
     Os(OsError),
@@ -157,6 +197,7 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Name(error) => error.fmt(f),
             Self::NotFound { name } => {
                 write!(f, "there is no segment {name}: create it (`ringctl create {name}`) or wait for it")
             }
@@ -165,7 +206,7 @@ impl fmt::Display for OpenError {
                 "segment {name} may not be opened: run as its owner, or have it created with a group and mode 0o660"
             ),
             Self::NotASegment { name, found } => {
-                write!(f, "/dev/shm/{} is a {found}, no segment: remove it", name.file_name())
+                write!(f, "{} is a {found}, no segment: remove it", Path(name))
             }
             Self::ForeignOwner { name, owner, user } => write!(
                 f,
@@ -173,12 +214,13 @@ impl fmt::Display for OpenError {
             ),
             Self::WorldWritable { name, mode } => write!(
                 f,
-                "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w /dev/shm/{}`, or remove it",
-                name.file_name()
+                "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w {}`, or remove it",
+                Path(name)
             ),
             Self::Empty { name } => {
                 write!(f, "segment {name} is empty, no ring made it: remove it (`ringctl rm {name}`)")
             }
+            Self::Unsealed { name, trouble } => write!(f, "{name} holds no ring to rely on: {trouble}"),
             Self::Gone { name } => write!(f, "segment {name} was removed while it was opened: open it again"),
             Self::Os(error) => write!(f, "the segment was not opened: {error}"),
         }
@@ -186,6 +228,12 @@ impl fmt::Display for OpenError {
 }
 
 impl core::error::Error for OpenError {}
+
+impl From<NameError> for OpenError {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}
 
 impl From<OsError> for OpenError {
     fn from(error: OsError) -> Self {
@@ -197,36 +245,41 @@ impl From<OsError> for OpenError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnlinkError {
-    /// The name is not a segment name.
+    /// That is no location.
     Name(NameError),
     /// There is no segment of that name.
     NotFound {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// This process may not remove it, or may not open it to see whether it is in use.
     Permission {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// Something else has the name.
     NotASegment {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// What has it.
         found: FileKind,
     },
     /// A lease is held: somebody lives in it.
     InUse {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// One of the leases held.
         lease: u64,
     },
     /// The gate stayed shut: somebody is in the middle of attaching or removing, perhaps stopped there.
     GateBusy {
         /// The name.
-        name: SegmentName,
+        name: Location,
+    },
+    /// It has no name that could be removed.
+    Nameless {
+        /// The descriptor.
+        name: Location,
     },
     /// Another segment took the name each time it was tried.
     Contended {
@@ -244,7 +297,7 @@ impl fmt::Display for UnlinkError {
             Self::NotFound { name } => write!(f, "there is no segment {name}: nothing to remove"),
             Self::Permission { name } => write!(f, "segment {name} may not be removed: run as its owner"),
             Self::NotASegment { name, found } => {
-                write!(f, "/dev/shm/{} is a {found}, no segment: remove it by hand", name.file_name())
+                write!(f, "{} is a {found}, no segment: remove it by hand", Path(name))
             }
             Self::InUse { name, lease } => write!(
                 f,
@@ -254,6 +307,9 @@ impl fmt::Display for UnlinkError {
                 f,
                 "the gate of segment {name} is held by a process that is attaching or removing: try again, and look for a stopped process"
             ),
+            Self::Nameless { name } => {
+                write!(f, "{name} has no name to remove: it goes when the last process that has it ends")
+            }
             Self::Contended { tries } => {
                 write!(f, "the name went to another segment {tries} times while it was removed: try again")
             }

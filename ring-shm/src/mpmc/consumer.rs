@@ -12,7 +12,7 @@ use super::records::{ReadBatch, Record};
 use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::attach;
-use crate::name::SegmentName;
+use crate::location::ToLocation;
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
 use crate::trust::{Trust, Trusted, Untrusted};
@@ -65,8 +65,8 @@ impl Consumer<Untrusted> {
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `Exists` when the name is taken.
-    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::join(&segment))
+    pub fn create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        setup::create(&at.to_location()?, options).and_then(|segment| Self::join(&segment))
     }
 
     /// Opens the ring `name` and joins it as a consumer, be it open or closed.
@@ -74,16 +74,16 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`]; its kind is `NotFound` without such a segment, and `InUse` when every place is taken, by the
     /// living or by those who cannot be shown to be dead.
-    pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::open_with(name, &OpenRules::default())
+    pub fn open(at: impl ToLocation) -> Result<Self, SetupError> {
+        Self::open_with(at, &OpenRules::default())
     }
 
     /// As [`open`](Self::open), but puts up with other owners of the segment only as `rules` say.
     ///
     /// # Errors
     /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
-    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        attach::open(name, rules, Self::join)
+    pub fn open_with(at: impl ToLocation, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(at, rules, Self::join)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
@@ -92,8 +92,8 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
     /// when the ring exists.
-    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, options, Self::join)
+    pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&at.to_location()?, options, Self::join)
     }
 
     fn join(segment: &Segment) -> Result<Self, SetupError> {

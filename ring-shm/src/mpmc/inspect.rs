@@ -7,8 +7,8 @@ use ring_core::{Position, Role, Verdict, Waiting, mpmc_data_offset, slot_stride}
 use super::cure::{self, Cure};
 use super::setup::{self, Place};
 use crate::facts::Facts;
+use crate::location::ToLocation;
 use crate::look::{Look, Pages};
-use crate::name::SegmentName;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 
@@ -117,8 +117,8 @@ impl Snapshot {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn inspect(name: &str) -> Result<Snapshot, SetupError> {
-    let look = Look::at(&SegmentName::new(name)?)?;
+pub fn inspect(at: impl ToLocation) -> Result<Snapshot, SetupError> {
+    let look = Look::at(&at.to_location()?)?;
     look.with_copy(|region, pages| {
         let ring = Ring::attach(region)?;
         let verdict = |lease| look.verdict(lease, ring.facts_of(lease).map(setup::facts));
@@ -223,8 +223,8 @@ impl Claims {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn recover(name: &str, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<u64>), SetupError> {
-    let segment = Segment::open(&SegmentName::new(name)?)?;
+pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<u64>), SetupError> {
+    let segment = Segment::open(at)?;
     let mut place = Place::in_segment(&segment)?;
     let ring = place.ring;
     let verdict = |lease| place.verdict(lease);

@@ -41,7 +41,7 @@ pub use records::{BatchRecord, ReadBatch, Record};
 pub use ring_core::mpmc::{Received, Redelivery};
 pub use wait_error::{RecvError, SendError};
 
-use crate::name::SegmentName;
+use crate::location::ToLocation;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 
@@ -89,8 +89,8 @@ pub struct Stats {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn create(name: &str, options: &Options) -> Result<(), SetupError> {
-    setup::create(&SegmentName::new(name)?, options).map(drop)
+pub fn create(at: impl ToLocation, options: &Options) -> Result<(), SetupError> {
+    setup::create(&at.to_location()?, options).map(drop)
 }
 
 /// Ends the ring `name` for everybody, without joining it: senders are told at once, receivers when the last message
@@ -112,8 +112,8 @@ pub fn create(name: &str, options: &Options) -> Result<(), SetupError> {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn close(name: &str) -> Result<(), SetupError> {
-    let segment = Segment::open(&SegmentName::new(name)?)?;
+pub fn close(at: impl ToLocation) -> Result<(), SetupError> {
+    let segment = Segment::open(at)?;
     let mut place = setup::Place::in_segment(&segment)?;
     let (ring, lease) = (place.ring, place.lease);
     ring.close(lease, |lease| place.verdict(lease))?;

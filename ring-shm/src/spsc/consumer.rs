@@ -14,7 +14,7 @@ use super::{Options, Stats};
 use crate::attach;
 use crate::fork;
 use crate::life::UNUSABLE;
-use crate::name::SegmentName;
+use crate::location::ToLocation;
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
 use crate::trust::{Trust, Trusted, Untrusted};
@@ -60,8 +60,8 @@ impl Consumer<Untrusted> {
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `Exists` when the name is taken.
-    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::create(&SegmentName::new(name)?, options).and_then(|segment| Self::sit(&segment))
+    pub fn create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        setup::create(&at.to_location()?, options).and_then(|segment| Self::sit(&segment))
     }
 
     /// Opens the ring `name` and sits down as its consumer, after the orderly close or the proven death of the one
@@ -70,16 +70,16 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`]; its kind is `NotFound` without such a segment and `InUse` while a consumer lives, be it
     /// stopped or slow.
-    pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::open_with(name, &OpenRules::default())
+    pub fn open(at: impl ToLocation) -> Result<Self, SetupError> {
+        Self::open_with(at, &OpenRules::default())
     }
 
     /// As [`open`](Self::open), but puts up with other owners of the segment only as `rules` say.
     ///
     /// # Errors
     /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
-    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        attach::open(name, rules, Self::sit)
+    pub fn open_with(at: impl ToLocation, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(at, rules, Self::sit)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
@@ -88,8 +88,8 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
     /// when the ring exists.
-    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, options, Self::sit)
+    pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&at.to_location()?, options, Self::sit)
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {

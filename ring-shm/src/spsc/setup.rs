@@ -11,26 +11,26 @@ use crate::facts::Facts;
 use crate::futex;
 use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
-use crate::name::SegmentName;
+use crate::location::Location;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 use crate::wait::Waiter;
 
 /// Creates the segment with an empty ring in it, complete before its name appears.
-pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, SetupError> {
+pub(super) fn create(at: &Location, options: &Options) -> Result<Segment, SetupError> {
     let format = options.fresh_format();
     format.check()?;
-    attach::create(name, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))
+    attach::create(at, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))
 }
 
-/// Opens the segment of `name`, or creates it; whoever loses the race opens what the winner made.
+/// Opens the segment, or creates it; whoever loses the race opens what the winner made.
 pub(super) fn open_or_create<H>(
-    name: &SegmentName,
+    at: &Location,
     options: &Options,
     sit: impl FnMut(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
     options.format().check()?;
-    attach::open_or_create(name, options.access(), || create(name, options), sit)
+    attach::open_or_create(at, options.access(), || create(at, options), sit)
 }
 
 /// A place in a ring: memory under a lease, and the validated ring in it. What every handle stands on.
