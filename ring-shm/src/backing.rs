@@ -17,7 +17,7 @@ impl Segment {
     ///
     /// The memory is allocated, so that a full file system is an error here and not SIGBUS later. It can be opened
     /// from one system call on, when everything is in place; a creator that dies before leaves nothing. `access` holds
-    /// exactly, whatever the umask (it means nothing for a memfd). The mapping that `init` gets is gone afterwards, and
+    /// exactly, whatever the umask. The mapping that `init` gets is gone afterwards, and
     /// the segment is not leased: until the creator attaches, a removal of stale segments may take it.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Segment {
         let at = at.to_location()?;
         match &at {
             Location::Posix(_) | Location::File(_) => posix::create_at(&at, len, access, Unnamed::Try, init),
-            Location::Memfd(memfd) => memfd::create(&at, memfd, len, init),
+            Location::Memfd(memfd) => memfd::create(&at, memfd, len, access, init),
         }
     }
 

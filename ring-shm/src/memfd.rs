@@ -22,7 +22,7 @@ use crate::location::Location;
 use crate::mapping::Mapping;
 use crate::name::{NameError, SegmentName};
 use crate::posix::{self, GATE_PAUSE, PATIENCE};
-use crate::segment::Segment;
+use crate::segment::{Access, Segment};
 use crate::sys::{self, LockKind, Stat};
 
 /// What a sealed ring has: its size is for ever, and so are the seals.
@@ -30,9 +30,9 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW).uni
 
 /// Anonymous memory for one ring: empty at first, sealed as soon as a ring has been created in it.
 ///
-/// Who has its descriptor may use it, whatever its mode and owner: give it only to peers, and let
-/// [`Segment::open`] prove that it is sealed. Owners cannot truncate it, so it cannot end anybody by SIGBUS; it is the
-/// backing for peers who are not trusted.
+/// Who has its descriptor may use it, if its mode lets him (0600 like any other ring's: this user's processes; a group
+/// by option). Nobody can truncate it, so it cannot end anybody by SIGBUS: it is the backing for peers who are not
+/// trusted.
 ///
 /// ```
 /// use std::os::unix::net::UnixStream;
@@ -139,7 +139,9 @@ impl fmt::Display for Unsealed {
                 "its memfd is not sealed against shrinking and growing: create a ring in it before it is handed over, \
                  and take no other from whoever did so"
             }
-            Self::Never => "its memfd can never be sealed: make one with `Memfd::new`, and take no other from its maker",
+            Self::Never => {
+                "its memfd can never be sealed: make one with `Memfd::new`, and take no other from its maker"
+            }
         })
     }
 }
@@ -197,9 +199,11 @@ pub(crate) fn create(
     at: &Location,
     memfd: &Memfd,
     len: u64,
+    access: &Access,
     init: impl FnOnce(&Mapping),
 ) -> Result<Segment, CreateError> {
     let bytes = posix::length(len)?;
+    posix::check_mode(access.mode)?;
     let reopen = || memfd.reopen(true).map_err(|error| OsError::from_io("open(/proc/self/fd)", &error));
     let deadline = Instant::now() + PATIENCE;
     let gate = loop {
@@ -217,6 +221,7 @@ pub(crate) fn create(
     }
     let file = gate.file();
     file.set_len(0).map_err(|error| OsError::from_io("ftruncate", &error))?;
+    posix::allow(file, access)?;
     posix::fill(file, bytes, init)?;
     sys::seal(file, SEALS)?;
     let stat = sys::stat(file.as_raw_fd())?;

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crate::descriptor::{self, Gate};
 use crate::error::{CreateError, MapError, OsError, UnlinkError};
 use crate::fork;
-use crate::mapping::Mapping;
 use crate::location::Location;
+use crate::mapping::Mapping;
 use crate::segment::{Access, Segment};
 use crate::sys::{self, FileId, LockKind};
 
@@ -57,6 +57,12 @@ pub(crate) fn length(len: u64) -> Result<i64, CreateError> {
     if len > limit { Err(CreateError::FileSizeLimit { asked: len, limit }) } else { Ok(bytes) }
 }
 
+/// Refuses a mode that nobody could want.
+pub(crate) fn check_mode(mode: u32) -> Result<(), CreateError> {
+    let bad = mode & 0o600 != 0o600 || mode & 0o002 != 0 || mode & !0o777 != 0;
+    if bad { Err(CreateError::BadMode { mode }) } else { Ok(()) }
+}
+
 pub(crate) fn create_at(
     at: &Location,
     len: u64,
@@ -65,10 +71,7 @@ pub(crate) fn create_at(
     init: impl FnOnce(&Mapping),
 ) -> Result<Segment, CreateError> {
     let bytes = length(len)?;
-    let mode = access.mode;
-    if mode & 0o600 != 0o600 || mode & 0o002 != 0 || mode & !0o777 != 0 {
-        return Err(CreateError::BadMode { mode });
-    }
+    check_mode(access.mode)?;
     let (path, directory) = place(at);
     // Only to save the work: the publication decides.
     if sys::stat_name(&path).is_ok() {
@@ -120,7 +123,7 @@ fn open_unnamed(directory: &Path, unnamed: Unnamed) -> Result<Option<File>, OsEr
 }
 
 /// Gives the file its group and mode.
-fn allow(file: &File, access: &Access) -> Result<(), CreateError> {
+pub(crate) fn allow(file: &File, access: &Access) -> Result<(), CreateError> {
     if let Some(group) = access.group {
         std::os::unix::fs::fchown(file, None, Some(group)).map_err(|error| match error.raw_os_error() {
             Some(libc::EPERM | libc::EINVAL) => CreateError::BadGroup { group },

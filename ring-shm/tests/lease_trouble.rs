@@ -12,9 +12,7 @@ use std::os::fd::AsRawFd as _;
 use std::process::Command;
 
 use holder::*;
-use ring_shm::{
-    Access, Facts, LeaseError, LeasedMapping, MapError, Segment, SelfTest, UnlinkError, Verdict,
-};
+use ring_shm::{Access, Facts, LeaseError, LeasedMapping, MapError, Segment, SelfTest, UnlinkError, Verdict};
 use support::{Child, child, hear, say};
 
 #[test]

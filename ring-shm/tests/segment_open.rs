@@ -9,7 +9,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use ring_shm::{
-    Access, CreateError, FileKind, LeasedMapping, Location, OpenError, OpenRules, Probe, Segment, SegmentName, UnlinkError,
+    Access, CreateError, FileKind, LeasedMapping, Location, OpenError, OpenRules, Probe, Segment, SegmentName,
+    UnlinkError,
 };
 use segment::*;
 use support::{TestName, child, hear, say, unique};

@@ -74,7 +74,8 @@ fn fallback_leaves_nothing_behind() {
     assert!(matches!(huge, Err(CreateError::NoSpace { .. })));
     assert_eq!(names(directory), ["ring.a"]);
     for unnamed in [Unnamed::Try, Unnamed::Refused] {
-        let nowhere = create_at(&place(&directory.join("x"), "c"), 4096, &Access::default(), unnamed, |_| {}).unwrap_err();
+        let nowhere =
+            create_at(&place(&directory.join("x"), "c"), 4096, &Access::default(), unnamed, |_| {}).unwrap_err();
         assert!(nowhere.to_string().contains("mount"), "{nowhere}");
     }
 }

@@ -18,6 +18,7 @@
 #![allow(dead_code, unsafe_code, unreachable_pub)]
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::{AsFd as _, IntoRawFd as _};
 use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
@@ -45,16 +46,17 @@ pub fn backing() -> Backing {
     }
 }
 
-/// Whether there are no names here, which a test that takes one away needs.
-pub fn nameless() -> bool {
+/// Whether the rings are memfds, which have no name that could be taken away and no size that could be changed; says
+/// that the test is skipped for that reason.
+pub fn skip_memfd(reason: &str) -> bool {
     let yes = backing() == Backing::Memfd;
     if yes {
-        println!("skipped: a memfd has no name");
+        println!("skipped: a memfd {reason}");
     }
     yes
 }
 
-/// A place for a ring that nobody else uses; what is there is removed at the end. A memfd is inherited by children.
+/// A place for a ring that nobody else uses; what is there is removed at the end.
 pub struct TestName(pub Location, String);
 
 /// A unique name with `tag` in it.
@@ -65,9 +67,9 @@ pub fn unique(tag: &str) -> TestName {
         Backing::Posix => name.into(),
         Backing::File => Location::file(format!("{}/{}", env!("CARGO_TARGET_TMPDIR"), name.file_name())),
         Backing::Memfd => {
-            let memfd = Memfd::new(name.as_str()).unwrap();
-            memfd.inherit(true).unwrap();
-            memfd.into()
+            // Not even the children have the descriptor: they take it from this process.
+            let number = Memfd::new(name.as_str()).unwrap().as_fd().try_clone_to_owned().unwrap().into_raw_fd();
+            format!("fd:{}/{number}", std::process::id()).parse().unwrap()
         }
     })
 }
@@ -92,7 +94,7 @@ impl TestName {
 pub fn path_of(name: &str) -> PathBuf {
     match name.split_once(':') {
         Some(("file", path)) => path.into(),
-        Some(("fd", number)) => format!("/proc/self/fd/{number}").into(),
+        Some(("fd", text)) => format!("/proc/{}", text.replace('/', "/fd/")).into(),
         _ => format!("/dev/shm/ring.{name}").into(),
     }
 }
@@ -108,6 +110,10 @@ impl Drop for TestName {
         let _ = ring_shm::unlink(&self.0, true);
         let _ = std::fs::remove_dir(self.path());
         let _ = std::fs::remove_file(self.path());
+        if let Some((_, number)) = self.1.strip_prefix("fd:").and_then(|text| text.split_once('/')) {
+            // SAFETY: the number of `unique`, which nobody else closes.
+            unsafe { libc::close(number.parse().unwrap()) };
+        }
     }
 }
 

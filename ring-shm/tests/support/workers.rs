@@ -16,7 +16,10 @@ use super::ring::{Account, Item, Ledger, PATIENCE, Rng, record, session_of, unti
 use super::support::{Child, TestName, child};
 
 /// Kills of one test unless `RING_KILLS` says otherwise.
-pub const KILLS: u64 = 200;
+pub fn kills() -> u64 {
+    let few = if super::support::backing() == super::support::Backing::Posix { 200 } else { 40 };
+    super::ring::number("RING_KILLS", few)
+}
 
 /// Longest payload, whatever the ring would take.
 pub const LONGEST: usize = 2000;
