@@ -65,7 +65,7 @@ fn wrong_arguments() {
         (&["rm", n, "--stale"], "--stale"),
         (&["rm", "--stale", "--force"], "--force"),
         (&["recover", n, "--assume-dead", "x"], "x"),
-        (&["stat", n, "--backing", "cloud"], "posix, file, sysv"),
+        (&["stat", n, "--backing", "cloud"], "posix, file"),
         (&["demo", "--size", "0"], "at least one byte"),
         (&["demo", "/dev"], "regular file"),
     ];
@@ -100,23 +100,6 @@ fn impossible_names() {
     run(&["stat", "--", "-x"], b"").expect(2).says("begins with");
     let ring = Ring(format!("{}.{}", "y".repeat(180), std::process::id()));
     run(&["create", &ring], b"").expect(0);
-}
-
-#[test]
-fn backings() {
-    let ring = Ring::name("backing");
-    let n = &*ring;
-    run(&["create", n, "--backing", "posix", "--capacity=4KiB"], b"").expect(0);
-    run(&["send", n, "--backing=posix"], b"x").expect(0);
-    run(&["recv", n, "--backing=posix"], b"").expect(0);
-    run(&["stat", n, "--backing=posix"], b"").expect(0);
-    run(&["recover", n, "--backing=posix"], b"").expect(0);
-    for backing in ["file", "sysv"] {
-        for command in ["create", "send", "recv", "stat", "rm", "recover"] {
-            run(&[command, n, "--backing", backing], b"").expect(2).says("not built yet").says("--backing posix");
-        }
-    }
-    run(&["rm", n, "--backing=posix"], b"").expect(0);
 }
 
 #[test]

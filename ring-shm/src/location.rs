@@ -44,6 +44,26 @@ impl Location {
         Self::File(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 
+    /// The word for the kind of place: `posix`, `file`, `memfd`.
+    #[must_use]
+    pub fn backing(&self) -> &'static str {
+        match self {
+            Self::Posix(_) => "posix",
+            Self::File(_) => "file",
+            Self::Memfd(_) => "memfd",
+        }
+    }
+
+    /// The name or path without that word. (As text, with [`Display`](fmt::Display), it says both.)
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Posix(name) => name.to_string(),
+            Self::File(path) => path.display().to_string(),
+            Self::Memfd(memfd) => memfd.to_string(),
+        }
+    }
+
     /// The path of the object; `None` for what has none.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         match self {

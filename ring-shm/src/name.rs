@@ -142,7 +142,7 @@ impl fmt::Display for NameError {
                 write!(f, "the segment name has {len} bytes: shorten it to {}", SegmentName::MAX)
             }
             Self::Slash { at } => {
-                write!(f, "the segment name holds a slash at byte {at}: give the bare name, without `/` or a directory")
+                write!(f, "the segment name holds a slash at byte {at}: give the bare name, without `/` or a directory (a ring in a file is `file:PATH`)")
             }
             Self::Nul { at } => write!(f, "the segment name holds a NUL at byte {at}: remove it"),
             Self::BadCharacter { found, at } => {

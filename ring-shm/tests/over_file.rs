@@ -34,3 +34,17 @@ mod spsc_streams;
 mod spsc_threads;
 #[path = "wait_process.rs"]
 mod wait_process;
+#[path = "lease.rs"]
+mod lease;
+#[path = "lease_fork.rs"]
+mod lease_fork;
+
+mod support;
+
+#[test]
+fn they_are_what_they_are_called() {
+    let name = support::unique("what");
+    ring_shm::spsc::create(&name, &ring_shm::spsc::Options::new().capacity(64)).unwrap();
+    let link = std::fs::metadata(name.as_str().strip_prefix("file:/").map(|path| format!("/{path}")).unwrap()).unwrap();
+    assert_eq!(link.len(), 4096 + 64);
+}

@@ -34,3 +34,17 @@ mod spsc_streams;
 mod spsc_threads;
 #[path = "wait_process.rs"]
 mod wait_process;
+#[path = "lease.rs"]
+mod lease;
+#[path = "lease_fork.rs"]
+mod lease_fork;
+
+mod support;
+
+#[test]
+fn they_are_what_they_are_called() {
+    let name = support::unique("what");
+    ring_shm::spsc::create(&name, &ring_shm::spsc::Options::new().capacity(64)).unwrap();
+    let target = std::fs::read_link(name.path()).unwrap();
+    assert!(target.to_str().unwrap().starts_with("/memfd:ring.t-what-"), "{target:?}");
+}
