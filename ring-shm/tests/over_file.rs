@@ -2,6 +2,10 @@
 //! name of this program.)
 #![allow(dead_code)]
 
+#[path = "lease.rs"]
+mod lease;
+#[path = "lease_fork.rs"]
+mod lease_fork;
 #[path = "mpmc_api.rs"]
 mod mpmc_api;
 #[path = "mpmc_death.rs"]
@@ -34,10 +38,6 @@ mod spsc_streams;
 mod spsc_threads;
 #[path = "wait_process.rs"]
 mod wait_process;
-#[path = "lease.rs"]
-mod lease;
-#[path = "lease_fork.rs"]
-mod lease_fork;
 
 mod support;
 
