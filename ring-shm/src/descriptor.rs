@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::OsError;
+use crate::error::{MapError, OsError};
 use crate::sys::{self, FileId, LockKind};
 
 /// The first byte that carries a lock: far beyond any data, the same for 32- and 64-bit peers.
@@ -141,6 +141,16 @@ impl ProbeFile {
         // The old number is not ours any more, unless the new descriptor has just got it: never close it.
         core::mem::forget(core::mem::replace(&mut *current, Descriptor::new(file, self.id)));
         true
+    }
+
+    /// Waits until the object and its name are where they survive the machine's end.
+    pub(crate) fn sync(&self) -> Result<(), MapError> {
+        let failed = |error: io::Error| OsError::from_io("fsync", &error);
+        self.reopen()?.ok_or(MapError::Lost)?.sync_all().map_err(failed)?;
+        match self.path.as_deref().and_then(Path::parent) {
+            Some(directory) => Ok(File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?),
+            None => Ok(()),
+        }
     }
 
     /// A new description of the object, whatever its name means now. `None`: the object is out of reach.

@@ -14,7 +14,7 @@ use std::time::Instant;
 use ring_core::Verdict;
 
 use crate::descriptor::{self, Descriptor, Gate, MAX_LEASE, ProbeFile};
-use crate::error::LeaseError;
+use crate::error::{LeaseError, MapError};
 use crate::facts::Facts;
 use crate::fork;
 use crate::mapping::Mapping;
@@ -110,6 +110,17 @@ impl LeasedMapping {
     #[must_use]
     pub fn is_inherited(&self) -> bool {
         self.mapping.is_inherited()
+    }
+
+    /// Waits until everything that was written to the segment before this call is where it survives the machine's end,
+    /// the segment's name included. Without a disk behind it, which only a file has, there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Os`] when the disk fails or is full; [`MapError::Lost`] when the file is out of reach.
+    pub fn sync(&self) -> Result<(), MapError> {
+        self.mapping.flush()?;
+        self.probe.sync()
     }
 
     /// What the kernel says about the lease `lease` of the same segment. After [`Verdict::Dead`] an acquire fence is

@@ -23,6 +23,9 @@ use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
 use crate::sys;
 
+/// Where the positions are: the rest of a ring is payload, and words beside it that say whose it is.
+const CONTROL: usize = ring_core::CONTROL_SIZE as usize;
+
 /// The bytes of a segment in the address space of this process, writable and shared with every other mapping.
 ///
 /// It lends only an address. All access goes through ring-core's atomics, since a peer may write at any time; and
@@ -66,6 +69,18 @@ impl Mapping {
     #[allow(clippy::len_without_is_empty)] // a mapping is never empty
     pub fn len(&self) -> usize {
         self.raw.len()
+    }
+
+    /// Waits until what has been written is where the file is: first what lies behind the control block, then that.
+    pub(crate) fn flush(&self) -> Result<(), MapError> {
+        if self.is_inherited() {
+            return Err(MapError::Forked);
+        }
+        let control = CONTROL.min(self.len());
+        for (offset, len) in [(control, self.len() - control), (0, control)] {
+            self.raw.flush_range(offset, len).map_err(|error| OsError::from_io("msync", &error))?;
+        }
+        Ok(())
     }
 
     /// Whether this is a forked child's copy of its parent's handle, without any memory behind it.

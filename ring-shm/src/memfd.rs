@@ -223,9 +223,10 @@ pub(crate) fn create(
     file.set_len(0).map_err(|error| OsError::from_io("ftruncate", &error))?;
     posix::allow(file, access)?;
     posix::fill(file, bytes, init)?;
-    sys::seal(file, SEALS)?;
-    let stat = sys::stat(file.as_raw_fd())?;
-    Ok(Segment::from_file(gate.into_file()?, &stat, at.clone()))
+    // The seals come last: what may fail comes before.
+    let (file, stat) = (reopen()?, sys::stat(file.as_raw_fd())?);
+    sys::seal(&file, SEALS)?;
+    Ok(Segment::from_file(file, &stat, at.clone()))
 }
 
 /// Opens what is in `memfd` for reading, and for writing if need be.

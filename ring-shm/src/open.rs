@@ -1,7 +1,7 @@
 //! Opening what has a segment's name, with suspicion: to use it, or only to look at it.
 //!
 //! Embedders and `ringctl` call it through [`Segment`], looks go through `look.rs`. What it lets through is a regular
-//! file with bytes in it that still has its name; to be used it must also be this user's, or shared as the rules say.
+//! file with bytes in it that has one name, and still has it; to be used it must also be this user's, or shared as the rules say.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -57,6 +57,9 @@ fn examined(at: &Location, path: &Path, opened: io::Result<File>) -> Result<(Fil
     }
     if stat.links == 0 {
         return Err(OpenError::Gone { name: name() });
+    }
+    if stat.links > 1 {
+        return Err(OpenError::Linked { name: name(), links: stat.links });
     }
     if stat.size == 0 {
         return Err(OpenError::Empty { name: name() });

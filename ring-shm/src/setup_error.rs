@@ -120,7 +120,10 @@ impl SetupError {
                 OpenError::Permission { .. } | OpenError::ForeignOwner { .. } | OpenError::WorldWritable { .. } => {
                     Kind::Permission
                 }
-                OpenError::NotASegment { .. } | OpenError::Empty { .. } | OpenError::Unsealed { .. } => Kind::Corrupt,
+                OpenError::NotASegment { .. }
+                | OpenError::Linked { .. }
+                | OpenError::Empty { .. }
+                | OpenError::Unsealed { .. } => Kind::Corrupt,
                 OpenError::Os(os) => os_kind(os.code),
             },
             Self::Map(e) => map_kind(e),

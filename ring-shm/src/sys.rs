@@ -19,7 +19,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -180,17 +180,32 @@ pub(crate) fn conflict(fd: RawFd, start: i64, len: i64) -> Result<Option<i64>, O
     if range.l_type == libc::F_UNLCK as libc::c_short { Ok(None) } else { Ok(Some(i64::from(range.l_start))) }
 }
 
-/// Gives `file` `len` bytes of real memory.
+/// Gives `file`, which is new, `len` bytes of real memory or disk.
 pub(crate) fn allocate(file: &File, len: i64) -> Result<(), OsError> {
     let too_large = OsError { call: "fallocate", code: libc::EFBIG };
-    let len = libc::off_t::try_from(len).map_err(|_| too_large)?;
+    let offset = libc::off_t::try_from(len).map_err(|_| too_large)?;
     loop {
-        match nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::empty(), 0, len) {
+        match nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::empty(), 0, offset) {
             Ok(()) => return Ok(()),
             Err(nix::Error::EINTR) => {}
+            // Some file systems (NFS before 4.2, FUSE, FAT) cannot promise; what has been written they have.
+            Err(nix::Error::EOPNOTSUPP) => return write_zeros(file, len.unsigned_abs()),
             Err(code) => return Err(OsError { call: "fallocate", code: code as i32 }),
         }
     }
+}
+
+/// Writes `len` zeros.
+fn write_zeros(file: &File, len: u64) -> Result<(), OsError> {
+    const PIECE: [u8; 1 << 16] = [0; 1 << 16];
+    let mut done = 0;
+    while done < len {
+        let piece = PIECE.len().min(usize::try_from(len - done).unwrap_or(PIECE.len()));
+        let bytes = PIECE.get(..piece).unwrap_or_default();
+        file.write_all_at(bytes, done).map_err(|error| OsError::from_io("write", &error))?;
+        done += piece as u64;
+    }
+    Ok(())
 }
 
 /// Bytes free to this user in the file system of `file`; 0 where it will not say.
@@ -350,4 +365,18 @@ pub(crate) fn at_fork(
     // SAFETY: the handlers are functions of this program, live as long as it, and cannot unwind (`extern "C"`).
     let code = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
     if code == 0 { Ok(()) } else { Err(OsError { call: "pthread_atfork", code }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_zeros;
+
+    #[test]
+    fn zeros_are_as_many_as_asked_for() {
+        for len in [1, 4096, (1 << 16) - 1, 1 << 16, (1 << 17) + 1] {
+            let file = tempfile::tempfile().unwrap();
+            write_zeros(&file, len).unwrap();
+            assert_eq!(file.metadata().unwrap().len(), len);
+        }
+    }
 }

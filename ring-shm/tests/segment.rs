@@ -288,6 +288,7 @@ fn every_error_names_a_cure() {
         OpenError::NotASegment { name: n(), found }.to_string(),
         OpenError::ForeignOwner { name: n(), owner: 1, user: 2 }.to_string(),
         OpenError::WorldWritable { name: n(), mode: 0o666 }.to_string(),
+        OpenError::Linked { name: n(), links: 2 }.to_string(),
         OpenError::Empty { name: n() }.to_string(),
         OpenError::Gone { name: n() }.to_string(),
         OpenError::Unsealed { name: n(), trouble: Unsealed::NotYet }.to_string(),

@@ -22,6 +22,8 @@ pub enum MapError {
     },
     /// The descriptor was closed behind our back and the object cannot be reached by its name.
     Lost,
+    /// The mapping is this process's parent's.
+    Forked,
     /// Any other failure.
     Os(OsError),
 }
@@ -37,7 +39,10 @@ impl fmt::Display for MapError {
                 write!(f, "a segment of {len} bytes does not fit this address space: use a 64-bit process")
             }
             Self::Lost => LOST.fmt(f),
-            Self::Os(error) => write!(f, "the segment was not mapped: {error}"),
+            Self::Forked => {
+                f.write_str("the mapping belongs to the process that this one was forked from: open the ring here")
+            }
+            Self::Os(error) => write!(f, "the segment was not mapped, or not written back: {error}"),
         }
     }
 }

@@ -173,6 +173,13 @@ pub enum OpenError {
         /// Its mode.
         mode: u32,
     },
+    /// It has other names, too, of which somebody may mean another ring's.
+    Linked {
+        /// The name.
+        name: Location,
+        /// How many names it has.
+        links: u64,
+    },
     /// It has no bytes.
     Empty {
         /// The name.
@@ -217,6 +224,9 @@ impl fmt::Display for OpenError {
                 "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w {}`, or remove it",
                 Path(name)
             ),
+            Self::Linked { name, links } => {
+                write!(f, "segment {name} has {links} names: remove the others (hard links), or copy it")
+            }
             Self::Empty { name } => {
                 write!(f, "segment {name} is empty, no ring made it: remove it (`ringctl rm {name}`)")
             }

@@ -12,6 +12,7 @@ use super::records::{ReadBatch, Record};
 use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::attach;
+use crate::error::MapError;
 use crate::location::ToLocation;
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
@@ -193,6 +194,16 @@ impl<T: Trust> Consumer<T> {
     #[must_use]
     pub fn len_guess(&self) -> u64 {
         self.joined.len_guess()
+    }
+
+    /// Waits until the ring, as it is now, would survive a power loss: every message committed before this call and
+    /// not released. Payload is written before positions. Only a ring in a file has a disk to be written to; on the
+    /// others this does nothing. What traffic after the call means for the promise: `docs/operating.md`.
+    ///
+    /// # Errors
+    /// [`MapError`]: the disk has failed, or the file is out of reach; or the handle was inherited over a fork.
+    pub fn sync(&self) -> Result<(), MapError> {
+        self.joined.sync()
     }
 
     /// The handle's numbers.

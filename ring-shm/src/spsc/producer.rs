@@ -12,6 +12,7 @@ use super::guards::{Claim, ClaimBatch};
 use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::attach;
+use crate::error::MapError;
 use crate::fork;
 use crate::life::UNUSABLE;
 use crate::location::ToLocation;
@@ -238,6 +239,16 @@ impl<T: Trust> Producer<T> {
     #[must_use]
     pub fn len_guess(&self) -> u64 {
         if self.seated.is_usable() { self.seated.core.len_guess() } else { 0 }
+    }
+
+    /// Waits until the ring, as it is now, would survive a power loss: every record committed before this call and
+    /// not released. Payload is written before positions. Only a ring in a file has a disk to be written to; on the
+    /// others this does nothing. What traffic after the call means for the promise: `docs/operating.md`.
+    ///
+    /// # Errors
+    /// [`MapError`]: the disk has failed, or the file is out of reach; or the handle was inherited over a fork.
+    pub fn sync(&self) -> Result<(), MapError> {
+        self.seated.place.life.sync()
     }
 
     /// The handle's numbers.
