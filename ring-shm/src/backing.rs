@@ -11,6 +11,7 @@ use crate::memfd;
 use crate::open;
 use crate::posix::{self, Unnamed};
 use crate::segment::{Access, OpenRules, Segment};
+use crate::sysv;
 
 impl Segment {
     /// Creates the segment of `len` bytes, zeroed, and lets `init` write into it before anybody can see it.
@@ -33,6 +34,7 @@ impl Segment {
         let at = at.to_location()?;
         match &at {
             Location::Posix(_) | Location::File(_) => posix::create_at(&at, len, access, Unnamed::Try, init),
+            Location::Sysv(name) => sysv::create(&at, name, len, access, init),
             Location::Memfd(memfd) => memfd::create(&at, memfd, len, access, init),
         }
     }
@@ -57,6 +59,7 @@ impl Segment {
         let at = at.to_location()?;
         match &at {
             Location::Posix(_) | Location::File(_) => open::open_at(&at, rules),
+            Location::Sysv(name) => sysv::open(&at, name, rules),
             Location::Memfd(memfd) => {
                 let (file, stat) = memfd::open(&at, memfd, true)?;
                 Ok(Self::from_file(file, &stat, at))
@@ -70,12 +73,14 @@ impl Segment {
     /// # Errors
     ///
     /// [`UnlinkError::InUse`] with a lease that is held; [`UnlinkError::GateBusy`] after two seconds if a process
-    /// has stopped in the middle of attaching or removing. `force` meets neither. [`UnlinkError::Nameless`] for a
+    /// has stopped in the middle of attaching or removing; [`UnlinkError::Attached`] for a System V segment that
+    /// somebody has attached without a lease. `force` meets none of them. [`UnlinkError::Nameless`] for a
     /// memfd.
     pub fn unlink(at: impl ToLocation, force: bool) -> Result<(), UnlinkError> {
         let at = at.to_location()?;
         match &at {
             Location::Posix(_) | Location::File(_) => posix::unlink_at(&at, force),
+            Location::Sysv(name) => sysv::unlink(&at, name, force),
             Location::Memfd(_) => Err(UnlinkError::Nameless { name: at }),
         }
     }

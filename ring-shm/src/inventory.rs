@@ -21,6 +21,7 @@ use crate::open;
 use crate::posix::{self, DIRECTORY, Removal, TEMPORARY};
 use crate::segment::{OpenRules, Segment};
 use crate::sys::{self, Stat};
+use crate::sysv;
 
 /// How the link of a descriptor of a ring's memfd begins.
 const MEMFD: &str = "/memfd:ring.";
@@ -56,13 +57,17 @@ pub struct StaleReport {
 }
 
 impl Segment {
-    /// Every regular file `ring.NAME` in `/dev/shm` whose NAME is valid, in order of the names.
+    /// Every regular file `ring.NAME` in `/dev/shm` whose NAME is valid, in order of the names; behind them the System V
+    /// segments that are rings and that this process may read.
     ///
     /// # Errors
     ///
     /// [`OsError`] if `/dev/shm` cannot be read. What vanishes meanwhile is left out.
     pub fn list() -> Result<Vec<SegmentInfo>, OsError> {
-        list_in(Path::new(DIRECTORY), |path, _| segment_name(path).map(Location::Posix))
+        let directory = Path::new(DIRECTORY);
+        let mut segments = list_in(directory, |path, _| segment_name(path).map(Location::Posix))?;
+        segments.extend(entries(directory)?.iter().filter_map(|path| sysv_info(path)));
+        Ok(segments)
     }
 
     /// Every regular file in `directory` that begins as a ring does and may be read, in order of the names.
@@ -201,6 +206,14 @@ fn file_name(path: &Path) -> &str {
 
 fn segment_name(path: &Path) -> Option<SegmentName> {
     SegmentName::new(file_name(path).strip_prefix(PREFIX)?).ok()
+}
+
+/// What a side file of a System V segment tells.
+fn sysv_info(path: &Path) -> Option<SegmentInfo> {
+    let file = open_same(path, &sys::stat_name(path).ok()?)?;
+    let (name, stat) = sysv::listed(path, &file)?;
+    let held = descriptor::any_lease(file.as_raw_fd()).ok().map(|lease| lease.is_some());
+    Some(SegmentInfo { name: name.into(), len: stat.size, owner: stat.owner, mode: stat.mode, held })
 }
 
 /// Opens what has the name for reading, if that still is what `expected` tells of.

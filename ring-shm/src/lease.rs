@@ -62,8 +62,10 @@ pub enum SelfTest {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct LeasedMapping {
-    // Dropped in this order: the mapping takes the lock with it, the rest is descriptors.
+    // Dropped in this order: the mapping takes the lock with it, or the anchor does after it; the rest is descriptors.
     mapping: Mapping,
+    /// What the lock lives with where the memory is not the file's.
+    _anchor: Option<Mapping>,
     kept: Option<Descriptor>,
     probe: Arc<ProbeFile>,
     lease: u64,
@@ -254,11 +256,11 @@ fn attempt(segment: &Segment, len: u64, number: u64) -> Result<Attempt, LeaseErr
     if !sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1)? {
         return Ok(Attempt::Taken);
     }
-    let mapping = Mapping::new(&file, segment.len(), len, &pause)?;
     // A remover who came before us has taken the name; who comes after us finds the lease.
     if probe.was_named() && sys::stat(file.as_raw_fd())?.links == 0 {
         return Err(LeaseError::Gone);
     }
+    let (mapping, anchor) = segment.map(&file, len, &pause)?;
     drop(file);
     // The self-test. The number of the probe has just been good; were it stolen in between, the test fails, which
     // only makes verdicts more careful.
@@ -271,7 +273,7 @@ fn attempt(segment: &Segment, len: u64, number: u64) -> Result<Attempt, LeaseErr
         }
         Some(Descriptor::new(file, probe.id()))
     };
-    Ok(Attempt::Leased(LeasedMapping { mapping, kept, probe: Arc::clone(probe), lease: number, byte }))
+    Ok(Attempt::Leased(LeasedMapping { mapping, _anchor: anchor, kept, probe: Arc::clone(probe), lease: number, byte }))
 }
 
 const _: () = assert!(MAX_LEASE < i64::MAX as u64);

@@ -26,9 +26,11 @@ mod open;
 mod posix;
 mod segment;
 mod setup_error;
+mod shm;
 pub mod spsc;
 mod strategy;
 mod sys;
+mod sysv;
 mod trust;
 pub mod wait;
 
@@ -43,6 +45,7 @@ pub use memfd::{Memfd, Unsealed};
 pub use name::{NameError, SegmentName};
 pub use segment::{Access, OpenRules, Segment};
 pub use setup_error::{SetupError, SetupErrorKind};
+pub use sysv::SysvName;
 pub use trust::{Trust, Trusted, Untrusted};
 
 pub use ring_core::{AttachError, Corrupt, Field, FormatError, Kind, Position, Role, SeatState, Verdict, Waiting};

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use crate::memfd::Memfd;
 use crate::name::{NameError, SegmentName};
 use crate::posix::DIRECTORY;
+use crate::sysv::SysvName;
 
 /// Where a ring lives.
 ///
-/// As text it is the bare name of a POSIX segment, or `file:PATH`, or `fd:NUMBER` for a memfd that this process has
-/// inherited. What a user types is better kept apart from paths: [`SegmentName::new`] lets nothing else than a name
+/// As text it is the bare name of a POSIX segment, or `file:PATH`, or `sysv:NAME`, or `fd:NUMBER` for a memfd that this
+/// process has inherited. What a user types is better kept apart from paths: [`SegmentName::new`] lets nothing else than a name
 /// through.
 ///
 /// ```
@@ -33,6 +34,8 @@ pub enum Location {
     Posix(SegmentName),
     /// A file, which outlives the machine's restart. Anything that the file system can map shared will do.
     File(PathBuf),
+    /// System V shared memory, with a side file in `/dev/shm`.
+    Sysv(SysvName),
     /// Anonymous memory, sealed against truncation: it goes with the last who has it.
     Memfd(Memfd),
 }
@@ -44,12 +47,13 @@ impl Location {
         Self::File(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 
-    /// The word for the kind of place: `posix`, `file`, `memfd`.
+    /// The word for the kind of place: `posix`, `file`, `sysv`, `memfd`.
     #[must_use]
     pub fn backing(&self) -> &'static str {
         match self {
             Self::Posix(_) => "posix",
             Self::File(_) => "file",
+            Self::Sysv(_) => "sysv",
             Self::Memfd(_) => "memfd",
         }
     }
@@ -60,15 +64,17 @@ impl Location {
         match self {
             Self::Posix(name) => name.to_string(),
             Self::File(path) => path.display().to_string(),
+            Self::Sysv(name) => name.to_string(),
             Self::Memfd(memfd) => memfd.to_string(),
         }
     }
 
-    /// The path of the object; `None` for what has none.
+    /// The path of the object (System V: of the side file); `None` for what has none.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Posix(name) => Some(Path::new(DIRECTORY).join(name.file_name())),
             Self::File(path) => Some(path.clone()),
+            Self::Sysv(name) => Some(name.side()),
             Self::Memfd(_) => None,
         }
     }
@@ -79,6 +85,7 @@ impl fmt::Display for Location {
         match self {
             Self::Posix(name) => name.fmt(f),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Sysv(name) => write!(f, "sysv:{name}"),
             Self::Memfd(memfd) => memfd.fmt(f),
         }
     }
@@ -91,6 +98,7 @@ impl FromStr for Location {
         match text.split_once(':') {
             Some(("file", "")) => Err(NameError::Empty),
             Some(("file", path)) => Ok(Self::file(path)),
+            Some(("sysv", name)) => Ok(Self::Sysv(name.parse()?)),
             Some(("fd", number)) => Ok(Self::Memfd(number.parse()?)),
             _ => Ok(Self::Posix(SegmentName::new(text)?)),
         }
@@ -103,13 +111,19 @@ impl From<SegmentName> for Location {
     }
 }
 
+impl From<SysvName> for Location {
+    fn from(name: SysvName) -> Self {
+        Self::Sysv(name)
+    }
+}
+
 impl From<Memfd> for Location {
     fn from(memfd: Memfd) -> Self {
         Self::Memfd(memfd)
     }
 }
 
-/// What says where a ring lives: a [`Location`], its text, a [`SegmentName`], a [`Memfd`].
+/// What says where a ring lives: a [`Location`], its text, a [`SegmentName`], a [`SysvName`], a [`Memfd`].
 ///
 /// ```
 /// use ring_shm::{Location, spsc};
@@ -150,6 +164,12 @@ impl ToLocation for String {
 }
 
 impl ToLocation for SegmentName {
+    fn to_location(&self) -> Result<Location, NameError> {
+        Ok(self.clone().into())
+    }
+}
+
+impl ToLocation for SysvName {
     fn to_location(&self) -> Result<Location, NameError> {
         Ok(self.clone().into())
     }

@@ -5,7 +5,7 @@
 //!
 //! # Safety
 //!
-//! 1. `raw` is a mapping of `len` bytes made by this process image (`born` is the number of that image), and
+//! 1. `raw` is a mapping (or an attachment) of `len` bytes made by this process image (`born` is the number of that image), and
 //!    nobody else unmaps it. It is dropped at most once, in `drop`.
 //! 2. In a forked child the range is not mapped, and may have come to hold something else: there `raw` is never
 //!    dropped.
@@ -21,7 +21,9 @@ use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
 use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
+use crate::shm::Attached;
 use crate::sys;
+use crate::sysv::{NAME_LEN, NAME_OFFSET};
 
 /// Where the positions are: the rest of a ring is payload, and words beside it that say whose it is.
 const CONTROL: usize = ring_core::CONTROL_SIZE as usize;
@@ -34,8 +36,14 @@ const CONTROL: usize = ring_core::CONTROL_SIZE as usize;
 /// A child made by `fork` does not have the mapping: there [`Mapping::is_inherited`] is true, the address must not
 /// be used, and dropping does nothing.
 pub struct Mapping {
-    raw: ManuallyDrop<MmapRaw>,
+    raw: ManuallyDrop<Raw>,
     born: u64,
+}
+
+/// By what system call it came.
+enum Raw {
+    Mmap(MmapRaw),
+    Shm(Attached),
 }
 
 impl Mapping {
@@ -52,15 +60,37 @@ impl Mapping {
         }
         let raw = MmapOptions::new().len(len).map_raw(file).map_err(|error| OsError::from_io("mmap", &error))?;
         raw.advise(Advice::DontFork).map_err(|error| OsError::from_io("madvise(MADV_DONTFORK)", &error))?;
-        Ok(Self { raw: ManuallyDrop::new(raw), born: fork::epoch() })
+        Ok(Self { raw: ManuallyDrop::new(Raw::Mmap(raw)), born: fork::epoch() })
+    }
+
+    /// Attaches the first `len` bytes of the System V segment `id`. The caller holds the pause.
+    pub(crate) fn attached(id: i32, len: u64, _pause: &Pause) -> Result<Self, MapError> {
+        let too_large = MapError::TooLarge { len };
+        let len = usize::try_from(len).ok().filter(|len| isize::try_from(*len).is_ok()).ok_or(too_large)?;
+        let attached = Attached::new(id, len, true).map_err(|error| match error.code {
+            libc::EINVAL | libc::EIDRM => MapError::Gone,
+            _ => error.into(),
+        })?;
+        Ok(Self { raw: ManuallyDrop::new(Raw::Shm(attached)), born: fork::epoch() })
+    }
+
+    /// Writes the ring's name where a System V ring has it. Only before anybody else has the segment.
+    pub(crate) fn write_name(&self, name: &str) {
+        for (i, byte) in name.bytes().take(NAME_LEN).enumerate() {
+            // SAFETY: 1; a System V segment has a whole control block, in which the name lies.
+            unsafe { self.as_ptr().as_ptr().wrapping_add(NAME_OFFSET + i).write_volatile(byte) };
+        }
     }
 
     /// The address of the first byte, aligned to a page. Valid while the mapping lives, in the process that made it.
     #[inline]
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<u8> {
-        // SAFETY: 1; mmap without a hint never answers with address 0.
-        unsafe { NonNull::new_unchecked(self.raw.as_mut_ptr()) }
+        match &*self.raw {
+            // SAFETY: 1; mmap without a hint never answers with address 0.
+            Raw::Mmap(raw) => unsafe { NonNull::new_unchecked(raw.as_mut_ptr()) },
+            Raw::Shm(attached) => attached.as_ptr(),
+        }
     }
 
     /// The number of bytes, at least 1.
@@ -68,7 +98,10 @@ impl Mapping {
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // a mapping is never empty
     pub fn len(&self) -> usize {
-        self.raw.len()
+        match &*self.raw {
+            Raw::Mmap(raw) => raw.len(),
+            Raw::Shm(attached) => attached.len(),
+        }
     }
 
     /// Waits until what has been written is where the file is: first what lies behind the control block, then that.
@@ -76,9 +109,11 @@ impl Mapping {
         if self.is_inherited() {
             return Err(MapError::Forked);
         }
+        // Only a file has a disk.
+        let Raw::Mmap(raw) = &*self.raw else { return Ok(()) };
         let control = CONTROL.min(self.len());
         for (offset, len) in [(control, self.len() - control), (0, control)] {
-            self.raw.flush_range(offset, len).map_err(|error| OsError::from_io("msync", &error))?;
+            raw.flush_range(offset, len).map_err(|error| OsError::from_io("msync", &error))?;
         }
         Ok(())
     }
@@ -115,7 +150,7 @@ impl PrivateCopy {
 
 impl From<PrivateCopy> for Mapping {
     fn from(copy: PrivateCopy) -> Self {
-        Self { raw: ManuallyDrop::new(copy.0.into()), born: fork::epoch() }
+        Self { raw: ManuallyDrop::new(Raw::Mmap(copy.0.into())), born: fork::epoch() }
     }
 }
 

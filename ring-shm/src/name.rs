@@ -125,6 +125,8 @@ pub enum NameError {
         /// Its byte offset.
         at: usize,
     },
+    /// After `@` there is no key of a System V segment.
+    BadKey,
     /// `fd:` is not followed by the number of a descriptor of a regular file that this process has.
     NoDescriptor,
     /// The name begins with `.` or `-`.
@@ -148,6 +150,9 @@ impl fmt::Display for NameError {
             Self::BadCharacter { found, at } => {
                 write!(f, "the segment name holds {found:?} at byte {at}: use only A-Z, a-z, 0-9, `.`, `_` and `-`")
             }
+            Self::BadKey => f.write_str(
+                "that is no key of a System V segment: give a number other than 0, in decimal or as 0x…, at most 32 bits",
+            ),
             Self::NoDescriptor => f.write_str(
                 "`fd:` is not followed by a descriptor of a memfd: give the number of one that this process has inherited (`fd:7`)",
             ),

@@ -192,18 +192,30 @@ impl Drop for Temporary {
     }
 }
 
+/// Opens what is to be removed, or says why it is not.
+pub(crate) fn open_to_remove(at: &Location, path: &Path) -> Result<File, UnlinkError> {
+    let file = descriptor::open_existing(path).map_err(|error| failed(at, path, "open", &error))?;
+    match sys::stat(file.as_raw_fd())?.foreign_kind() {
+        Some(found) => Err(UnlinkError::NotASegment { name: at.clone(), found }),
+        None => Ok(file),
+    }
+}
+
+/// Why something could not be removed.
+fn failed(at: &Location, path: &Path, call: &'static str, error: &io::Error) -> UnlinkError {
+    if let Some(found) = sys::stat_name(path).ok().and_then(|stat| stat.foreign_kind()) {
+        return UnlinkError::NotASegment { name: at.clone(), found };
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => UnlinkError::NotFound { name: at.clone() },
+        io::ErrorKind::PermissionDenied => UnlinkError::Permission { name: at.clone() },
+        _ => UnlinkError::Os(OsError::from_io(call, error)),
+    }
+}
+
 pub(crate) fn unlink_at(at: &Location, force: bool) -> Result<(), UnlinkError> {
     let (path, _) = place(at);
-    let failed = |call: &'static str, error: &io::Error| {
-        if let Some(found) = sys::stat_name(&path).ok().and_then(|stat| stat.foreign_kind()) {
-            return UnlinkError::NotASegment { name: at.clone(), found };
-        }
-        match error.kind() {
-            io::ErrorKind::NotFound => UnlinkError::NotFound { name: at.clone() },
-            io::ErrorKind::PermissionDenied => UnlinkError::Permission { name: at.clone() },
-            _ => UnlinkError::Os(OsError::from_io(call, error)),
-        }
-    };
+    let failed = |call, error: &io::Error| failed(at, &path, call, error);
     if force {
         let stat = sys::stat_name(&path).map_err(|error| failed("stat", &error))?;
         if let Some(found) = stat.foreign_kind() {

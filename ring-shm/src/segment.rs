@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use crate::descriptor::{self, ProbeFile};
 use crate::error::MapError;
-use crate::fork;
+use crate::fork::{self, Pause};
 use crate::location::Location;
 use crate::mapping::Mapping;
 use crate::sys::{self, Stat};
+use crate::sysv::SIDE_LEN;
 
 /// Who may use a segment, as its creator decides. The umask has no say.
 ///
@@ -104,6 +105,8 @@ impl OpenRules {
 #[derive(Debug)]
 pub struct Segment {
     probe: Arc<ProbeFile>,
+    /// The id of the System V segment that the file is the side file of; else the memory is the file's.
+    shm: Option<i32>,
     len: u64,
     mode: u32,
     owner: u32,
@@ -115,11 +118,27 @@ impl Segment {
     pub(crate) fn from_file(file: File, stat: &Stat, at: Location) -> Self {
         Self {
             probe: Arc::new(ProbeFile::new(file, stat.id, at.path())),
+            shm: None,
             len: stat.size,
             mode: stat.permissions(),
             owner: stat.owner,
             name: at.to_string().into(),
         }
+    }
+
+    /// The same with its memory in the System V segment `id`.
+    pub(crate) fn with_shm(mut self, id: i32, len: u64) -> Self {
+        self.shm = Some(id);
+        self.len = len;
+        self
+    }
+
+    /// Maps the first `len` bytes through `file`, a description of the object, such that its locks live as long as both
+    /// answers: the mapping, and, where that is none of the file, one that is.
+    pub(crate) fn map(&self, file: &File, len: u64, pause: &Pause) -> Result<(Mapping, Option<Mapping>), MapError> {
+        let Some(id) = self.shm else { return Ok((Mapping::new(file, self.len, len, pause)?, None)) };
+        let anchor = Mapping::new(file, SIDE_LEN, SIDE_LEN, pause)?;
+        Ok((Mapping::attached(id, len, pause)?, Some(anchor)))
     }
 
     pub(crate) fn probe(&self) -> &Arc<ProbeFile> {
@@ -189,10 +208,10 @@ impl Segment {
     /// [`MapError::Lost`] when the object is out of reach.
     pub fn map_whole(&self) -> Result<Mapping, MapError> {
         let file = self.reopen()?;
-        Mapping::new(&file, self.len, self.len, &fork::pause()?)
+        Ok(self.map(&file, self.len, &fork::pause()?)?.0)
     }
 
-    fn reopen(&self) -> Result<File, MapError> {
+    pub(crate) fn reopen(&self) -> Result<File, MapError> {
         self.probe.reopen()?.ok_or(MapError::Lost)
     }
 }

@@ -101,7 +101,7 @@ impl SetupError {
         match self {
             Self::Name(_) | Self::Format(_) => Kind::Invalid,
             Self::Create(e) => match e {
-                CreateError::Exists { .. } => Kind::Exists,
+                CreateError::Exists { .. } | CreateError::KeyTaken { .. } => Kind::Exists,
                 CreateError::Name(_)
                 | CreateError::BadLength { .. }
                 | CreateError::BadMode { .. }
@@ -122,6 +122,7 @@ impl SetupError {
                 }
                 OpenError::NotASegment { .. }
                 | OpenError::Linked { .. }
+                | OpenError::OtherName { .. }
                 | OpenError::Empty { .. }
                 | OpenError::Unsealed { .. } => Kind::Corrupt,
                 OpenError::Os(os) => os_kind(os.code),
@@ -166,6 +167,7 @@ impl SetupError {
 fn map_kind(error: &MapError) -> SetupErrorKind {
     match error {
         MapError::Resized { .. } => SetupErrorKind::Corrupt,
+        MapError::Gone => SetupErrorKind::NotFound,
         MapError::TooLarge { .. } => SetupErrorKind::NoResource,
         MapError::Os(os) => os_kind(os.code),
         _ => SetupErrorKind::Other,

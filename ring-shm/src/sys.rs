@@ -214,6 +214,15 @@ pub(crate) fn free_space(file: &File) -> u64 {
         .map_or(0, |stat| (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
 }
 
+/// Bytes of memory that the machine has free; 0 where it will not say.
+pub(crate) fn free_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0).saturating_mul(1024)
+}
+
 /// The largest file this process may make; going beyond it would be a signal, not an error.
 pub(crate) fn file_size_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };

@@ -136,7 +136,7 @@ fn a_probe_gives_verdicts_and_counts_as_a_user() {
     peer.kill_unreaped();
     assert_eq!(probe.verdict(1, None), Verdict::Dead);
     assert_eq!(segment.any_lease(), Ok(Some(2)));
-    if support::skip_memfd("has no name") {
+    if support::skip_over(support::Backing::Memfd, "has no name") {
         return;
     }
     assert_eq!(Segment::unlink(&name, false), Err(UnlinkError::InUse { name: name.0.clone(), lease: 2 }));

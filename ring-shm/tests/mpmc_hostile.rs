@@ -253,7 +253,7 @@ fn hostile_words_under_living_handles() {
 /// A segment of another length than its identity says, or of none.
 #[test]
 fn hostile_lengths() {
-    if support::skip_memfd("cannot be cut short") {
+    if support::skip_over(support::Backing::Memfd, "cannot be cut short") {
         return;
     }
     let (name, image) = image(0);

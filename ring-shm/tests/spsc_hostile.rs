@@ -157,7 +157,7 @@ fn refused(bytes: &[u8], word: &str) {
 
 #[test]
 fn hostile_cut_short() {
-    if support::skip_memfd("cannot be cut short") {
+    if support::skip_over(support::Backing::Memfd, "cannot be cut short") {
         return;
     }
     let (_name, image) = image();
@@ -177,7 +177,7 @@ fn hostile_cut_short() {
 
 #[test]
 fn hostile_foreign_files() {
-    if support::skip_memfd("has no name to plant a file under") {
+    if support::skip_over(support::Backing::Memfd, "has no name to plant a file under") {
         return;
     }
     let (_name, image) = image();

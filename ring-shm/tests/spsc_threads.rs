@@ -88,7 +88,7 @@ fn race_of_eight_processes() {
 
 #[test]
 fn unlink_while_living() {
-    if support::skip_memfd("has no name") {
+    if support::skip_over(support::Backing::Memfd, "has no name") {
         return;
     }
     let name = unique("unlink");

@@ -40,6 +40,13 @@ pub enum CreateError {
         /// The mode asked for.
         mode: u32,
     },
+    /// Another program's System V segment, or one whose side file has gone, has the key.
+    KeyTaken {
+        /// The name.
+        name: Location,
+        /// The key.
+        key: i32,
+    },
     /// The group may not be given to the segment.
     BadGroup {
         /// The group asked for.
@@ -87,6 +94,10 @@ impl fmt::Display for CreateError {
             Self::Exists { name } => {
                 write!(f, "segment {name} exists: open it, take another name, or remove it (`ringctl rm {name}`)")
             }
+            Self::KeyTaken { name, key } => write!(
+                f,
+                "segment {name} cannot be made, its key {key:#x} is taken: give another one (`ringctl create {name}@KEY`), or remove what has it (`ipcrm -M {key:#x}`)"
+            ),
             Self::BadLength { len } => {
                 write!(
                     f,
@@ -173,6 +184,13 @@ pub enum OpenError {
         /// Its mode.
         mode: u32,
     },
+    /// The System V segment of that key is the ring of another name.
+    OtherName {
+        /// The name asked for.
+        name: Location,
+        /// The name it has.
+        found: String,
+    },
     /// It has other names, too, of which somebody may mean another ring's.
     Linked {
         /// The name.
@@ -224,6 +242,12 @@ impl fmt::Display for OpenError {
                 "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w {}`, or remove it",
                 Path(name)
             ),
+            Self::OtherName { name, found } => {
+                write!(
+                    f,
+                    "the key of segment {name} is that of {found:?}: give one of the two another key (`{name}@KEY`)"
+                )
+            }
             Self::Linked { name, links } => {
                 write!(f, "segment {name} has {links} names: remove the others (hard links), or copy it")
             }
@@ -286,6 +310,20 @@ pub enum UnlinkError {
         /// The name.
         name: Location,
     },
+    /// Somebody has it attached without a lease: a program that knows nothing of rings.
+    Attached {
+        /// The name.
+        name: Location,
+        /// How many attachments there are (`shm_nattch`).
+        count: u64,
+    },
+    /// The System V segment of that key is the ring of another name.
+    OtherName {
+        /// The name asked for.
+        name: Location,
+        /// The name it has.
+        found: String,
+    },
     /// It has no name that could be removed.
     Nameless {
         /// The descriptor.
@@ -317,6 +355,13 @@ impl fmt::Display for UnlinkError {
                 f,
                 "the gate of segment {name} is held by a process that is attaching or removing: try again, and look for a stopped process"
             ),
+            Self::Attached { name, count } => write!(
+                f,
+                "segment {name} is attached {count} times by programs without a lease: end them (`ipcs -mp` shows the last), or force the removal, which takes only the name"
+            ),
+            Self::OtherName { name, found } => {
+                write!(f, "the key of segment {name} is that of {found:?}: remove it under that name")
+            }
             Self::Nameless { name } => {
                 write!(f, "{name} has no name to remove: it goes when the last process that has it ends")
             }

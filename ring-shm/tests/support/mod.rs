@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
-use ring_shm::{Location, Memfd, NameError, SegmentName, ToLocation};
+use ring_shm::{Location, Memfd, NameError, SegmentName, SysvName, ToLocation};
 
 const ROLE: &str = "RING_TEST_ROLE";
 const ARGS: &str = "RING_TEST_ARGS";
@@ -36,22 +36,23 @@ pub enum Backing {
     Posix,
     File,
     Memfd,
+    Sysv,
 }
 
 pub fn backing() -> Backing {
     match env!("CARGO_CRATE_NAME") {
         "over_file" => Backing::File,
         "over_memfd" => Backing::Memfd,
+        "over_sysv" => Backing::Sysv,
         _ => Backing::Posix,
     }
 }
 
-/// Whether the rings are memfds, which have no name that could be taken away and no size that could be changed; says
-/// that the test is skipped for that reason.
-pub fn skip_memfd(reason: &str) -> bool {
-    let yes = backing() == Backing::Memfd;
+/// Whether rings live there, for which `reason` a test makes no sense.
+pub fn skip_over(there: Backing, reason: &str) -> bool {
+    let yes = backing() == there;
     if yes {
-        println!("skipped: a memfd {reason}");
+        println!("skipped: {there:?} {reason}");
     }
     yes
 }
@@ -66,6 +67,7 @@ pub fn unique(tag: &str) -> TestName {
     TestName::new(match backing() {
         Backing::Posix => name.into(),
         Backing::File => Location::file(format!("{}/{}", env!("CARGO_TARGET_TMPDIR"), name.file_name())),
+        Backing::Sysv => SysvName::new(name.as_str()).unwrap().into(),
         Backing::Memfd => {
             // Not even the children have the descriptor: they take it from this process.
             let number = Memfd::new(name.as_str()).unwrap().as_fd().try_clone_to_owned().unwrap().into_raw_fd();
@@ -90,10 +92,11 @@ impl TestName {
     }
 }
 
-/// Where the bytes of the ring are.
+/// Where the bytes of the ring are; with System V, where its side file is.
 pub fn path_of(name: &str) -> PathBuf {
     match name.split_once(':') {
         Some(("file", path)) => path.into(),
+        Some(("sysv", name)) => format!("/dev/shm/.ring.sysv.{:08x}", name.parse::<SysvName>().unwrap().key()).into(),
         Some(("fd", text)) => format!("/proc/{}", text.replace('/', "/fd/")).into(),
         _ => format!("/dev/shm/ring.{name}").into(),
     }
