@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use ring_shm::{Location, SegmentName, SetupError};
 
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 use crate::size;
 
 /// Create, feed, drain, inspect, recover and remove shared-memory rings.
@@ -49,12 +49,15 @@ pub(crate) enum Backing {
     Posix,
     /// A file: NAME is its path.
     File,
+    /// System V shared memory: the key is a hash of NAME, or --key.
+    Sysv,
 }
 
 /// Which ring, and where.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// The ring's name: letters, digits, `.`, `_`, `-`. Or a location: `file:PATH`, `fd:PID/NUMBER` for a memfd.
+    /// The ring's name: letters, digits, `.`, `_`, `-`. Or a location: `file:PATH`,
+    /// `sysv:NAME`, `fd:PID/NUMBER` for a memfd.
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) backing: BackingArg,
@@ -66,6 +69,9 @@ pub(crate) struct BackingArg {
     /// Where the ring lives [default: posix, or what a location says].
     #[arg(long, value_enum, hide_possible_values = false)]
     backing: Option<Backing>,
+    /// sysv: the key, in decimal or 0x…, where NAME's own is taken.
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    key: Option<String>,
 }
 
 impl BackingArg {
@@ -74,10 +80,15 @@ impl BackingArg {
     /// # Errors
     /// With code 2, when it is no name.
     pub(crate) fn locate(&self, name: &str) -> Result<Location, Failure> {
-        let at = match self.backing {
-            None => name.parse(),
-            Some(Backing::Posix) => SegmentName::new(name).map(Location::from),
-            Some(Backing::File) => Ok(Location::file(name)),
+        let at = match (self.backing, &self.key) {
+            (Some(Backing::Sysv), Some(key)) => format!("sysv:{name}@{key}").parse(),
+            (Some(Backing::Sysv), None) => format!("sysv:{name}").parse(),
+            (_, Some(_)) => {
+                return Err(Failure::new(Code::Arguments, "only a System V segment has a key: add --backing sysv"));
+            }
+            (None, None) => name.parse(),
+            (Some(Backing::Posix), None) => SegmentName::new(name).map(Location::from),
+            (Some(Backing::File), None) => Ok(Location::file(name)),
         };
         at.map_err(|error| SetupError::from(error).into())
     }

@@ -45,6 +45,29 @@ fn a_file_by_option_and_by_location() {
 }
 
 #[test]
+fn system_v_by_option_and_by_location() {
+    let (ring, key) = (Ring::name("sysv"), format!("{:#x}", std::process::id() | 0x4000_0000));
+    let (location, other) = (format!("sysv:{}", ring.0), format!("sysv:{}@{key}", ring.0));
+    let sets: [&[&str]; 4] =
+        [&[&ring, "--backing=sysv"], &[&location], &[&ring, "--backing=sysv", "--key", &key], &[&other]];
+    for name in sets {
+        let on = |command: &str, more: &[&str]| run(&[&[command], name, more].concat(), b"x");
+        on("stat", &[]).expect(5).says("create sysv:");
+        on("create", &["--kind=mpmc", "--slots=8"]).expect(0);
+        on("create", &[]).expect(6).says("exists");
+        on("send", &[]).expect(0);
+        on("close", &[]).expect(0);
+        assert_eq!(on("recv", &[]).expect(0).stdout, b"x");
+        assert_eq!(on("stat", &["--json"]).expect(0).json()["backing"], "sysv");
+        run(&["ls"], b"").expect(0).shows(if name.concat().contains(&key) { &other } else { &location });
+        on("recover", &[]).expect(0);
+        on("rm", &[]).expect(0);
+    }
+    run(&["stat", &ring, "--key=1"], b"").expect(2).says("--backing sysv");
+    run(&["stat", &ring, "--backing=sysv", "--key=0"], b"").expect(2).says("no key");
+}
+
+#[test]
 fn what_is_no_file_of_ours_is_refused_with_its_path() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| format!("file:{}", directory.path().join(name).display());

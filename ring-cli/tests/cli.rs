@@ -65,7 +65,7 @@ fn wrong_arguments() {
         (&["rm", n, "--stale"], "--stale"),
         (&["rm", "--stale", "--force"], "--force"),
         (&["recover", n, "--assume-dead", "x"], "x"),
-        (&["stat", n, "--backing", "cloud"], "posix, file"),
+        (&["stat", n, "--backing", "cloud"], "posix, file, sysv"),
         (&["demo", "--size", "0"], "at least one byte"),
         (&["demo", "/dev"], "regular file"),
     ];

@@ -101,7 +101,8 @@ impl SetupError {
         match self {
             Self::Name(_) | Self::Format(_) => Kind::Invalid,
             Self::Create(e) => match e {
-                CreateError::Exists { .. } | CreateError::KeyTaken { .. } => Kind::Exists,
+                CreateError::Exists { .. } => Kind::Exists,
+                CreateError::KeyTaken { .. } => Kind::InUse,
                 CreateError::Name(_)
                 | CreateError::BadLength { .. }
                 | CreateError::BadMode { .. }

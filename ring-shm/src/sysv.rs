@@ -58,7 +58,7 @@ const ATTACHING: Duration = Duration::from_millis(100);
 /// use ring_shm::{Location, SysvName};
 ///
 /// let name = SysvName::new("ticks")?;
-/// assert_eq!(name.key(), 0x571f_a6d6);
+/// assert_eq!(name.key(), 0x15e7_03d9);
 /// assert_eq!("sysv:ticks".parse(), Ok(Location::from(name)));
 /// assert_eq!(Location::from(SysvName::with_key("ticks", 0x1234)?).to_string(), "sysv:ticks@0x1234");
 /// # Ok::<(), ring_shm::NameError>(())
@@ -216,7 +216,7 @@ pub(crate) fn create(
             None => match clear(name)? {
                 Clear::Done if tries < TRIES => {}
                 Clear::Busy if Instant::now() < deadline => std::thread::sleep(GATE_PAUSE),
-                Clear::Exists => return Err(CreateError::Exists { name: at.clone() }),
+                Clear::Exists => return Err(exists(at, name, &path)),
                 _ => return Err(CreateError::Contended { tries }),
             },
         }
@@ -278,6 +278,15 @@ enum Clear {
     Exists,
     /// Somebody is making, attaching or removing.
     Busy,
+}
+
+/// What stands in the way: this very ring, or another one of its key.
+fn exists(at: &Location, name: &SysvName, path: &Path) -> CreateError {
+    let found = |file: File| stored_name(Side::read(&file)?.segment(name.key)?.0).ok();
+    match descriptor::open_existing(path).ok().and_then(found) {
+        Some(found) if found != name.as_str() => CreateError::KeyTaken { name: at.clone(), key: name.key },
+        _ => CreateError::Exists { name: at.clone() },
+    }
 }
 
 /// Clears away what a dead creator has left.
