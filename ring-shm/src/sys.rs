@@ -197,7 +197,7 @@ pub(crate) fn allocate(file: &File, len: i64) -> Result<(), OsError> {
 
 /// Writes `len` zeros.
 fn write_zeros(file: &File, len: u64) -> Result<(), OsError> {
-    const PIECE: [u8; 1 << 16] = [0; 1 << 16];
+    static PIECE: [u8; 1 << 16] = [0; 1 << 16];
     let mut done = 0;
     while done < len {
         let piece = PIECE.len().min(usize::try_from(len - done).unwrap_or(PIECE.len()));

@@ -5,31 +5,33 @@
 //! one page of it that ends after the attachment does; and a segment counts as made when the side file says so, which the
 //! creator writes last, under the gate. `/dev/shm` goes with the IPC namespace, like the segments.
 
-use core::fmt;
-use core::str::FromStr;
+mod name;
+mod side;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ring_core::CONTROL_SIZE;
+
+pub use name::SysvName;
+pub(crate) use side::ShmReader;
+use side::{Side, stored_name};
 
 use crate::descriptor::{self, Gate};
 use crate::error::{CreateError, MapError, OpenError, OsError, UnlinkError};
 use crate::fork;
 use crate::location::Location;
 use crate::mapping::Mapping;
-use crate::name::{NameError, SegmentName};
+use crate::name::SegmentName;
 use crate::open;
 use crate::posix::{self, DIRECTORY, GATE_PAUSE, PATIENCE};
 use crate::segment::{Access, OpenRules, Segment};
-use crate::shm::{self, Attached};
+use crate::shm;
 use crate::sys::{self, LockKind};
-
-/// What a side file begins with.
-const MAGIC: u64 = u64::from_le_bytes(*b"RINGSYSV");
 
 /// How a side file's name begins.
 pub(crate) const SIDE: &str = ".ring.sysv.";
@@ -47,134 +49,6 @@ const TRIES: u32 = 32;
 
 /// How long somebody may be attached without a lease: who attaches does so for a moment, to take a number.
 const ATTACHING: Duration = Duration::from_millis(100);
-
-/// A ring's name among System V segments, and its key.
-///
-/// The key is a hash of the name (FNV-1a of its bytes, 64 bits, the halves combined by exclusive or, without the sign
-/// bit; 0 becomes 1) unless another one is given. The ring holds the whole name, so that two names of one key are told
-/// apart; only one of them can exist at a time.
-///
-/// ```
-/// use ring_shm::{Location, SysvName};
-///
-/// let name = SysvName::new("ticks")?;
-/// assert_eq!(name.key(), 0x15e7_03d9);
-/// assert_eq!("sysv:ticks".parse(), Ok(Location::from(name)));
-/// assert_eq!(Location::from(SysvName::with_key("ticks", 0x1234)?).to_string(), "sysv:ticks@0x1234");
-/// # Ok::<(), ring_shm::NameError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SysvName {
-    name: SegmentName,
-    key: i32,
-}
-
-impl SysvName {
-    /// The name with the key that follows from it.
-    ///
-    /// # Errors
-    /// [`NameError`], as for a [`SegmentName`].
-    pub fn new(name: &str) -> Result<Self, NameError> {
-        let name = SegmentName::new(name)?;
-        let key = key_of(name.as_str());
-        Ok(Self { name, key })
-    }
-
-    /// The name with another key.
-    ///
-    /// # Errors
-    /// [`NameError`], as for a [`SegmentName`]; [`NameError::BadKey`] for 0, which is no key.
-    pub fn with_key(name: &str, key: i32) -> Result<Self, NameError> {
-        if key == libc::IPC_PRIVATE {
-            return Err(NameError::BadKey);
-        }
-        Ok(Self { name: SegmentName::new(name)?, key })
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.name.as_str()
-    }
-
-    /// The key.
-    #[must_use]
-    pub fn key(&self) -> i32 {
-        self.key
-    }
-
-    /// The side file.
-    pub(crate) fn side(&self) -> PathBuf {
-        Path::new(DIRECTORY).join(format!("{SIDE}{:08x}", self.key))
-    }
-}
-
-fn key_of(name: &str) -> i32 {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
-    let key = i32::from_le_bytes([a ^ e, b ^ f, c ^ g, d ^ h]) & i32::MAX;
-    key.max(1)
-}
-
-impl fmt::Display for SysvName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.name.fmt(f)?;
-        if self.key == key_of(self.name.as_str()) { Ok(()) } else { write!(f, "@{:#x}", self.key) }
-    }
-}
-
-/// `NAME`, or `NAME@KEY` with a key in decimal or `0x…`.
-impl FromStr for SysvName {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let Some((name, key)) = text.split_once('@') else { return Self::new(text) };
-        let key = match key.strip_prefix("0x") {
-            Some(digits) => u32::from_str_radix(digits, 16).ok().map(u32::cast_signed),
-            None => key.parse().ok(),
-        };
-        Self::with_key(name, key.ok_or(NameError::BadKey)?)
-    }
-}
-
-/// What a side file says.
-#[derive(Debug, Clone, Copy)]
-struct Side {
-    /// Whether the segment is complete.
-    made: bool,
-    /// The segment's id, from the moment there is one.
-    id: Option<i32>,
-    len: u64,
-}
-
-impl Side {
-    /// Reads it; `None` for a file that is no side file.
-    fn read(file: &File) -> Option<Self> {
-        let mut bytes = [0; 32];
-        file.read_exact_at(&mut bytes, 0).ok()?;
-        let mut words = bytes.chunks_exact(8).filter_map(|word| word.try_into().ok().map(u64::from_le_bytes));
-        let [magic, made, id, len] = [words.next()?, words.next()?, words.next()?, words.next()?];
-        // An id of 0 is one, so it is stored with 1 added.
-        let id = id.checked_sub(1).and_then(|id| i32::try_from(id).ok());
-        (magic == MAGIC && made <= 1).then_some(Self { made: made == 1, id, len })
-    }
-
-    fn write(self, file: &File) -> Result<(), OsError> {
-        let id = self.id.map_or(0, |id| u64::from(id.cast_unsigned()) + 1);
-        let words = [MAGIC, u64::from(self.made), id, self.len];
-        let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
-        file.write_all_at(&bytes, 0).map_err(|error| OsError::from_io("write", &error))
-    }
-
-    /// Its segment, if that still has the key.
-    fn segment(self, key: i32) -> Option<(i32, shm::ShmStat)> {
-        let id = self.id?;
-        let stat = shm::stat(id).ok()?;
-        (stat.key == key).then_some((id, stat))
-    }
-}
 
 /// A segment in the making: taken back when dropped before it is done.
 struct Making<'a> {
@@ -223,8 +97,8 @@ pub(crate) fn create(
     };
     let mut making = Making { path: &path, id: None, done: false };
     let file = gate.file();
-    let id = shm::create(name.key, len, access.mode).map_err(|error| match error.code {
-        libc::EEXIST => CreateError::KeyTaken { name: at.clone(), key: name.key },
+    let id = shm::create(name.key(), len, access.mode).map_err(|error| match error.code {
+        libc::EEXIST => CreateError::KeyTaken { name: at.clone(), key: name.key() },
         libc::EACCES | libc::EPERM => CreateError::Permission { name: at.clone() },
         libc::ENOMEM | libc::ENOSPC => CreateError::NoSpace { asked: len, free: sys::free_memory() },
         libc::EINVAL => CreateError::BadLength { len },
@@ -239,6 +113,7 @@ pub(crate) fn create(
         MapError::Os(error) => CreateError::Os(error),
         _ => CreateError::BadLength { len },
     })?;
+    mapping.populate().map_err(|_| CreateError::NoSpace { asked: len, free: sys::free_memory() })?;
     init(&mapping);
     mapping.write_name(name.as_str());
     drop(mapping);
@@ -257,7 +132,7 @@ fn link_side(at: &Location, path: &Path, access: &Access) -> Result<Option<Gate>
     };
     let unnamed = OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(DIRECTORY);
     let file = unnamed.map_err(|error| denied(OsError::from_io("open(O_TMPFILE)", &error)))?;
-    sys::allocate(&file, SIDE_LEN.cast_signed())?;
+    sys::allocate(&file, 4096)?;
     posix::allow(&file, access)?;
     Side { made: false, id: None, len: 0 }.write(&file)?;
     let Some(gate) = Gate::try_take(file, LockKind::Exclusive)? else {
@@ -282,9 +157,9 @@ enum Clear {
 
 /// What stands in the way: this very ring, or another one of its key.
 fn exists(at: &Location, name: &SysvName, path: &Path) -> CreateError {
-    let found = |file: File| stored_name(Side::read(&file)?.segment(name.key)?.0).ok();
+    let found = |file: File| stored_name(Side::read(&file)?.segment(name.key())?.0).ok();
     match descriptor::open_existing(path).ok().and_then(found) {
-        Some(found) if found != name.as_str() => CreateError::KeyTaken { name: at.clone(), key: name.key },
+        Some(found) if found != name.as_str() => CreateError::KeyTaken { name: at.clone(), key: name.key() },
         _ => CreateError::Exists { name: at.clone() },
     }
 }
@@ -309,11 +184,11 @@ fn clear(name: &SysvName) -> Result<Clear, CreateError> {
         return Ok(if made { Clear::Exists } else { Clear::Busy });
     };
     let Some(side) = Side::read(gate.file()) else { return Ok(Clear::Exists) };
-    match (side.made, side.segment(name.key)) {
+    match (side.made, side.segment(name.key())) {
         (true, Some(_)) => return Ok(Clear::Exists),
         (false, Some((id, _))) => shm::remove(id)?,
         // It died before it could note the id: then nobody has ever attached, and all of it is zero.
-        (false, None) => remove_untouched(name.key)?,
+        (false, None) => remove_untouched(name.key())?,
         (true, None) => {}
     }
     if sys::stat_name(&path).is_ok_and(|now| now.id == stat.id) {
@@ -339,7 +214,7 @@ pub(crate) fn found(at: &Location, name: &SysvName, file: &File, owner: u32) -> 
     let missing = || OpenError::NotFound { name: at.clone() };
     let side = Side::read(file).ok_or_else(|| OpenError::Empty { name: at.clone() })?;
     // Not made is not there; and without its key it has been removed.
-    let (id, stat) = side.segment(name.key).filter(|_| side.made).ok_or_else(missing)?;
+    let (id, stat) = side.segment(name.key()).filter(|_| side.made).ok_or_else(missing)?;
     if stat.owner != owner {
         return Err(OpenError::ForeignOwner { name: at.clone(), owner: stat.owner, user: sys::user() });
     }
@@ -361,14 +236,6 @@ pub(crate) fn found(at: &Location, name: &SysvName, file: &File, owner: u32) -> 
     }
 }
 
-/// The name in the control block.
-fn stored_name(id: i32) -> Result<String, OsError> {
-    let mut bytes = [0; NAME_LEN];
-    ShmReader::new(id, NAME_OFFSET + NAME_LEN)?.read(&mut bytes, NAME_OFFSET)?;
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(NAME_LEN);
-    Ok(String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned())
-}
-
 /// Opens the segment under `rules`, which are about its side file and itself.
 pub(crate) fn open(at: &Location, name: &SysvName, rules: &OpenRules) -> Result<Segment, OpenError> {
     let segment = open::open_at(at, rules)?;
@@ -380,45 +247,40 @@ pub(crate) fn open(at: &Location, name: &SysvName, rules: &OpenRules) -> Result<
 /// Removes the segment and its side file.
 pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), UnlinkError> {
     let path = name.side();
-    let deadline = Instant::now() + PATIENCE;
-    let attaching = Instant::now() + ATTACHING;
+    let (deadline, attaching) = (Instant::now() + PATIENCE, Instant::now() + ATTACHING);
     loop {
         let file = posix::open_to_remove(at, &path)?;
         let stat = sys::stat(file.as_raw_fd())?;
-        let side = Side::read(&file);
-        if side.is_none() {
-            return Err(UnlinkError::NotFound { name: at.clone() });
-        }
-        let segment = side.and_then(|side| side.segment(name.key));
-        let stored = segment.and_then(|(id, _)| stored_name(id).ok());
-        if let Some(found) = stored.filter(|found| side.is_some_and(|side| side.made) && found != name.as_str()) {
+        let side = Side::read(&file).ok_or_else(|| UnlinkError::NotFound { name: at.clone() })?;
+        let segment = side.segment(name.key());
+        let stored = segment.filter(|_| side.made).and_then(|(id, _)| stored_name(id).ok());
+        if let Some(found) = stored.filter(|found| found != name.as_str()) {
             return Err(UnlinkError::OtherName { name: at.clone(), found });
         }
-        let _pause = fork::pause()?;
-        if !force {
-            let Some(gate) = Gate::try_take(file, LockKind::Exclusive)? else {
-                if Instant::now() < deadline {
-                    std::thread::sleep(GATE_PAUSE);
-                    continue;
-                }
-                return Err(UnlinkError::GateBusy { name: at.clone() });
-            };
-            if let Some(lease) = descriptor::any_lease(gate.file().as_raw_fd())? {
-                return Err(UnlinkError::InUse { name: at.clone(), lease });
-            }
-            // Programs that know nothing of leases count as well; ours come without one for a moment.
-            let attached = segment.map_or(0, |(_, stat)| stat.attached);
-            if attached > 0 && Instant::now() < attaching {
-                drop(gate);
-                std::thread::sleep(GATE_PAUSE);
-                continue;
-            }
-            if attached > 0 {
-                return Err(UnlinkError::Attached { name: at.clone(), count: attached });
-            }
+        if force {
             return remove(at, &path, &stat, segment.map(|(id, _)| id));
         }
-        return remove(at, &path, &stat, segment.map(|(id, _)| id));
+        // A child forked now would inherit the gate.
+        let pause = fork::pause()?;
+        // Programs that know nothing of leases count as well. Ours are attached without one only for a moment.
+        let attached = segment.map_or(0, |(_, stat)| stat.attached);
+        match Gate::try_take(file, LockKind::Exclusive)? {
+            Some(gate) => {
+                if let Some(lease) = descriptor::any_lease(gate.file().as_raw_fd())? {
+                    return Err(UnlinkError::InUse { name: at.clone(), lease });
+                }
+                if attached == 0 {
+                    return remove(at, &path, &stat, segment.map(|(id, _)| id));
+                }
+                if Instant::now() >= attaching {
+                    return Err(UnlinkError::Attached { name: at.clone(), count: attached });
+                }
+            }
+            None if Instant::now() >= deadline => return Err(UnlinkError::GateBusy { name: at.clone() }),
+            None => {}
+        }
+        drop(pause);
+        std::thread::sleep(GATE_PAUSE);
     }
 }
 
@@ -439,33 +301,8 @@ fn remove(at: &Location, path: &Path, side: &sys::Stat, id: Option<i32>) -> Resu
 /// The location that a side file in `/dev/shm` is of, with the facts about its segment.
 pub(crate) fn listed(path: &Path, file: &File) -> Option<(SysvName, shm::ShmStat)> {
     let key = path.file_name()?.to_str()?.strip_prefix(SIDE)?;
-    let key = u32::from_str_radix(key, 16).ok()?.cast_signed();
+    let key = name::signed(u32::from_str_radix(key, 16).ok()?);
     let side = Side::read(file).filter(|side| side.made)?;
     let (id, stat) = side.segment(key)?;
     Some((SysvName::with_key(&stored_name(id).ok()?, key).ok()?, stat))
-}
-
-/// Reads a segment without a reference to its bytes, which others write: the kernel copies them.
-#[derive(Debug)]
-pub(crate) struct ShmReader {
-    attached: Attached,
-    memory: File,
-}
-
-impl ShmReader {
-    /// For the first `len` bytes.
-    pub(crate) fn new(id: i32, len: usize) -> Result<Self, OsError> {
-        let memory = File::open("/proc/self/mem").map_err(|error| OsError::from_io("open(/proc/self/mem)", &error))?;
-        Ok(Self { attached: Attached::new(id, len, false)?, memory })
-    }
-
-    /// Fills `buf` from `offset`; what lies beyond the end is left out. How many bytes there were.
-    pub(crate) fn read(&self, buf: &mut [u8], offset: usize) -> Result<usize, OsError> {
-        let len = buf.len().min(self.attached.len().saturating_sub(offset));
-        let (buf, address) = (buf.get_mut(..len).unwrap_or_default(), self.attached.as_ptr().as_ptr().addr());
-        self.memory
-            .read_exact_at(buf, (address + offset) as u64)
-            .map_err(|error| OsError::from_io("read(/proc/self/mem)", &error))?;
-        Ok(len)
-    }
 }

@@ -1,6 +1,6 @@
 //! The tests of handles over sealed memfds, which children inherit: the same as over POSIX shared memory. (Which backing it is, `support` takes from the
 //! name of this program.)
-#![allow(dead_code)]
+#![allow(clippy::duplicate_mod, reason = "each test file brings what it shares with others")]
 
 #[path = "lease.rs"]
 mod lease;

@@ -293,7 +293,7 @@ fn side_files_are_looked_at_with_suspicion() {
     let mut good = [0; 32];
     file.read_exact_at(&mut good, 0).unwrap();
     let other = Name::new("side-other");
-    let id = u64::from(other.by_hand(LEN).cast_unsigned()) + 1;
+    let id = u64::try_from(other.by_hand(LEN)).unwrap() + 1;
     for (at, word, kind) in [
         (16, id, SetupErrorKind::NotFound),
         (16, 0, SetupErrorKind::NotFound),
