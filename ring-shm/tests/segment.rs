@@ -197,7 +197,7 @@ fn create_leaves_nothing_when_init_panics_or_the_creator_is_killed() {
 }
 
 fn play_dies_in_init(name: &str) {
-    let _ = Segment::create(&SegmentName::new(name).unwrap(), LEN, &Access::default(), |mapping| {
+    let _ = Segment::create(SegmentName::new(name).unwrap(), LEN, &Access::default(), |mapping| {
         format(mapping, 1);
         say("inside");
         hear();
@@ -252,7 +252,7 @@ fn play_limits() {
     let lease = LeasedMapping::acquire(&segment, || 1).unwrap();
     set_limit(libc::RLIMIT_NOFILE, 3);
     let emfile = |call| OsError { call, code: libc::EMFILE };
-    assert_eq!(create(&unique("more")).unwrap_err(), CreateError::Os(emfile("open(O_TMPFILE)")));
+    assert_eq!(create(unique("more")).unwrap_err(), CreateError::Os(emfile("open(O_TMPFILE)")));
     let error = Segment::open(&name).unwrap_err();
     assert_eq!(error, OpenError::Os(emfile("open")));
     assert!(error.to_string().contains("ulimit -n"), "{error}");

@@ -154,7 +154,7 @@ fn unlink_spares_the_held_unless_forced() {
 }
 
 fn play_holder(name: &str) {
-    let segment = Segment::open(&SegmentName::new(name).unwrap()).unwrap();
+    let segment = Segment::open(SegmentName::new(name).unwrap()).unwrap();
     let lease = LeasedMapping::acquire(&segment, || 5).unwrap();
     say("held");
     while hear().is_some() {
