@@ -5,8 +5,8 @@
 //!
 //! # Safety
 //!
-//! 1. `raw` is a mapping (or an attachment) of `len` bytes made by this process image (`born` is the number of that image), and
-//!    nobody else unmaps it. It is dropped at most once, in `drop`.
+//! 1. `raw` is a mapping (or an attachment) of `len` bytes made by this process image (`born` is the number of that
+//!    image), and nobody else unmaps it. It is dropped at most once, in `drop`.
 //! 2. In a forked child the range is not mapped, and may have come to hold something else: there `raw` is never
 //!    dropped.
 #![allow(unsafe_code)]

@@ -1,7 +1,8 @@
 //! Opening what has a segment's name, with suspicion: to use it, or only to look at it.
 //!
 //! Embedders and `ringctl` call it through [`Segment`], looks go through `look.rs`. What it lets through is a regular
-//! file with bytes in it that has one name, and still has it; to be used it must also be this user's, or shared as the rules say.
+//! file with bytes in it that has one name, and still has it; to be used it must also be this user's, or shared as the
+//! rules say.
 
 use std::fs::{File, OpenOptions};
 use std::io;

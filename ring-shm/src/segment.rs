@@ -182,7 +182,8 @@ impl Segment {
         self.probe.id().inode
     }
 
-    /// Whether it still has a name, which a memfd never has. True is a guess by the time it is returned; false is for ever.
+    /// Whether it still has a name, which a memfd never has. True is a guess by the time it is returned; false is for
+    /// ever.
     ///
     /// # Errors
     ///

@@ -303,6 +303,52 @@ fn a_power_loss_leaves_what_was_synced() {
     }
 }
 
+#[test]
+fn a_power_loss_leaves_what_was_synced_of_messages_too() {
+    let directory = Directory::new();
+    let mut rng = Rng(seed());
+    let mut payload = Vec::new();
+    for _ in 0..150 {
+        let at = directory.at("ring");
+        let mut tx = mpmc::Producer::create(&at, &jobs()).unwrap();
+        let mut rx = mpmc::Consumer::open(&at).unwrap();
+        let (mut sent, mut got) = (0, 0);
+        let mut send = |tx: &mut mpmc::Producer| {
+            let tag = record(1, sent, 200, &mut payload);
+            let done = tx.try_send(tag, &payload).is_ok();
+            sent += u64::from(done);
+            done.then_some(sent)
+        };
+        let mut synced = 0;
+        for _ in 0..rng.below(300) {
+            synced = send(&mut tx).unwrap_or(synced);
+            got += u64::from(rng.once_in(2) && rx.try_recv_into(&mut [0; 200]).is_ok());
+        }
+        rx.sync().unwrap();
+        let then = fs::read(directory.path("ring")).unwrap();
+        // Traffic goes on as far as there is space, and nothing is received.
+        for _ in 0..rng.below(64) {
+            send(&mut tx);
+        }
+        let now = fs::read(directory.path("ring")).unwrap();
+        drop((tx, rx));
+        ring_shm::unlink(&at, false).unwrap();
+        for image in [then.clone(), mixture(&mut rng, &then, &now), mixture(&mut rng, &then, &now)] {
+            plant(&directory.path("found"), &image);
+            let mut rx = mpmc::Consumer::open(directory.at("found")).unwrap();
+            let mut buf = [0; 200];
+            for seq in got..synced {
+                let found = rx.try_recv_into(&mut buf).unwrap_or_else(|error| panic!("{seq} of {synced}: {error}"));
+                assert_eq!(found.tag, record(1, seq, 200, &mut payload));
+                assert_eq!(&buf[..found.len], payload);
+            }
+            for _ in 0..100 {
+                let _ = rx.try_recv_into(&mut buf);
+            }
+        }
+    }
+}
+
 /// How many pages of a file are not on its disk yet; `None` where the kernel (before 6.5) does not say.
 fn unwritten(path: &Path) -> Option<u64> {
     const CACHESTAT: i64 = 451;
