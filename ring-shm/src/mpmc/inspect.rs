@@ -5,9 +5,10 @@ use ring_core::mpmc::{Blocked, Intent, Participant, Recovery, Redelivery, Repair
 use ring_core::{Position, Role, Verdict, Waiting, mpmc_data_offset, slot_stride};
 
 use super::cure::{self, Cure};
+use super::mend;
 use super::setup::{self, Place};
 use crate::facts::Facts;
-use crate::location::ToLocation;
+use crate::location::{Location, ToLocation};
 use crate::look::{Look, Pages};
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
@@ -209,6 +210,8 @@ impl Claims {
 /// the living. Nothing needs this: whoever is blocked does the same. The living keep what they have. `assume_dead` is
 /// the operator's word that the owner of that lease is dead, for file systems where it cannot be shown.
 ///
+/// A ring in a file that nobody has is put right first, if a power loss has left it with pages of different moments.
+///
 /// Returns the ring as it was found, and the leases whose entries were released.
 ///
 /// # Errors
@@ -224,7 +227,11 @@ impl Claims {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<u64>), SetupError> {
-    let segment = Segment::open(at)?;
+    let at = at.to_location()?;
+    let segment = Segment::open(&at)?;
+    if matches!(at, Location::File(_)) {
+        mend::mend(&segment)?;
+    }
     let mut place = Place::in_segment(&segment)?;
     let ring = place.ring;
     let verdict = |lease| place.verdict(lease);

@@ -21,6 +21,7 @@ mod error;
 mod heap;
 mod inspect;
 mod joined;
+mod mend;
 mod options;
 mod producer;
 mod records;
