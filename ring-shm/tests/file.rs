@@ -311,6 +311,7 @@ fn a_power_loss_leaves_what_was_synced() {
     }
 }
 
+/// While nothing is received a ring of messages can be read even without `recover`.
 #[test]
 fn a_power_loss_leaves_what_was_synced_of_messages_too() {
     let directory = Directory::new();
@@ -433,6 +434,49 @@ fn a_power_loss_is_put_right_by_recover() {
         }
     }
     assert!(flagged > 0);
+}
+
+/// What is right as it is stays so: a tail that a dead producer has not stored, and a message that is not to come twice.
+#[test]
+fn what_recover_puts_right_loses_and_repeats_nothing() {
+    let directory = Directory::new();
+    let (at, mut buf) = (directory.at("ring"), [0; 200]);
+    let found = |image: &[u8], buf: &mut [u8]| {
+        plant(&directory.path("found"), image);
+        mpmc::recover(directory.at("found"), None).unwrap();
+        let mut rx = mpmc::Consumer::open(directory.at("found")).unwrap();
+        let tags: Vec<_> =
+            std::iter::from_fn(|| rx.try_recv_into(buf).ok()).map(|got| (got.tag, got.redelivered)).collect();
+        tags
+    };
+    for tail in 0..4_u64 {
+        let mut tx = mpmc::Producer::create(&at, &jobs().max_producers(1)).unwrap();
+        for tag in 0..3 {
+            tx.try_send(tag, b"").unwrap();
+        }
+        let mut image = fs::read(directory.path("ring")).unwrap();
+        if tail < 3 {
+            image[128..136].copy_from_slice(&(tail << 1).to_le_bytes());
+        }
+        assert_eq!(found(&image, &mut buf), [(0, false), (1, false), (2, false)], "tail {tail}");
+        drop(tx);
+        ring_shm::unlink(&at, false).unwrap();
+    }
+    for (options, first) in [(jobs(), Some((0, true))), (jobs().at_most_once(), None)] {
+        let mut tx = mpmc::Producer::create(&at, &options).unwrap();
+        let mut rx = mpmc::Consumer::open(&at).unwrap();
+        for tag in 0..2 {
+            tx.try_send(tag, b"").unwrap();
+        }
+        let _held = rx.try_read().unwrap();
+        let image = fs::read(directory.path("ring")).unwrap();
+        let mut expected: Vec<_> = first.into_iter().chain([(1, false)]).collect();
+        expected.sort_unstable();
+        let mut tags = found(&image, &mut buf);
+        tags.sort_unstable();
+        assert_eq!(tags, expected);
+        ring_shm::unlink(&at, true).unwrap();
+    }
 }
 
 /// How many pages of a file are not on its disk yet; `None` where the kernel (before 6.5) does not say.

@@ -3,8 +3,8 @@
 //!
 //! The control block is one page, so tail, head and the lease counter agree with each other; slots and participants may
 //! be older or newer. A slot says itself what has become of it. So the tail goes to the end of what any slot knows of,
-//! what is missing before it becomes a gap, and messages that only a dead consumer can have are given to the living.
-//! On a ring that is whole nothing changes. Nobody else may have the ring meanwhile: it is done under the exclusive gate,
+//! what is missing before it becomes a gap, and messages that only a dead consumer can have are given to the living. On a
+//! ring that is whole this does what repairs would. Nobody else may have the ring meanwhile: it is done under the exclusive gate,
 //! with no lease held, by plain reads and writes of the file.
 
 use core::mem::offset_of;
@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 
-use ring_core::mpmc::{MAX_PARTICIPANTS, Ring};
+use ring_core::mpmc::{MAX_PARTICIPANTS, Redelivery, Ring};
 use ring_core::{CONTROL_SIZE, MpmcControl, ParticipantLine, mpmc_data_offset, slot_stride};
 
 use crate::descriptor::{self, Gate};
@@ -64,6 +64,8 @@ struct Shape {
     data: u64,
     /// Only one consumer: it advances the head when it has released.
     single: bool,
+    /// A message whose consumer died goes to another one.
+    again: bool,
     head: u64,
     tail: u64,
     closed: bool,
@@ -124,6 +126,7 @@ fn shape(file: &File, len: u64) -> Result<Shape, SetupError> {
             stride: slot_stride(ring.max_len() as u64),
             data: mpmc_data_offset(ring.max_participants()),
             single: ring.max_consumers() == 1,
+            again: ring.redelivery() != Redelivery::AtMostOnce,
             head: stat.head.get(),
             tail: stat.tail.get(),
             closed: stat.closed,
@@ -183,8 +186,8 @@ fn settled(word: Word, position: u64, taken: bool, shape: Shape) -> Word {
         // Unread; or in the hands of the only consumer, who releases before the head moves.
         COMMITTED | VOID if here && !taken => word,
         ORPHAN if here => word,
-        COMMITTED if here && !shape.single => {
-            Word { attempt: (word.attempt + 1).min(MAX_ATTEMPT), state: ORPHAN, ..word }
+        COMMITTED if here && !shape.single && shape.again && word.attempt < MAX_ATTEMPT => {
+            Word { attempt: word.attempt + 1, state: ORPHAN, ..word }
         }
         _ if taken => released,
         // Never committed, or released already: nothing is there to be read.
