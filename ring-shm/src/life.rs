@@ -133,6 +133,14 @@ impl Life {
         }
     }
 
+    /// Waits until everything written so far survives the machine's end, where there is a disk behind the ring.
+    pub(crate) fn sync(&self) -> Result<(), MapError> {
+        match &self.hold {
+            Hold::Mapped(mapping) => mapping.sync(),
+            Hold::Heap(_) => Ok(()),
+        }
+    }
+
     /// Makes the next poll ask, whenever the last one did: its caller has slept, and polls seldom.
     pub(crate) fn ask_soon(&mut self) {
         self.polls = u32::MAX;

@@ -66,6 +66,14 @@ impl Range {
     pub(crate) fn mapped(&self) -> usize {
         self.mapped
     }
+
+    /// Waits until `len` bytes from `offset`, which begins a page, are where the file is.
+    pub(crate) fn flush(&self, offset: usize, len: usize) -> Result<(), OsError> {
+        let start = self.start.as_ptr().wrapping_add(offset.min(self.mapped));
+        let len = len.min(self.mapped.saturating_sub(offset));
+        // SAFETY: 1; changes no byte.
+        if unsafe { libc::msync(start.cast(), len, libc::MS_SYNC) } == 0 { Ok(()) } else { Err(OsError::last("msync")) }
+    }
 }
 
 impl From<MmapMut> for Range {

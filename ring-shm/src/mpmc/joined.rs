@@ -20,6 +20,7 @@ use super::Stats;
 use super::cure::{Cure, Settled, Trouble};
 use super::error::{Holder, TryRecvError, TrySendError};
 use super::setup::{self, Place};
+use crate::error::MapError;
 use crate::fork;
 use crate::life::{ASK, Life, Refusal};
 use crate::wait::Waiter;
@@ -207,6 +208,11 @@ impl<C: Core> Joined<C> {
     /// Messages in the ring: a guess; 0 where the handle is not usable.
     pub(super) fn len_guess(&self) -> u64 {
         if self.is_usable() { self.ring().len_guess() } else { 0 }
+    }
+
+    /// Waits until the ring survives the machine's end.
+    pub(super) fn sync(&self) -> Result<(), MapError> {
+        self.cold.place.life.sync()
     }
 
     /// Whether the ring was closed, or told to close.

@@ -7,9 +7,9 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ring_shm::{Access, LeasedMapping, Segment, SegmentName, SelfTest};
+use ring_shm::{Access, LeasedMapping, Segment, SelfTest};
 
-use crate::support::{Child, TestName, child, hear, say, unique};
+use super::support::{Child, TestName, child, hear, say, unique};
 
 pub const LEN: u64 = 8192;
 
@@ -24,7 +24,7 @@ pub fn take(segment: &Segment, number: u64) -> LeasedMapping {
 }
 
 /// A child that holds lease `number` and does what it is told.
-pub fn holder(name: &SegmentName, number: u64) -> Child {
+pub fn holder(name: &TestName, number: u64) -> Child {
     let mut holder = child("holder", &[name.as_str(), &number.to_string()]);
     holder.wait_for("held");
     holder
@@ -40,7 +40,7 @@ pub fn soon(what: impl Fn() -> bool) {
     }
 }
 
-pub fn play_holder(name: &SegmentName, number: u64) {
+pub fn play_holder(name: &str, number: u64) {
     let mut segment = Some(Segment::open(name).unwrap());
     let mut lease = Some(take(segment.as_ref().unwrap(), number));
     assert_eq!(lease.as_ref().unwrap().self_test(), SelfTest::Passed);
