@@ -121,6 +121,23 @@ impl Attached {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+
+    /// Copies words from `offset`, a multiple of 8, into `buf`, as they are each at some moment; what lies beyond the end
+    /// is left out. How many bytes there were.
+    pub(crate) fn copy_out(&self, buf: &mut [u8], offset: usize) -> usize {
+        let len = buf.len().min(self.len.saturating_sub(offset));
+        let (buf, mut at) = (buf.get_mut(..len).unwrap_or_default(), offset & !7);
+        for part in buf.chunks_mut(8) {
+            // SAFETY: 1; `at` is a multiple of 8 below `len`, and a page, which is all there, ends at such a one. Others
+            // write to these bytes, so there is neither a reference to them nor a plain load of them.
+            let word = unsafe { self.address.as_ptr().wrapping_add(at).cast::<u64>().read_volatile() };
+            for (to, from) in part.iter_mut().zip(word.to_ne_bytes()) {
+                *to = from;
+            }
+            at = at.wrapping_add(8);
+        }
+        len
+    }
 }
 
 impl Drop for Attached {
