@@ -186,7 +186,7 @@ pub(crate) fn payload_text(payload: Option<&TypeFacts>) -> String {
 }
 
 /// A seat for programs. `state` is `free`, `closed`, `alive`, `dead` or `unknown`.
-pub(crate) fn seat_json(name: &str, seat: &Seat) -> Value {
+pub(crate) fn seat_json(name: &Location, seat: &Seat) -> Value {
     let signed = seat.state != SeatState::Never && seat.facts.pid != 0;
     let held = matches!(seat.state, SeatState::Held(_));
     json!({

@@ -3,7 +3,6 @@
 
 use core::fmt;
 use std::fs::File;
-use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{CreateError, OsError};
@@ -70,7 +69,10 @@ impl Limits {
 /// Whether a segment there takes memory that the kernel cannot get back, as it can from a file on a disk.
 fn in_memory(at: &Location) -> bool {
     match at {
-        Location::File(path) => path.parent().is_some_and(sys::is_tmpfs),
+        Location::File(path) => {
+            let directory = path.parent().and_then(|directory| File::open(directory).ok());
+            directory.is_some_and(|directory| sys::is_tmpfs(&directory))
+        }
         _ => true,
     }
 }

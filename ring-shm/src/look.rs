@@ -22,8 +22,9 @@ use crate::location::Location;
 use crate::mapping::PrivateCopy;
 use crate::open;
 use crate::setup_error::SetupError;
+use crate::shm::Attached;
 use crate::sys::{self, Stat};
-use crate::sysv::{self, ShmReader};
+use crate::sysv;
 
 /// How much is copied: every control word of a ring of whatever kind, and the largest participant table.
 const CONTROL: u64 = mpmc_data_offset(MAX_PARTICIPANTS);
@@ -40,7 +41,7 @@ pub(crate) struct Look {
     file: File,
     stat: Stat,
     /// The memory, where it is not the file's.
-    shm: Option<ShmReader>,
+    shm: Option<Attached>,
     /// Bytes of it.
     size: u64,
     /// Whether this file system is known to keep locks with mappings.
@@ -57,7 +58,7 @@ impl Look {
         if let Location::Sysv(name) = at {
             let (id, len) = sysv::found(at, name, &look.file, look.stat.owner)?;
             let bytes = usize::try_from(len).map_err(|_| MapError::TooLarge { len })?;
-            (look.shm, look.size) = (Some(ShmReader::new(id, bytes).map_err(MapError::from)?), len);
+            (look.shm, look.size) = (Some(Attached::new(id, bytes, false).map_err(MapError::from)?), len);
         }
         Ok(look)
     }
@@ -91,7 +92,7 @@ impl Look {
     /// Reads `buf.len()` bytes at `offset`, or as many as there are now; says how many.
     fn read(&self, buf: &mut [u8], offset: u64) -> Result<usize, OsError> {
         if let Some(shm) = &self.shm {
-            return shm.read(buf, usize::try_from(offset).unwrap_or(usize::MAX));
+            return Ok(shm.copy_out(buf, usize::try_from(offset).unwrap_or(usize::MAX)));
         }
         let mut read = 0;
         while let Some(rest) = buf.get_mut(read..).filter(|rest| !rest.is_empty()) {

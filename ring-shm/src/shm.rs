@@ -4,7 +4,8 @@
 //!
 //! # Safety
 //!
-//! 1. `address` is where `shmat` has put `len` bytes in this process, and is detached once, in `drop`.
+//! 1. `address` is where `shmat` has put `mapped` bytes in this process, of which `len` are lent, and is detached once, in
+//!    `drop`.
 //! 2. Every pointer handed to the kernel comes from a live local of the type that the call asks for.
 #![allow(unsafe_code)]
 // The widths of libc types differ between targets.
@@ -92,6 +93,7 @@ pub(crate) fn remove_unused(id: i32, unused: usize) -> bool {
 pub(crate) struct Attached {
     address: NonNull<u8>,
     len: usize,
+    mapped: usize,
 }
 
 // SAFETY: an address and a length; whoever uses them answers for that.
@@ -102,14 +104,16 @@ unsafe impl Sync for Attached {}
 impl Attached {
     /// Attaches the first `len` bytes of a segment that has at least as many.
     pub(crate) fn new(id: i32, len: usize, write: bool) -> Result<Self, OsError> {
+        // It is attached whole, however much of it is wanted.
+        let mapped = usize::try_from(stat(id)?.size).unwrap_or(len);
         let flags = if write { 0 } else { libc::SHM_RDONLY };
         // SAFETY: no address is asked for, so nothing that is mapped is replaced.
         let address = unsafe { libc::shmat(id, ptr::null(), flags) };
         // The call fails with -1 for an address.
         let address = NonNull::new(address.cast::<u8>()).filter(|address| address.as_ptr().addr() != usize::MAX);
-        let attached = Self { address: address.ok_or_else(|| OsError::last("shmat"))?, len };
+        let attached = Self { address: address.ok_or_else(|| OsError::last("shmat"))?, len, mapped };
         // SAFETY: 1; the range has just been attached, and the advice changes nothing in this process.
-        let done = unsafe { libc::madvise(attached.address.as_ptr().cast(), len, libc::MADV_DONTFORK) };
+        let done = unsafe { libc::madvise(attached.address.as_ptr().cast(), attached.mapped, libc::MADV_DONTFORK) };
         if done < 0 { Err(OsError::last("madvise(MADV_DONTFORK)")) } else { Ok(attached) }
     }
 
@@ -127,8 +131,31 @@ impl Attached {
         self.address
     }
 
+    /// How many bytes were asked for.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many bytes the segment has.
+    pub(crate) fn mapped(&self) -> usize {
+        self.mapped
+    }
+
+    /// Copies words from `offset`, a multiple of 8, into `buf`, as they are each at some moment; what lies beyond the end
+    /// is left out. How many bytes there were.
+    pub(crate) fn copy_out(&self, buf: &mut [u8], offset: usize) -> usize {
+        let len = buf.len().min(self.len.saturating_sub(offset));
+        let (buf, mut at) = (buf.get_mut(..len).unwrap_or_default(), offset & !7);
+        for part in buf.chunks_mut(8) {
+            // SAFETY: 1; `at` is a multiple of 8 below `len`, and a page, which is all there, ends at such a one. Others
+            // write to these bytes, so there is neither a reference to them nor a plain load of them.
+            let word = unsafe { self.address.as_ptr().wrapping_add(at).cast::<u64>().read_volatile() };
+            for (to, from) in part.iter_mut().zip(word.to_ne_bytes()) {
+                *to = from;
+            }
+            at = at.wrapping_add(8);
+        }
+        len
     }
 }
 

@@ -286,9 +286,9 @@ pub(crate) fn keeps_locks(file: &File) -> bool {
     nix::sys::statfs::fstatfs(file).is_ok_and(|stat| KNOWN.contains(&stat.filesystem_type()))
 }
 
-/// Whether the files of `directory` are memory.
-pub(crate) fn is_tmpfs(directory: &Path) -> bool {
-    nix::sys::statfs::statfs(directory).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC)
+/// Whether `file`, a directory perhaps, lies on a tmpfs.
+pub(crate) fn is_tmpfs(file: &File) -> bool {
+    nix::sys::statfs::fstatfs(file).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC)
 }
 
 /// A new memfd that can be sealed. The name is for people.

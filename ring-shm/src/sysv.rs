@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use ring_core::CONTROL_SIZE;
 
 pub use name::SysvName;
-pub(crate) use side::ShmReader;
 use side::{Side, stored_name};
 
 use crate::descriptor::{self, Gate};
@@ -30,8 +29,8 @@ use crate::name::SegmentName;
 use crate::open;
 use crate::posix::{self, DIRECTORY, GATE_PAUSE, PATIENCE};
 use crate::segment::{Access, OpenRules, Segment};
-use crate::shm;
-use crate::sys::{self, LockKind};
+use crate::shm::{self, Attached};
+use crate::sys::{self, FileId, LockKind};
 
 /// How a side file's name begins.
 pub(crate) const SIDE: &str = ".ring.sysv.";
@@ -53,6 +52,7 @@ const ATTACHING: Duration = Duration::from_millis(100);
 /// A segment in the making: taken back when dropped before it is done.
 struct Making<'a> {
     path: &'a Path,
+    side: FileId,
     id: Option<i32>,
     done: bool,
 }
@@ -63,9 +63,17 @@ impl Drop for Making<'_> {
             if let Some(id) = self.id {
                 let _ = shm::remove(id);
             }
-            let _ = fs::remove_file(self.path);
+            let _ = remove_side(self.path, self.side);
         }
     }
+}
+
+/// Takes the side file's name away, if it still is its own.
+fn remove_side(path: &Path, side: FileId) -> Result<(), OsError> {
+    if sys::stat_name(path).is_ok_and(|now| now.id == side) {
+        fs::remove_file(path).map_err(|error| OsError::from_io("unlink", &error))?;
+    }
+    Ok(())
 }
 
 /// Makes the segment, unless there is one.
@@ -95,8 +103,9 @@ pub(crate) fn create(
             },
         }
     };
-    let mut making = Making { path: &path, id: None, done: false };
     let file = gate.file();
+    let stat = sys::stat(file.as_raw_fd())?;
+    let mut making = Making { path: &path, side: stat.id, id: None, done: false };
     let id = shm::create(name.key(), len, access.mode).map_err(|error| match error.code {
         libc::EEXIST => CreateError::KeyTaken { name: at.clone(), key: name.key() },
         libc::EACCES | libc::EPERM => CreateError::Permission { name: at.clone() },
@@ -118,7 +127,6 @@ pub(crate) fn create(
     mapping.write_name(name.as_str());
     drop(mapping);
     let own = file.try_clone().map_err(|error| OsError::from_io("dup", &error))?;
-    let stat = sys::stat(own.as_raw_fd())?;
     Side { made: true, id: Some(id), len }.write(file)?;
     making.done = true;
     Ok(Segment::from_file(own, &stat, at.clone()).with_shm(id, len))
@@ -191,9 +199,7 @@ fn clear(name: &SysvName) -> Result<Clear, CreateError> {
         (false, None) => remove_untouched(name.key())?,
         (true, None) => {}
     }
-    if sys::stat_name(&path).is_ok_and(|now| now.id == stat.id) {
-        fs::remove_file(&path).map_err(|error| OsError::from_io("unlink", &error))?;
-    }
+    remove_side(&path, stat.id)?;
     Ok(Clear::Done)
 }
 
@@ -205,7 +211,7 @@ fn remove_untouched(key: i32) -> Result<(), OsError> {
         return Ok(());
     }
     let mut bytes = vec![1; usize::try_from(stat.size.min(CONTROL_SIZE)).unwrap_or(0)];
-    ShmReader::new(id, bytes.len())?.read(&mut bytes, 0)?;
+    Attached::new(id, bytes.len(), false)?.copy_out(&mut bytes, 0);
     if bytes.iter().all(|byte| *byte == 0) { shm::remove(id) } else { Ok(()) }
 }
 
@@ -258,7 +264,7 @@ pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), 
             return Err(UnlinkError::OtherName { name: at.clone(), found });
         }
         if force {
-            return remove(at, &path, &stat, segment.map(|(id, _)| id));
+            return remove(at, &path, stat.id, segment.map(|(id, _)| id));
         }
         // A child forked now would inherit the gate.
         let pause = fork::pause()?;
@@ -270,7 +276,7 @@ pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), 
                     return Err(UnlinkError::InUse { name: at.clone(), lease });
                 }
                 if attached == 0 {
-                    return remove(at, &path, &stat, segment.map(|(id, _)| id));
+                    return remove(at, &path, stat.id, segment.map(|(id, _)| id));
                 }
                 if Instant::now() >= attaching {
                     return Err(UnlinkError::Attached { name: at.clone(), count: attached });
@@ -285,17 +291,12 @@ pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), 
 }
 
 /// First the segment: a side file without one is cleared away by the next creator.
-fn remove(at: &Location, path: &Path, side: &sys::Stat, id: Option<i32>) -> Result<(), UnlinkError> {
-    if let Some(id) = id {
-        shm::remove(id).map_err(|error| match error.code {
-            libc::EPERM => UnlinkError::Permission { name: at.clone() },
-            _ => error.into(),
-        })?;
+fn remove(at: &Location, path: &Path, side: FileId, id: Option<i32>) -> Result<(), UnlinkError> {
+    match id.map_or(Ok(()), shm::remove) {
+        Ok(()) | Err(OsError { code: libc::EINVAL | libc::EIDRM, .. }) => Ok(remove_side(path, side)?),
+        Err(OsError { code: libc::EPERM, .. }) => Err(UnlinkError::Permission { name: at.clone() }),
+        Err(error) => Err(error.into()),
     }
-    if sys::stat_name(path).is_ok_and(|now| now.id == side.id) {
-        fs::remove_file(path).map_err(|error| OsError::from_io("unlink", &error))?;
-    }
-    Ok(())
 }
 
 /// The location that a side file in `/dev/shm` is of, with the facts about its segment.

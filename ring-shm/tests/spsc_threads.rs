@@ -56,7 +56,7 @@ fn race_of_eight_processes() {
     for racer in &mut racers {
         racer.wait_for("ready");
     }
-    for round in 0..30 {
+    for round in 0..ring::number("RING_RACES", 30) {
         let name = unique("race");
         // Everybody creates; everybody creates and sits; half of them want either seat, and it may exist or not.
         let orders = match round % 3 {

@@ -107,7 +107,7 @@ fn member_long(member: &Member) -> String {
 }
 
 /// A participant for programs.
-pub(crate) fn member_json(name: &str, member: &Member) -> Value {
+pub(crate) fn member_json(name: &Location, member: &Member) -> Value {
     let work = |work: Option<Work>| {
         work.map(
             |Work { position, count, open, .. }| json!({ "position": position.get(), "count": count, "open": open }),

@@ -50,32 +50,7 @@ impl Side {
 /// The name in the control block.
 pub(super) fn stored_name(id: i32) -> Result<String, OsError> {
     let mut bytes = [0; NAME_LEN];
-    ShmReader::new(id, NAME_OFFSET + NAME_LEN)?.read(&mut bytes, NAME_OFFSET)?;
+    Attached::new(id, NAME_OFFSET + NAME_LEN, false)?.copy_out(&mut bytes, NAME_OFFSET);
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(NAME_LEN);
     Ok(String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned())
-}
-
-/// Reads a segment without a reference to its bytes, which others write: the kernel copies them.
-#[derive(Debug)]
-pub(crate) struct ShmReader {
-    attached: Attached,
-    memory: File,
-}
-
-impl ShmReader {
-    /// For the first `len` bytes.
-    pub(crate) fn new(id: i32, len: usize) -> Result<Self, OsError> {
-        let memory = File::open("/proc/self/mem").map_err(|error| OsError::from_io("open(/proc/self/mem)", &error))?;
-        Ok(Self { attached: Attached::new(id, len, false)?, memory })
-    }
-
-    /// Fills `buf` from `offset`; what lies beyond the end is left out. How many bytes there were.
-    pub(crate) fn read(&self, buf: &mut [u8], offset: usize) -> Result<usize, OsError> {
-        let len = buf.len().min(self.attached.len().saturating_sub(offset));
-        let (buf, address) = (buf.get_mut(..len).unwrap_or_default(), self.attached.as_ptr().as_ptr().addr());
-        self.memory
-            .read_exact_at(buf, (address + offset) as u64)
-            .map_err(|error| OsError::from_io("read(/proc/self/mem)", &error))?;
-        Ok(len)
-    }
 }
