@@ -97,7 +97,7 @@ fn what_must_not_be_opened() {
         let error = Consumer::open(directory.at(name)).unwrap_err();
         let name = directory.at(name);
         assert_eq!(error, SetupError::Open(OpenError::Linked { name, links: 2 }));
-        assert_eq!(error.kind(), SetupErrorKind::Corrupt);
+        assert_eq!(error.kind(), SetupErrorKind::Permission);
     }
     fs::remove_file(directory.path("link")).unwrap();
     open().unwrap();

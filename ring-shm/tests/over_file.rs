@@ -2,6 +2,8 @@
 //! name of this program.)
 #![allow(clippy::duplicate_mod, reason = "each test file brings what it shares with others")]
 
+#[path = "guard.rs"]
+mod guard;
 #[path = "lease.rs"]
 mod lease;
 #[path = "lease_fork.rs"]
@@ -14,6 +16,8 @@ mod mpmc_death;
 mod mpmc_hostile;
 #[path = "mpmc_two_process.rs"]
 mod mpmc_two_process;
+#[path = "placement.rs"]
+mod placement;
 #[path = "spsc_ends.rs"]
 mod spsc_ends;
 #[path = "spsc_hostile.rs"]
@@ -36,6 +40,8 @@ mod spsc_stop;
 mod spsc_streams;
 #[path = "spsc_threads.rs"]
 mod spsc_threads;
+#[path = "typed.rs"]
+mod typed;
 #[path = "wait_process.rs"]
 mod wait_process;
 

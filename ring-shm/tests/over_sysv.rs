@@ -12,6 +12,8 @@ mod mpmc_api;
 mod mpmc_death;
 #[path = "mpmc_two_process.rs"]
 mod mpmc_two_process;
+#[path = "placement.rs"]
+mod placement;
 #[path = "spsc_ends.rs"]
 mod spsc_ends;
 #[path = "spsc_kill_consumer.rs"]
@@ -32,6 +34,8 @@ mod spsc_stop;
 mod spsc_streams;
 #[path = "spsc_threads.rs"]
 mod spsc_threads;
+#[path = "typed.rs"]
+mod typed;
 #[path = "wait_process.rs"]
 mod wait_process;
 
