@@ -146,10 +146,19 @@ impl<T: Trust> Consumer<T> {
     /// [`TryRecvError`].
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, T>, TryRecvError> {
+        self.try_read_as(Ok)
+    }
+
+    /// [`try_read`](Self::try_read) of a record that becomes something else before it is handed on.
+    #[inline]
+    pub(super) fn try_read_as<'a, R>(
+        &'a mut self,
+        see: impl FnOnce(Record<'a, T>) -> Result<R, TryRecvError>,
+    ) -> Result<R, TryRecvError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
         match core.try_read_asking(|lease| place.ask(Role::Producer, lease)) {
-            Ok(record) => Ok(Record::new(record)),
+            Ok(record) => see(Record::new(record)),
             Err(error) => Err(refuse(error, born, place)),
         }
     }

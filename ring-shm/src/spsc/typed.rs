@@ -415,7 +415,7 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// [`TryRecvError`].
     #[inline(always)]
     pub fn try_read(&mut self) -> Result<TypedRecord<'_, T, P>, TryRecvError> {
-        Typed::lend(self.bytes.try_read(), Self::wrong)
+        self.bytes.try_read_as(|record| Typed::lend(Ok(record), Self::wrong))
     }
 
     /// As [`try_read`](Self::try_read), waiting for a value.

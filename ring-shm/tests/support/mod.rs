@@ -256,7 +256,7 @@ pub fn own_mounts() -> Result<(), String> {
 }
 
 /// `mount(2)`. Only after [`own_mounts`].
-pub fn mount(source: &str, target: &str, kind: &str, flags: u64, data: &str) -> Result<(), String> {
+pub fn mount(source: &str, target: &str, kind: &str, flags: libc::c_ulong, data: &str) -> Result<(), String> {
     let [source, target, kind, data] = [source, target, kind, data].map(|text| std::ffi::CString::new(text).unwrap());
     // SAFETY: four C strings that live until the call returns.
     let done = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) };
