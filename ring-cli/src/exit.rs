@@ -123,7 +123,9 @@ impl From<UnlinkError> for Failure {
             UnlinkError::Name(_) => Code::Arguments,
             UnlinkError::NotFound { .. } => Code::NoResource,
             UnlinkError::Permission { .. } => Code::Permission,
-            UnlinkError::NotASegment { .. } | UnlinkError::OtherName { .. } => Code::Corrupt,
+            UnlinkError::NotASegment { .. } | UnlinkError::NotARing { .. } | UnlinkError::OtherName { .. } => {
+                Code::Corrupt
+            }
             UnlinkError::InUse { .. } | UnlinkError::Attached { .. } | UnlinkError::GateBusy { .. } => Code::InUse,
             UnlinkError::Os(os) => os_code(*os),
             _ => Code::Other,

@@ -81,6 +81,12 @@ fn what_is_no_file_of_ours_is_refused_with_its_path() {
         run(&["create", &at(name)], b"").expect(6).says("exists");
     }
     run(&["create", &at("no/such")], b"").expect(5);
+    // A file of any name may be anything: only rings are removed.
+    fs::write(directory.path().join("precious"), "my only copy").unwrap();
+    for force in [[].as_slice(), &["--force"]] {
+        run(&[&["rm", &at("precious")], force].concat(), b"").expect(4).says("holds no ring");
+    }
+    assert_eq!(fs::read(directory.path().join("precious")).unwrap(), b"my only copy");
 }
 
 #[test]

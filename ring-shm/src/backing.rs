@@ -5,6 +5,7 @@
 //! error or a death.
 
 use crate::error::{CreateError, OpenError, UnlinkError};
+use crate::inventory;
 use crate::location::{Location, ToLocation};
 use crate::mapping::Mapping;
 use crate::memfd;
@@ -75,11 +76,19 @@ impl Segment {
     /// [`UnlinkError::InUse`] with a lease that is held; [`UnlinkError::GateBusy`] after two seconds if a process
     /// has stopped in the middle of attaching or removing; [`UnlinkError::Attached`] for a System V segment that
     /// somebody has attached without a lease. `force` meets none of them. [`UnlinkError::Nameless`] for a
-    /// memfd.
+    /// memfd. [`UnlinkError::NotARing`] for a file that does not begin as one.
     pub fn unlink(at: impl ToLocation, force: bool) -> Result<(), UnlinkError> {
         let at = at.to_location()?;
         match &at {
-            Location::Posix(_) | Location::File(_) => posix::unlink_at(&at, force),
+            Location::Posix(_) => posix::unlink_at(&at, force),
+            Location::File(path) => {
+                // A file of any name may be anything.
+                if inventory::begins_as_ring(&posix::open_to_remove(&at, path)?) {
+                    posix::unlink_at(&at, force)
+                } else {
+                    Err(UnlinkError::NotARing { name: at })
+                }
+            }
             Location::Sysv(name) => sysv::unlink(&at, name, force),
             Location::Memfd(_) => Err(UnlinkError::Nameless { name: at }),
         }

@@ -76,12 +76,7 @@ impl Segment {
     ///
     /// [`OsError`] if the directory cannot be read. What vanishes meanwhile is left out.
     pub fn list_files(directory: &Path) -> Result<Vec<SegmentInfo>, OsError> {
-        list_in(directory, |path, file| {
-            let mut magic = [0; 8];
-            let read = file.and_then(|file| file.read_exact_at(&mut magic, 0).ok());
-            let ring = [Kind::Spsc, Kind::Mpmc].iter().any(|kind| kind.magic() == u64::from_le_bytes(magic));
-            read.filter(|()| ring).map(|()| Location::file(path))
-        })
+        list_in(directory, |path, file| file.filter(|file| begins_as_ring(file)).map(|_| Location::file(path)))
     }
 
     /// Every memfd of the process `pid` that [`Memfd::new`] has made, there or elsewhere, in order of the descriptors.
@@ -222,6 +217,13 @@ fn file_name(path: &Path) -> &str {
 
 fn segment_name(path: &Path) -> Option<SegmentName> {
     SegmentName::new(file_name(path).strip_prefix(PREFIX)?).ok()
+}
+
+/// Whether a file begins as rings do.
+pub(crate) fn begins_as_ring(file: &File) -> bool {
+    let mut magic = [0; 8];
+    let read = file.read_exact_at(&mut magic, 0);
+    read.is_ok() && [Kind::Spsc, Kind::Mpmc].iter().any(|kind| kind.magic() == u64::from_le_bytes(magic))
 }
 
 /// What a side file of a System V segment tells.

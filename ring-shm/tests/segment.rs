@@ -302,6 +302,7 @@ fn every_error_names_a_cure() {
         UnlinkError::GateBusy { name: n() }.to_string(),
         UnlinkError::Contended { tries: 1 }.to_string(),
         UnlinkError::Nameless { name: n() }.to_string(),
+        UnlinkError::NotARing { name: n() }.to_string(),
         ring_shm::MapError::Resized { expected: 1, found: 2 }.to_string(),
         ring_shm::MapError::TooLarge { len: 1 }.to_string(),
         ring_shm::MapError::Lost.to_string(),

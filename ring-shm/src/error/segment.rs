@@ -378,6 +378,11 @@ pub enum UnlinkError {
         /// The name it has.
         found: String,
     },
+    /// The file does not begin as a ring does.
+    NotARing {
+        /// The file.
+        name: Location,
+    },
     /// It has no name that could be removed.
     Nameless {
         /// The descriptor.
@@ -416,6 +421,7 @@ impl fmt::Display for UnlinkError {
             Self::OtherName { name, found } => {
                 write!(f, "the key of segment {name} is that of {found:?}: remove it under that name")
             }
+            Self::NotARing { name } => write!(f, "{} holds no ring: remove it by hand if you mean it", Path(name)),
             Self::Nameless { name } => {
                 write!(f, "{name} has no name to remove: it goes when the last process that has it ends")
             }

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ring_shm::{Access, LeasedMapping, Segment, SelfTest};
+use ring_shm::{Access, LeasedMapping, Mapping, Segment, SelfTest};
 
 use super::support::{Child, TestName, child, hear, say, unique};
 
@@ -15,7 +15,12 @@ pub const LEN: u64 = 8192;
 
 pub fn make(tag: &str) -> (TestName, Segment) {
     let name = unique(tag);
-    let segment = Segment::create(&name, LEN, &Access::default(), |_| {}).unwrap();
+    // A file is removed only when it begins as a ring.
+    let magic = |mapping: &Mapping| {
+        // SAFETY: inside the mapping; no other process has it yet.
+        unsafe { mapping.as_ptr().cast::<[u8; 8]>().write_volatile(*b"RINGSPSC") };
+    };
+    let segment = Segment::create(&name, LEN, &Access::default(), magic).unwrap();
     (name, segment)
 }
 
