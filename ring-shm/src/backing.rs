@@ -46,7 +46,7 @@ impl Segment {
     ///
     /// [`OpenError::NotFound`] if there is none; otherwise what is wrong with it. Nothing is opened that is no
     /// regular file, that another user owns and does not share with a group of this process, that everybody may
-    /// write to, or that is empty. A memfd, which is as good as its giver, must be sealed instead.
+    /// write to, that has more names than one, or that is empty. A memfd, which is as good as its giver, must be sealed instead.
     pub fn open(at: impl ToLocation) -> Result<Self, OpenError> {
         Self::open_with(at, &OpenRules::default())
     }

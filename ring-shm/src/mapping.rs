@@ -77,11 +77,6 @@ impl Mapping {
         Ok(Self { raw: ManuallyDrop::new(Raw::Shm(attached)), guarded: None, born: fork::epoch() })
     }
 
-    /// Puts memory behind all of a System V segment, which has none at first.
-    pub(crate) fn populate(&self) -> Result<(), OsError> {
-        if let Raw::Shm(attached) = &*self.raw { attached.populate() } else { Ok(()) }
-    }
-
     /// Writes the ring's name where a System V ring has it. Only before anybody else has the segment.
     pub(crate) fn write_name(&self, name: &str) {
         for (i, byte) in name.bytes().take(NAME_LEN).enumerate() {

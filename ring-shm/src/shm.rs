@@ -117,16 +117,6 @@ impl Attached {
         if done < 0 { Err(OsError::last("madvise(MADV_DONTFORK)")) } else { Ok(attached) }
     }
 
-    /// Has memory put behind all of it, so that there is an error now and not an end later. Kernels before 5.14 cannot.
-    pub(crate) fn populate(&self) -> Result<(), OsError> {
-        // SAFETY: 1; the pages are faulted in as if they were written to, and keep what is in them.
-        let done = unsafe { libc::madvise(self.address.as_ptr().cast(), self.len, libc::MADV_POPULATE_WRITE) };
-        match OsError::last("madvise(MADV_POPULATE_WRITE)") {
-            error if done < 0 && error.code != libc::EINVAL => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     pub(crate) fn as_ptr(&self) -> NonNull<u8> {
         self.address
     }

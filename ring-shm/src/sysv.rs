@@ -27,6 +27,7 @@ use crate::location::Location;
 use crate::mapping::Mapping;
 use crate::name::SegmentName;
 use crate::open;
+use crate::placement;
 use crate::posix::{self, DIRECTORY, GATE_PAUSE, PATIENCE};
 use crate::segment::{Access, OpenRules, Segment};
 use crate::shm::{self, Attached};
@@ -122,7 +123,11 @@ pub(crate) fn create(
         MapError::Os(error) => CreateError::Os(error),
         _ => CreateError::BadLength { len },
     })?;
-    mapping.populate().map_err(|_| CreateError::NoSpace { asked: len, free: sys::free_memory() })?;
+    match placement::populate(&mapping) {
+        // Kernels before 5.14 cannot: there, memory comes as it is used.
+        Ok(()) | Err(OsError { code: libc::EINVAL, .. }) => {}
+        Err(_) => return Err(CreateError::NoSpace { asked: len, free: sys::free_memory() }),
+    }
     init(&mapping);
     mapping.write_name(name.as_str());
     drop(mapping);

@@ -77,6 +77,8 @@ fn play_spsc(name: &str) {
     assert!(other.len_guess() > 0);
     heap_tx.try_send(0, b"unharmed").unwrap();
     assert_eq!(heap_rx.try_recv_into(&mut [0; 64]).unwrap().len, 8);
+    // Nor can anything of it be put on a disk.
+    assert_eq!(tx.sync(), Err(ring_shm::MapError::Lost));
     drop((tx, rx));
     say("went on");
     hear();
@@ -166,6 +168,7 @@ fn who_has_lost_the_ring_holds_no_seat() {
     assert_eq!(bytes.len(), 4096);
     let segment = ring_shm::Segment::open(&name).unwrap();
     assert_eq!(segment.any_lease().unwrap(), None);
+    assert!(child.finish().success());
 }
 
 /// Without the guard, and for faults that are none of its business, SIGBUS is what it was.
