@@ -23,7 +23,7 @@ use crate::placement::{self, Placed, Placement, PlacementError};
 const POLLS_PER_LOOK: u32 = 64;
 
 /// The least time between two questions to the kernel about a peer.
-const PROBE_INTERVAL: Duration = Duration::from_millis(1);
+const PROBE_INTERVAL: Duration = Duration::from_micros(250);
 
 /// What holds the memory and the lease of one handle.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl Life {
         self.next_probe = None;
     }
 
-    /// Whether the peer may be asked after again: at most once a millisecond, and without a look at the clock in 63
+    /// Whether the peer may be asked after again: at most four times a millisecond, and without a look at the clock in 63
     /// of 64 polls.
     pub(crate) fn probe_is_due(&mut self) -> bool {
         self.polls = self.polls.wrapping_add(1);

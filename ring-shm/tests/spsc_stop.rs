@@ -24,7 +24,7 @@ fn child_entry() {
     workers::entry();
 }
 
-/// How long a stopped peer is watched: the kernel is asked about it once a millisecond.
+/// How long a stopped peer is watched: the kernel is asked about it four times a millisecond.
 const WATCH: Duration = Duration::from_millis(12);
 
 #[test]

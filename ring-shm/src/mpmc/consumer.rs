@@ -132,7 +132,7 @@ impl<T: Trust> Consumer<T> {
     /// Copies the next message into `buf` and releases it: a message of this call never comes again, so a process
     /// that must not lose one while it works on it uses [`try_read`](Self::try_read).
     ///
-    /// Bounded; no system call, except that somebody who has been in the way for a millisecond is asked after, and if
+    /// Bounded; no system call, except that somebody who has been in the way for 250 µs is asked after, and if
     /// dead put out of it, and that a consumer which finds nothing asks now and then about those who hold messages.
     /// A stopped or slow participant keeps what it has.
     ///

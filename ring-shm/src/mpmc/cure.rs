@@ -129,8 +129,8 @@ impl Cure {
         Ok(found)
     }
 
-    /// Somebody has died. Settles everything that anybody dead has left, so that the next one in the way does not
-    /// cost another millisecond.
+    /// Somebody has died. Settles everything that anybody dead has left, so that the next one in the way
+    /// costs no time again.
     fn sweep(&mut self, place: &mut Place) -> Result<(), Corrupt> {
         for index in 0..entries(&place.ring) {
             if let Recovery::Released { .. } = recover(place, index, |verdict, _| verdict)? {

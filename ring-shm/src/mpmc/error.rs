@@ -63,7 +63,7 @@ pub enum TrySendError {
     Full,
     /// Somebody is in the middle of the slot that is next, or contention used up the retries.
     Busy {
-        /// Who, once the kernel has been asked: a millisecond after the first refusal.
+        /// Who, once the kernel has been asked: 250 µs after the first refusal.
         by: Option<Holder>,
     },
     /// The ring was closed: nothing can be sent any more.
@@ -132,7 +132,7 @@ pub enum TryRecvError {
     /// Somebody is in the middle of the message that is next; or the ring was closed, and the last messages are in
     /// the hands of others, from which they may still come back; or contention used up the retries.
     Busy {
-        /// Who, once the kernel has been asked: a millisecond after the first refusal.
+        /// Who, once the kernel has been asked: 250 µs after the first refusal.
         by: Option<Holder>,
     },
     /// The ring was closed, and every message has been released. Said from then on.

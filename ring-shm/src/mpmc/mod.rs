@@ -11,7 +11,7 @@
 //! | the end | [`close`](Producer::close), and nothing else: senders are told at once, receivers after the last message |
 //! | a lying peer | a handle that trusts nobody returns [`Corrupt`](ring_core::Corrupt), and never reads outside the ring |
 //!
-//! Whoever is in the way for a millisecond is asked after by the kernel's word; on the proof of its death, and on
+//! Whoever is in the way for 250 µs is asked after by the kernel's word; on the proof of its death, and on
 //! nothing else, the first one who is blocked settles what it has left, and goes on.
 
 mod claims;
@@ -60,7 +60,7 @@ use crate::setup_error::SetupError;
 /// })));
 /// let mut other = ring.producer()?;
 /// other.try_send(7, b"behind the dead one's slot")?;
-/// while rx.try_recv_into(&mut [0; 48]).is_err() {} // a millisecond, then it is asked after
+/// while rx.try_recv_into(&mut [0; 48]).is_err() {} // 250 µs, then it is asked after
 /// assert_eq!(rx.stats().settled.skipped, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -123,7 +123,7 @@ impl<T: Trust> Producer<T> {
     /// Sends a copy of `payload` with a tag of the caller's. `Ok` means committed: one consumer will get it, whatever
     /// happens to this process. The position is the message's delivery id.
     ///
-    /// Bounded; no system call, except that somebody who has been in the way for a millisecond is asked after, and if
+    /// Bounded; no system call, except that somebody who has been in the way for 250 µs is asked after, and if
     /// dead put out of it. A stopped or slow participant never is.
     ///
     /// # Errors

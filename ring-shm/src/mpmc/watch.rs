@@ -1,5 +1,5 @@
 //! When to ask the kernel about others. An operation that is refused costs a few nanoseconds, a question about a
-//! lease microseconds; so questions come once a millisecond at most, and the clock is not looked at for each empty
+//! lease microseconds; so questions come four times a millisecond at most, and the clock is not looked at for each empty
 //! poll of a loop that spins.
 
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use ring_core::mpmc::Blocked;
 use super::error::Holder;
 
 /// How long something must stand in the way before anybody is asked about, and the least time between two questions.
-const PATIENCE: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_micros(250);
 
 /// The least time between two looks, by a consumer that finds nothing, at what others hold.
-const ROUND: Duration = Duration::from_millis(2);
+const ROUND: Duration = Duration::from_micros(500);
 
 /// The least time between two looks at all slots for messages whose readers, and those who repaired them, have died.
 const SCAN: Duration = Duration::from_millis(50);
@@ -105,7 +105,7 @@ impl Watch {
     fn look(&mut self) -> Idle {
         self.polls = 0;
         let now = Instant::now();
-        let quick = now.duration_since(self.last_look) < PATIENCE / 4;
+        let quick = now.duration_since(self.last_look) < PATIENCE;
         self.stride = if quick { (self.stride * 2).min(STRIDE) } else { 1 };
         self.last_look = now;
         if now < self.next_round {
@@ -126,7 +126,7 @@ mod tests {
     use ring_core::Position;
 
     #[test]
-    fn something_new_in_the_way_is_given_a_millisecond() {
+    fn something_new_in_the_way_is_given_time() {
         let mut watch = Watch::new(4);
         let (one, two) = (Blocked::Write(Position::new(1)), Blocked::Read(Position::new(1)));
         assert!(!watch.is_blocked(one) && !watch.is_blocked(one));

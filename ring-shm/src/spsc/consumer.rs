@@ -124,7 +124,7 @@ impl<T: Trust> Consumer<T> {
 
     /// Copies the next record into `buf` and releases it.
     ///
-    /// Wait-free; no system call, except that an empty ring is asked at most once a millisecond whether its producer
+    /// Wait-free; no system call, except that an empty ring is asked at most four times a millisecond whether its producer
     /// still lives.
     ///
     /// # Errors

@@ -126,7 +126,7 @@ impl<T: Trust> Producer<T> {
     /// Sends a copy of `payload`, 0 to [`max_len`](Self::max_len) bytes, with a tag of the caller's. `Ok` means committed: the consumer will get it, whatever
     /// happens to this process. The position is the record's delivery id.
     ///
-    /// Wait-free; no system call, except that a full ring is asked at most once a millisecond whether its consumer
+    /// Wait-free; no system call, except that a full ring is asked at most four times a millisecond whether its consumer
     /// still lives.
     ///
     /// # Errors

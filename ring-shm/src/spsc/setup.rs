@@ -102,7 +102,7 @@ impl Place {
         self.life.verdict(lease, self.ring.facts_of(role, lease).map(facts))
     }
 
-    /// The same for a poll: `Alive` without asking while the last question is not a millisecond old.
+    /// The same for a poll: `Alive` without asking while the last question is not 250 µs old.
     pub(super) fn ask(&mut self, role: Role, lease: u64) -> Verdict {
         if self.life.probe_is_due() { self.verdict(role, lease) } else { Verdict::Alive }
     }
