@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::error::OsError;
 use crate::facts::Facts;
-use crate::mapping::Mapping;
 use crate::location::{Location, ToLocation};
+use crate::mapping::Mapping;
 use crate::open;
 use crate::range::HUGE;
 use crate::sys::FileId;
