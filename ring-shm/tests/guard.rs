@@ -165,6 +165,7 @@ fn who_has_lost_the_ring_holds_no_seat() {
     assert_eq!(bytes.len(), 4096);
     let segment = ring_shm::Segment::open(&name).unwrap();
     assert_eq!(segment.any_lease().unwrap(), None);
+    assert!(child.finish().success());
 }
 
 /// Without the guard, and for faults that are none of its business, SIGBUS is what it was.
