@@ -124,6 +124,7 @@ impl Mapping {
     }
 
     /// Whether somebody has cut the segment, and zero pages have taken its place.
+    #[inline]
     pub(crate) fn is_cut(&self) -> bool {
         self.guarded.as_ref().is_some_and(Guarded::is_cut)
     }

@@ -14,7 +14,7 @@ use super::{Options, Stats};
 use crate::attach;
 use crate::error::MapError;
 use crate::fork;
-use crate::life::ASK;
+use crate::life::UNUSABLE;
 use crate::location::ToLocation;
 use crate::placement::{Placed, Placement, PlacementError};
 use crate::segment::{OpenRules, Segment};
@@ -48,7 +48,7 @@ pub struct Consumer<T: Trust = Untrusted> {
 #[derive(Debug)]
 pub(super) struct Seated {
     pub(super) core: core_spsc::Consumer<'static>,
-    /// The alerts this handle knows of, or [`ASK`].
+    /// The process image this handle works in, or [`UNUSABLE`].
     born: u64,
     /// Dropped last: it holds the memory.
     pub(super) place: Box<Place>,
@@ -107,7 +107,7 @@ impl Consumer<Untrusted> {
 impl<T: Trust> Consumer<T> {
     pub(super) fn from_place(place: Place) -> Result<Self, SetupError> {
         let (core, place) = place.sit(Role::Consumer, |ring, lease, verdict| ring.sit_consumer(lease, verdict))?;
-        Ok(Self { seated: Seated { core, born: ASK, place }, trust: PhantomData })
+        Ok(Self { seated: Seated { core, born: fork::epoch(), place }, trust: PhantomData })
     }
 
     /// A handle whose records deref to slices of the ring's memory.
@@ -202,9 +202,8 @@ impl<T: Trust> Consumer<T> {
     }
 
     #[inline(always)]
-    fn usable(&mut self) -> Result<(), TryRecvError> {
-        let Seated { born, place, .. } = &mut self.seated;
-        if *born == fork::alerts() { Ok(()) } else { Ok(place.life.look_again(born)?) }
+    fn usable(&self) -> Result<(), TryRecvError> {
+        if self.seated.is_usable() { Ok(()) } else { Err(self.seated.place.life.refusal().into()) }
     }
 
     /// Whether a producer sat here and has left or died, with nobody in its place. Records may still be unread. A
@@ -273,10 +272,13 @@ impl<T: Trust> Consumer<T> {
 
 /// What a refusal of the core means here. `Corrupt` is the end of the handle: its fast check fails from now on.
 #[inline]
-fn refuse(error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
+fn refuse(mut error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
+    if let Some(corrupt) = place.life.cut() {
+        error = corrupt.into(); // whatever the zeros in its place say
+    }
     if let ReadError::Corrupt(corrupt) = error {
         place.life.poison(corrupt);
-        *born = ASK;
+        *born = UNUSABLE;
     }
     error.into()
 }
@@ -284,7 +286,7 @@ fn refuse(error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
 impl Seated {
     #[inline(always)]
     fn is_usable(&self) -> bool {
-        self.born == fork::alerts() || self.place.life.refusal().is_none()
+        self.born == fork::epoch()
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Options, Stats};
 use crate::attach;
 use crate::error::MapError;
 use crate::fork;
-use crate::life::ASK;
+use crate::life::UNUSABLE;
 use crate::location::ToLocation;
 use crate::placement::{Placed, Placement, PlacementError};
 use crate::segment::{OpenRules, Segment};
@@ -49,7 +49,7 @@ pub struct Producer<T: Trust = Untrusted> {
 #[derive(Debug)]
 pub(super) struct Seated {
     pub(super) core: core_spsc::Producer<'static>,
-    /// The alerts this handle knows of, or [`ASK`].
+    /// The process image this handle works in, or [`UNUSABLE`].
     born: u64,
     /// Dropped last: it holds the memory.
     pub(super) place: Box<Place>,
@@ -108,7 +108,7 @@ impl Producer<Untrusted> {
 impl<T: Trust> Producer<T> {
     pub(super) fn from_place(place: Place) -> Result<Self, SetupError> {
         let (core, place) = place.sit(Role::Producer, |ring, lease, verdict| ring.sit_producer(lease, verdict))?;
-        Ok(Self { seated: Seated { core, born: ASK, place }, trust: PhantomData })
+        Ok(Self { seated: Seated { core, born: fork::epoch(), place }, trust: PhantomData })
     }
 
     /// A handle whose claims deref to slices of the ring's memory.
@@ -217,9 +217,8 @@ impl<T: Trust> Producer<T> {
     }
 
     #[inline(always)]
-    fn usable(&mut self) -> Result<(), TrySendError> {
-        let Seated { born, place, .. } = &mut self.seated;
-        if *born == fork::alerts() { Ok(()) } else { Ok(place.life.look_again(born)?) }
+    fn usable(&self) -> Result<(), TrySendError> {
+        if self.seated.is_usable() { Ok(()) } else { Err(self.seated.place.life.refusal().into()) }
     }
 
     /// Whether a consumer sat here and has left or died, with nobody in its place. A promise only about that moment:
@@ -289,10 +288,13 @@ impl<T: Trust> Producer<T> {
 
 /// What a refusal of the core means here. `Corrupt` is the end of the handle: its fast check fails from now on.
 #[cold]
-fn refuse(error: ClaimError, born: &mut u64, place: &mut Place) -> TrySendError {
+fn refuse(mut error: ClaimError, born: &mut u64, place: &mut Place) -> TrySendError {
+    if let Some(corrupt) = place.life.cut() {
+        error = corrupt.into(); // whatever the zeros in its place say
+    }
     if let ClaimError::Corrupt(corrupt) = error {
         place.life.poison(corrupt);
-        *born = ASK;
+        *born = UNUSABLE;
     }
     error.into()
 }
@@ -300,7 +302,7 @@ fn refuse(error: ClaimError, born: &mut u64, place: &mut Place) -> TrySendError 
 impl Seated {
     #[inline(always)]
     fn is_usable(&self) -> bool {
-        self.born == fork::alerts() || self.place.life.refusal().is_none()
+        self.born == fork::epoch()
     }
 }
 
