@@ -57,7 +57,8 @@ searched=0 passed=0
 while [ "$searched" -lt "$histories" ] || [ "$passed" -lt "$messages" ]; do
     out=$("$program" --histories "$(at_most $((histories > searched ? histories - searched : 0)) 10000)" \
         --messages "$(at_most $((messages > passed ? messages - passed : 0)) 10000000)" --seed "$seed")
-    read -ra numbers < <(tail -n 2 <<<"$out" | tr -cd '0-9 \n' | tr '\n' ' ')
+    # shellcheck disable=SC2207
+    numbers=($(tail -n 2 <<<"$out" | tr -cd '0-9 \n'))
     echo "| $(date -u +%FT%TZ) | $machine | $(uname -r) | $(rustc --version | cut -d' ' -f2) | \`$command\` | $seed |" \
         "${numbers[2]} | ${numbers[1]} | ${numbers[0]} | ${numbers[3]} |" >>"$results"
     searched=$((searched + numbers[2])) passed=$((passed + numbers[3])) seed=$((seed + 1))
