@@ -2,7 +2,7 @@
 
 use nix::unistd::Group;
 use ring_shm::spsc::{self, Options};
-use ring_shm::{AttachError, Field, SeatState, Segment, SetupError, StaleReport, UnlinkError, Verdict};
+use ring_shm::{AttachError, Field, Location, SeatState, Segment, SetupError, StaleReport, UnlinkError, Verdict};
 use serde_json::json;
 
 use crate::args::{CreateArgs, Kind, RecoverArgs, RmArgs, SpscArgs};
@@ -16,14 +16,14 @@ use crate::output;
 /// # Errors
 /// [`Failure`]: the name exists, the options are impossible, or there is no room.
 pub(crate) fn create(args: &CreateArgs) -> Result<(), Failure> {
-    let name = args.place.name()?;
+    let name = &args.place.at()?;
     match args.kind {
         Kind::Spsc => create_spsc(name, args),
         Kind::Mpmc => mpmc::create(name, args),
     }
 }
 
-fn create_spsc(name: &str, args: &CreateArgs) -> Result<(), Failure> {
+fn create_spsc(name: &Location, args: &CreateArgs) -> Result<(), Failure> {
     if args.mpmc.any() {
         return Err(Failure::new(Code::Arguments, "these options are those of an mpmc ring: add --kind mpmc"));
     }
@@ -69,8 +69,8 @@ pub(crate) fn group_id(group: &str) -> Result<u32, Failure> {
 /// # Errors
 /// [`Failure`]: there is no such ring, or somebody lives in it.
 pub(crate) fn rm(args: &RmArgs) -> Result<(), Failure> {
-    args.backing.check()?;
     let Some(name) = args.name.as_deref() else { return rm_stale(args) };
+    let name = &args.backing.locate(name)?;
     ring_shm::unlink(name, args.force).map_err(|error| match &error {
         UnlinkError::InUse { lease, .. } => Failure::new(
             Code::InUse,
@@ -82,7 +82,7 @@ pub(crate) fn rm(args: &RmArgs) -> Result<(), Failure> {
         ),
         _ => error.into(),
     })?;
-    if args.json { output::print_json(&json!({ "removed": [name] })) } else { Ok(()) }
+    if args.json { output::print_json(&json!({ "removed": [name.name()] })) } else { Ok(()) }
 }
 
 fn rm_stale(args: &RmArgs) -> Result<(), Failure> {
@@ -90,8 +90,8 @@ fn rm_stale(args: &RmArgs) -> Result<(), Failure> {
         Segment::remove_stale_if(|segment| is_ring(segment.name()))?;
     if args.json {
         let failed: Vec<_> =
-            failed.iter().map(|(name, error)| json!({ "name": name.as_str(), "error": error.to_string() })).collect();
-        let names = |list: &[ring_shm::SegmentName]| list.iter().map(|name| json!(name.as_str())).collect::<Vec<_>>();
+            failed.iter().map(|(name, error)| json!({ "name": name.name(), "error": error.to_string() })).collect();
+        let names = |list: &[Location]| list.iter().map(Location::name).collect::<Vec<_>>();
         output::print_json(&json!({
             "removed": names(&removed), "temporaries": temporaries, "held": names(&held), "failed": failed,
         }))?;
@@ -128,7 +128,7 @@ pub(crate) fn alive(who: &str) -> Failure {
 /// # Errors
 /// [`Failure`]: there is no such ring, or a seat's owner can neither be shown to be dead nor was assumed so.
 pub(crate) fn recover(args: &RecoverArgs) -> Result<(), Failure> {
-    let name = args.place.name()?;
+    let name = &args.place.at()?;
     if ring_shm::kind_of(name)? == ring_shm::Kind::Mpmc {
         return mpmc::recover(args, name);
     }
@@ -142,7 +142,7 @@ pub(crate) fn recover(args: &RecoverArgs) -> Result<(), Failure> {
     if args.json {
         let roles: Vec<_> = recovered.iter().map(ToString::to_string).collect();
         output::print_json(&json!({
-            "name": name,
+            "name": name.name(),
             "recovered": roles,
             "producer": seat_json(name, &found.producer),
             "consumer": seat_json(name, &found.consumer),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use ring_shm::{Location, SegmentName, SetupError};
+
 use crate::exit::{Code, Failure};
 use crate::memory::MemoryArgs;
 use crate::size;
@@ -47,16 +49,17 @@ pub(crate) enum Command {
 pub(crate) enum Backing {
     /// POSIX shared memory: NAME is stored as `ring.NAME` in /dev/shm.
     Posix,
-    /// A file: NAME is its path (not built yet).
+    /// A file: NAME is its path.
     File,
-    /// System V shared memory (not built yet).
+    /// System V shared memory: the key is a hash of NAME, or --key.
     Sysv,
 }
 
 /// Which ring, and where.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// The ring's name: letters, digits, `.`, `_`, `-`.
+    /// The ring's name: letters, digits, `.`, `_`, `-`. Or a location: `file:PATH`,
+    /// `sysv:NAME`, `fd:PID/NUMBER` for a memfd.
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) backing: BackingArg,
@@ -65,33 +68,41 @@ pub(crate) struct Place {
 /// The option that says where a ring lives.
 #[derive(Debug, Args)]
 pub(crate) struct BackingArg {
-    /// Where the ring lives.
-    #[arg(long, value_enum, default_value_t = Backing::Posix, hide_possible_values = false)]
-    backing: Backing,
+    /// Where the ring lives [default: posix, or what a location says].
+    #[arg(long, value_enum, hide_possible_values = false)]
+    backing: Option<Backing>,
+    /// sysv: the key, in decimal or 0x…, where NAME's own is taken.
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    key: Option<String>,
 }
 
 impl BackingArg {
-    /// Refuses what is not built yet.
+    /// Where the ring called `name` lives.
     ///
     /// # Errors
-    /// With code 2.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        let name = match self.backing {
-            Backing::Posix => return Ok(()),
-            Backing::File => "file",
-            Backing::Sysv => "sysv",
+    /// With code 2, when it is no name.
+    pub(crate) fn locate(&self, name: &str) -> Result<Location, Failure> {
+        let at = match (self.backing, &self.key) {
+            (Some(Backing::Sysv), Some(key)) => format!("sysv:{name}@{key}").parse(),
+            (Some(Backing::Sysv), None) => format!("sysv:{name}").parse(),
+            (_, Some(_)) => {
+                return Err(Failure::new(Code::Arguments, "only a System V segment has a key: add --backing sysv"));
+            }
+            (None, None) => name.parse(),
+            (Some(Backing::Posix), None) => SegmentName::new(name).map(Location::from),
+            (Some(Backing::File), None) => Ok(Location::file(name)),
         };
-        Err(Failure::new(Code::Arguments, format!("--backing {name} is not built yet: use --backing posix")))
+        at.map_err(|error| SetupError::from(error).into())
     }
 }
 
 impl Place {
-    /// The name, once its backing has been checked.
+    /// Where the ring lives.
     ///
     /// # Errors
-    /// As [`BackingArg::check`].
-    pub(crate) fn name(&self) -> Result<&str, Failure> {
-        self.backing.check().map(|()| self.name.as_str())
+    /// As [`BackingArg::locate`].
+    pub(crate) fn at(&self) -> Result<Location, Failure> {
+        self.backing.locate(&self.name)
     }
 }
 
@@ -261,10 +272,19 @@ pub(crate) struct Waiting {
 /// List the rings.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example: ringctl ls --json
+Examples:
+  ringctl ls --json
+  ringctl ls --dir /var/lib/feed       the files there that are rings
+  ringctl ls --pid 4711                the memfd rings of a process; the names shown are locations for `stat`
 
 What may not be read is listed as `not ours`, what holds no ring as `no ring, or damaged`.")]
 pub(crate) struct LsArgs {
+    /// List the rings that are files in this directory.
+    #[arg(long, value_name = "D", conflicts_with = "pid")]
+    pub(crate) dir: Option<PathBuf>,
+    /// List the memfd rings that this process has open.
+    #[arg(long, value_name = "P")]
+    pub(crate) pid: Option<u32>,
     /// Print a JSON array.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ring_shm::{SetupError, SetupErrorKind};
+use ring_shm::{Location, SetupError, SetupErrorKind};
 
 use crate::args::Waiting;
 use crate::exit::{Code, Failure};
@@ -13,11 +13,11 @@ use crate::signals::Signals;
 ///
 /// # Errors
 /// What `open` says; [`Code::Timeout`] when the time is over; a signal.
-pub(crate) fn when_there<H>(
-    name: &str,
+pub(crate) fn when_there<'n, H>(
+    name: &'n Location,
     waiting: &Waiting,
     signals: &Signals,
-    mut open: impl FnMut(&str) -> Result<H, SetupError>,
+    mut open: impl FnMut(&'n Location) -> Result<H, SetupError>,
 ) -> Result<H, Failure> {
     let start = Instant::now();
     loop {

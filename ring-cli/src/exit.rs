@@ -123,8 +123,10 @@ impl From<UnlinkError> for Failure {
             UnlinkError::Name(_) => Code::Arguments,
             UnlinkError::NotFound { .. } => Code::NoResource,
             UnlinkError::Permission { .. } => Code::Permission,
-            UnlinkError::NotASegment { .. } => Code::Corrupt,
-            UnlinkError::InUse { .. } | UnlinkError::GateBusy { .. } => Code::InUse,
+            UnlinkError::NotASegment { .. } | UnlinkError::NotARing { .. } | UnlinkError::OtherName { .. } => {
+                Code::Corrupt
+            }
+            UnlinkError::InUse { .. } | UnlinkError::Attached { .. } | UnlinkError::GateBusy { .. } => Code::InUse,
             UnlinkError::Os(os) => os_code(*os),
             _ => Code::Other,
         };

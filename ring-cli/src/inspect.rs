@@ -4,7 +4,9 @@
 use std::fmt::Write as _;
 
 use ring_shm::spsc::{self, Seat, Snapshot};
-use ring_shm::{Kind, SeatState, Segment, SegmentInfo, SetupError, SetupErrorKind, TypeFacts, Verdict, Waiting};
+use ring_shm::{
+    Kind, Location, SeatState, Segment, SegmentInfo, SetupError, SetupErrorKind, TypeFacts, Verdict, Waiting,
+};
 use serde_json::{Value, json};
 
 use crate::args::{LsArgs, StatArgs};
@@ -20,7 +22,7 @@ enum Seen {
     Mpmc(ring_shm::mpmc::Snapshot),
 }
 
-fn look(name: &str) -> Result<Seen, SetupError> {
+fn look(name: &Location) -> Result<Seen, SetupError> {
     Ok(match ring_shm::kind_of(name)? {
         Kind::Mpmc => Seen::Mpmc(ring_shm::mpmc::inspect(name)?),
         _ => Seen::Spsc(spsc::inspect(name)?),
@@ -30,11 +32,16 @@ fn look(name: &str) -> Result<Seen, SetupError> {
 /// Runs `ls`.
 ///
 /// # Errors
-/// [`Failure`] when `/dev/shm` cannot be read.
+/// [`Failure`] when `/dev/shm`, or what was asked for, cannot be read.
 pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     let mut found = Vec::new();
-    for info in Segment::list()? {
-        match look(info.name.as_str()) {
+    let infos = match (&args.dir, args.pid) {
+        (Some(directory), _) => Segment::list_files(directory)?,
+        (_, Some(pid)) => Segment::list_memfds(pid)?,
+        _ => Segment::list()?,
+    };
+    for info in infos {
+        match look(&info.name) {
             Err(error) if error.kind() == SetupErrorKind::NotFound => {} // removed meanwhile
             seen => found.push((info, seen)),
         }
@@ -51,10 +58,10 @@ fn ls_json(info: &SegmentInfo, seen: &Result<Seen, SetupError>) -> Value {
         value
     };
     match seen {
-        Ok(Seen::Spsc(ring)) => with_owner(ring_json(info.name.as_str(), ring)),
-        Ok(Seen::Mpmc(ring)) => with_owner(mpmc::ring_json(info.name.as_str(), ring)),
+        Ok(Seen::Spsc(ring)) => with_owner(ring_json(&info.name, ring)),
+        Ok(Seen::Mpmc(ring)) => with_owner(mpmc::ring_json(&info.name, ring)),
         Err(error) => json!({
-            "name": info.name.as_str(), "kind": null, "backing": "posix", "size": info.len, "owner": info.owner,
+            "name": info.name.name(), "kind": null, "backing": info.name.backing(), "size": info.len, "owner": info.owner,
             "mode": octal(info.mode), "held": info.held, "error": error.to_string(),
         }),
     }
@@ -107,7 +114,7 @@ fn ls_table(found: &[(SegmentInfo, Result<Seen, SetupError>)]) -> String {
 /// # Errors
 /// [`Failure`] when there is no such ring, or it cannot be looked at.
 pub(crate) fn stat(args: &StatArgs) -> Result<(), Failure> {
-    let name = args.place.name()?;
+    let name = &args.place.at()?;
     match look(name)? {
         Seen::Spsc(ring) if args.json => output::print_json(&ring_json(name, &ring)),
         Seen::Spsc(ring) => output::print(&stat_text(name, &ring)),
@@ -116,7 +123,7 @@ pub(crate) fn stat(args: &StatArgs) -> Result<(), Failure> {
     }
 }
 
-fn stat_text(name: &str, ring: &Snapshot) -> String {
+fn stat_text(name: &Location, ring: &Snapshot) -> String {
     let release = match ring.release_every {
         0 => "each record".to_owned(),
         bytes => format!("every {}", size::exact(bytes)),
@@ -126,8 +133,8 @@ fn stat_text(name: &str, ring: &Snapshot) -> String {
     let mut line = |key: &str, value: String| {
         let _ = writeln!(text, "{key:<14}{value}");
     };
-    line("name", name.to_owned());
-    line("kind", "spsc, posix".to_owned());
+    line("name", name.name());
+    line("kind", format!("spsc, {}", name.backing()));
     line("capacity", format!("{} (longest record {} bytes)", size::exact(ring.capacity), ring.max_len));
     line("segment", format!("{} bytes, mode {}", ring.size, octal(ring.mode)));
     line("records", format!("aligned to {aligned}, released {release}"));
@@ -146,11 +153,11 @@ fn stat_text(name: &str, ring: &Snapshot) -> String {
 }
 
 /// What `stat`, `create` and `recover` say about a ring.
-pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
+pub(crate) fn ring_json(name: &Location, ring: &Snapshot) -> Value {
     json!({
-        "name": name,
+        "name": name.name(),
         "kind": "spsc",
-        "backing": "posix",
+        "backing": name.backing(),
         "capacity": ring.capacity,
         "max_len": ring.max_len,
         "line_aligned": ring.line_aligned,
@@ -179,7 +186,7 @@ pub(crate) fn payload_text(payload: Option<&TypeFacts>) -> String {
 }
 
 /// A seat for programs. `state` is `free`, `closed`, `alive`, `dead` or `unknown`.
-pub(crate) fn seat_json(name: &str, seat: &Seat) -> Value {
+pub(crate) fn seat_json(name: &Location, seat: &Seat) -> Value {
     let signed = seat.state != SeatState::Never && seat.facts.pid != 0;
     let held = matches!(seat.state, SeatState::Held(_));
     json!({
@@ -252,7 +259,7 @@ pub(crate) fn seat_long(seat: &Seat) -> String {
 }
 
 /// Who lives in the ring, for messages: ` (its producer is process 1)`; empty when nobody does.
-pub(crate) fn living(name: &str) -> String {
+pub(crate) fn living(name: &Location) -> String {
     let ring = match look(name) {
         Ok(Seen::Spsc(ring)) => ring,
         Ok(Seen::Mpmc(ring)) => return mpmc::living(&ring),

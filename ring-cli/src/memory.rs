@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
-use ring_shm::Facts;
 use ring_shm::placement::{Placed, Placement, Wish};
+use ring_shm::{Facts, Location};
 use serde_json::{Value, json};
 
 use crate::size;
@@ -43,7 +43,7 @@ impl MemoryArgs {
 }
 
 /// How the memory of a process's handles lies, for programs; `null` where this user may not look.
-pub(crate) fn memory_json(name: &str, facts: &Facts) -> Value {
+pub(crate) fn memory_json(name: &Location, facts: &Facts) -> Value {
     Placed::of_process(name, facts).map_or(Value::Null, |placed| {
         let nodes: Vec<Value> =
             placed.nodes.iter().map(|(node, bytes)| json!({ "node": node, "bytes": bytes })).collect();
@@ -59,7 +59,7 @@ pub(crate) fn memory_json(name: &str, facts: &Facts) -> Value {
 }
 
 /// The same for people; `None` where this user may not look.
-pub(crate) fn memory_text(name: &str, facts: &Facts) -> Option<String> {
+pub(crate) fn memory_text(name: &Location, facts: &Facts) -> Option<String> {
     let placed = Placed::of_process(name, facts)?;
     let mut text = format!("{} of {} resident", size::exact(placed.resident), size::exact(placed.mapped));
     for (what, bytes) in [

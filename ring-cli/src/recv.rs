@@ -24,7 +24,7 @@ const PIECE: usize = 256 << 10;
 /// # Errors
 /// [`Failure`] with the code to end with.
 pub(crate) fn run(args: &RecvArgs) -> Result<(), Failure> {
-    let name = args.place.name()?;
+    let name = &args.place.at()?;
     let signals = Signals::watch()?;
     if attach::when_there(name, &args.waiting, &signals, ring_shm::kind_of)? == Kind::Mpmc {
         return mpmc::recv(args, name, &signals);

@@ -4,9 +4,9 @@
 use std::mem;
 use std::time::Instant;
 
-use ring_shm::Kind;
 use ring_shm::spsc::{self, Producer, SendError};
 use ring_shm::wait::Spin;
+use ring_shm::{Kind, Location};
 use serde_json::json;
 
 use crate::args::SendArgs;
@@ -27,7 +27,7 @@ pub(crate) const PIECE: usize = 64 << 10;
 /// # Errors
 /// [`Failure`] with the code to end with.
 pub(crate) fn run(args: &SendArgs) -> Result<(), Failure> {
-    let name = args.place.name()?;
+    let name = &args.place.at()?;
     let signals = Signals::watch()?;
     let input = Input::open(args.file.as_deref())?;
     if attach::when_there(name, &args.waiting, &signals, ring_shm::kind_of)? == Kind::Mpmc {
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &SendArgs) -> Result<(), Failure> {
 }
 
 /// Refuses `--record` beyond what the ring takes, before a session is begun that would have to be ended.
-fn check_record(name: &str, bytes: u64, args: &SendArgs, signals: &Signals) -> Result<usize, Failure> {
+fn check_record(name: &Location, bytes: u64, args: &SendArgs, signals: &Signals) -> Result<usize, Failure> {
     let ring = attach::when_there(name, &args.waiting, signals, spsc::inspect)?;
     match usize::try_from(bytes).ok().filter(|len| *len <= ring.max_len) {
         Some(len) => Ok(len),

@@ -103,23 +103,6 @@ fn impossible_names() {
 }
 
 #[test]
-fn backings() {
-    let ring = Ring::name("backing");
-    let n = &*ring;
-    run(&["create", n, "--backing", "posix", "--capacity=4KiB"], b"").expect(0);
-    run(&["send", n, "--backing=posix"], b"x").expect(0);
-    run(&["recv", n, "--backing=posix"], b"").expect(0);
-    run(&["stat", n, "--backing=posix"], b"").expect(0);
-    run(&["recover", n, "--backing=posix"], b"").expect(0);
-    for backing in ["file", "sysv"] {
-        for command in ["create", "send", "recv", "stat", "rm", "recover"] {
-            run(&[command, n, "--backing", backing], b"").expect(2).says("not built yet").says("--backing posix");
-        }
-    }
-    run(&["rm", n, "--backing=posix"], b"").expect(0);
-}
-
-#[test]
 fn stat_tells_of_what_type_a_ring_is() {
     let (one, many, bytes) = (Ring::name("typed"), Ring::name("typed-many"), Ring::name("typed-not"));
     ring_shm::spsc::create(&one, &ring_shm::spsc::Options::new().payload::<[u32; 4]>()).unwrap();

@@ -7,12 +7,11 @@ use ring_core::{FormatError, Kind, MpmcControl, Region, SpscControl};
 
 use crate::lease::LeasedMapping;
 use crate::life;
+use crate::location::{Location, ToLocation};
 use crate::look::Look;
-use crate::name::SegmentName;
 use crate::placement::Placement;
 use crate::segment::{Access, OpenRules, Segment};
 use crate::setup_error::{SetupError, SetupErrorKind};
-use crate::sys;
 
 /// Where both kinds of ring have their tail, which stays 0 until something is sent.
 const TAIL: usize = offset_of!(SpscControl, tail);
@@ -21,25 +20,25 @@ const _: () = assert!(TAIL == offset_of!(MpmcControl, tail));
 /// How often a removal by others is answered by starting again.
 const TRIES: u32 = 64;
 
-/// What kind of ring `name` is: for tools that have no more than the name. Reads it, whoever owns it, and takes no
+/// What kind of ring is there: for tools that have no more than the name. Reads it, whoever owns it, and takes no
 /// lease.
 ///
 /// # Errors
 /// [`SetupError`]; its kind is `NotFound` without such a segment, `Permission` when it may not be read, and `Corrupt`
 /// when it is no ring.
-pub fn kind_of(name: &str) -> Result<Kind, SetupError> {
-    Look::at(&SegmentName::new(name)?)?.with_copy(|region, _| Ok(Kind::of(&region)?))
+pub fn kind_of(at: impl ToLocation) -> Result<Kind, SetupError> {
+    Look::at(&at.to_location()?)?.with_copy(|region, _| Ok(Kind::of(&region)?))
 }
 
 /// Creates a segment of `len` bytes with an empty ring in it, complete before its name appears.
 pub(crate) fn create(
-    name: &SegmentName,
+    at: &Location,
     len: u64,
     access: &Access,
     format: impl FnOnce(Region<'_>) -> Result<(), FormatError>,
 ) -> Result<Segment, SetupError> {
     let mut formatted: Result<(), SetupError> = Ok(());
-    let segment = Segment::create(name, len, access, |mapping| {
+    let segment = Segment::create(at, len, access, |mapping| {
         formatted = life::with_region(mapping, format)
             .map_err(SetupError::from)
             .and_then(|result: Result<(), FormatError>| result.map_err(SetupError::from));
@@ -60,37 +59,38 @@ pub(crate) fn create_and_sit<H>(
 /// Places a segment that has just been created.
 pub(crate) fn place(segment: Segment, wanted: &Placement) -> Result<Segment, SetupError> {
     if wanted.concerns_segment() {
-        let mapping = segment.map_whole().inspect_err(|_| take_back(&segment))?;
-        wanted.place_segment(&mapping).inspect_err(|_| take_back(&segment))?;
+        // The mapping has gone before the segment is taken back.
+        let placed = || -> Result<(), SetupError> { Ok(wanted.place_segment(&segment.map_whole()?)?) };
+        placed().inspect_err(|_| take_back(&segment))?;
     }
     Ok(segment)
 }
 
 /// What cannot be taken back is a ring like any other, whole and of nobody.
 fn take_back(segment: &Segment) {
-    let _ = segment.probe().take_back(|fd| sys::read_word(fd, TAIL as u64) == Some(0));
+    let _ = segment.take_back(TAIL);
 }
 
-/// Opens the segment of `name` under `rules` and sits; a removal in between is `NotFound`.
+/// Opens a segment under `rules` and sits; a removal in between is `NotFound`.
 pub(crate) fn open<H>(
-    name: &str,
+    at: impl ToLocation,
     rules: &OpenRules,
     sit: impl FnOnce(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
-    sit(&Segment::open_with(&SegmentName::new(name)?, rules)?)
+    sit(&Segment::open_with(at, rules)?)
 }
 
-/// Opens the segment of `name` and sits, or creates it and sits; whoever loses the race opens what the winner made. An
+/// Opens a segment and sits, or creates it and sits; whoever loses the race opens what the winner made. An
 /// existing one must be shared as `access` says, or not at all: who asks for a ring of his own gets nobody else's.
 pub(crate) fn open_or_create<H>(
-    name: &SegmentName,
+    at: &Location,
     access: &Access,
     create: impl Fn() -> Result<Segment, SetupError>,
     mut sit: impl FnMut(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
     let rules = OpenRules::expecting(access);
     for _ in 0..TRIES {
-        let sat = match Segment::open_with(name, &rules).map_err(SetupError::from) {
+        let sat = match Segment::open_with(at, &rules).map_err(SetupError::from) {
             Err(e) if e.kind() == SetupErrorKind::NotFound => create_and_sit(&create, &mut sit),
             opened => opened.and_then(|segment| sit(&segment)),
         };

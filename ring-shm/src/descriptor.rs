@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::OsError;
+use crate::error::{MapError, OsError};
 use crate::fork;
 use crate::sys::{self, FileId, LockKind};
 
@@ -102,17 +102,22 @@ impl Drop for Descriptor {
 pub(crate) struct ProbeFile {
     current: Mutex<Descriptor>,
     id: FileId,
-    /// Where the object was found; the way back to it.
-    path: PathBuf,
+    /// Where the object was found, which is the way back to it; `None` if it has never had a name.
+    path: Option<PathBuf>,
 }
 
 impl ProbeFile {
-    pub(crate) fn new(file: File, id: FileId, path: PathBuf) -> Self {
+    pub(crate) fn new(file: File, id: FileId, path: Option<PathBuf>) -> Self {
         Self { current: Mutex::new(Descriptor::new(file, id)), id, path }
     }
 
     pub(crate) fn id(&self) -> FileId {
         self.id
+    }
+
+    /// Whether the object had a name, and has lost it when it has no links.
+    pub(crate) fn was_named(&self) -> bool {
+        self.path.is_some()
     }
 
     /// Runs `ask` on the current number, which may mean another file by now: `ask` must be able to tell.
@@ -127,7 +132,7 @@ impl ProbeFile {
         if current.is_ours() {
             return true;
         }
-        let Ok(file) = open_existing(&self.path) else {
+        let Some(Ok(file)) = self.path.as_deref().map(open_existing) else {
             return false;
         };
         if sys::stat(file.as_raw_fd()).map(|stat| stat.id) != Ok(self.id) {
@@ -141,17 +146,28 @@ impl ProbeFile {
     /// Takes away the object's name if it still has it, no lease is held, and `unused` says so of it. Needs no new
     /// descriptor: there may be none to be had. Whether it is done.
     pub(crate) fn take_back(&self, unused: impl FnOnce(RawFd) -> bool) -> Result<bool, OsError> {
+        let Some(path) = self.path.as_deref() else { return Ok(false) };
         let _pause = fork::pause()?;
         self.with_fd(|fd| {
             if sys::stat(fd)?.id != self.id || !sys::try_lock(fd, LockKind::Exclusive, BASE, 1)? {
                 return Ok(false);
             }
-            let free = any_lease(fd)?.is_none() && unused(fd);
-            let named = sys::stat_name(&self.path).is_ok_and(|stat| stat.id == self.id);
-            let done = free && named && std::fs::remove_file(&self.path).is_ok();
+            let named = sys::stat_name(path).is_ok_and(|stat| stat.id == self.id);
+            let free = named && any_lease(fd)?.is_none() && unused(fd);
+            let done = free && std::fs::remove_file(path).is_ok();
             sys::try_lock(fd, LockKind::Unlocked, BASE, 1)?;
             Ok(done)
         })
+    }
+
+    /// Waits until the object and its name are where they survive the machine's end.
+    pub(crate) fn sync(&self) -> Result<(), MapError> {
+        let failed = |error: io::Error| OsError::from_io("fsync", &error);
+        self.reopen()?.ok_or(MapError::Lost)?.sync_all().map_err(failed)?;
+        match self.path.as_deref().and_then(Path::parent) {
+            Some(directory) => Ok(File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?),
+            None => Ok(()),
+        }
     }
 
     /// A new description of the object, whatever its name means now. `None`: the object is out of reach.

@@ -1,6 +1,6 @@
 //! What this crate must know about `fork`: a count that tells a handle it was inherited, and a pause.
 //!
-//! Mappings and leases call it. [`alerts`] is read for each operation of a handle; [`Pause`] keeps a `fork` of
+//! Mappings and leases call it. [`epoch`] is read for each operation of a handle; [`Pause`] keeps a `fork` of
 //! another thread away from the few system calls during which a child would inherit a lock or a mapping.
 //!
 //! It cannot see children made by a raw `clone` system call (or `vfork`), which run no handlers. Such a child
@@ -18,9 +18,6 @@ use crate::sys;
 /// Forks this image has gone through as the child.
 static FORKS: Epoch = Epoch::new();
 
-/// The same, and what else makes handles look again: a mapping that was cut.
-static ALERTS: Epoch = Epoch::new();
-
 /// Held while a lock or a mapping is in the making, and across `fork`. The value: are the handlers registered?
 static PAUSE: Mutex<bool> = Mutex::new(false);
 
@@ -33,17 +30,6 @@ thread_local! {
 #[inline(always)]
 pub(crate) fn epoch() -> u64 {
     FORKS.get()
-}
-
-/// What a handle's fast check compares. Once it has moved on, the handle asks what has happened, and to whom.
-#[inline(always)]
-pub(crate) fn alerts() -> u64 {
-    ALERTS.get()
-}
-
-/// Makes every handle ask. Async-signal-safe.
-pub(crate) fn look_again() {
-    ALERTS.bump();
 }
 
 /// While it lives no `fork` happens in this process. Keep it short and never wait for another process under it.
@@ -74,6 +60,5 @@ extern "C" fn parent() {
 
 extern "C" fn child() {
     FORKS.bump();
-    look_again();
     parent();
 }

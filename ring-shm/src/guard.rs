@@ -2,9 +2,10 @@
 //! process that asks for the guard gets an error instead.
 //!
 //! It is a signal handler, so nobody has it who has not asked. It maps zero pages over the whole range that was cut,
-//! which takes the segment and the lease away from this process for good, marks the mapping, and makes every handle look
-//! again before its next operation: the one concerned then says `Corrupt`, with [`Field::Truncated`](crate::Field), and
-//! so does each wait. What was sent in the very operation that met the cut is lost, as if it had been sent before.
+//! which takes the segment and the lease away from this process for good, and marks the mapping. Zeros are an empty ring:
+//! so a receiver finds nothing and a sender soon no room, and whoever is refused anything looks for the mark, and says
+//! `Corrupt`, with [`Field::Truncated`](crate::Field). So does each wait. What was sent after the cut, a lap at most in an
+//! SPSC ring, is lost as is what was unread: no operation that succeeds pays for the guard.
 //!
 //! # Safety
 //!
@@ -47,8 +48,10 @@ static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
 /// let mut tx = Producer::create(&name, &Options::new().capacity(4096))?;
 /// // Somebody who may write to the ring cuts it.
 /// std::fs::File::options().write(true).open(format!("/dev/shm/ring.{name}"))?.set_len(0)?;
-/// let _ = tx.try_send(0, b"meets the cut");
-/// assert!(matches!(tx.try_send(0, b"too late"), Err(TrySendError::Corrupt(_))));
+/// let refused = loop {
+///     if let Err(refused) = tx.try_send(0, b"into the cut") { break refused }
+/// };
+/// assert!(matches!(refused, TrySendError::Corrupt(_)));
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -137,7 +140,6 @@ fn replace(address: u64) -> bool {
     // SAFETY: 2; a child is not to have it, as before. Were it refused, the child would have zeros that it never touches.
     unsafe { libc::madvise(start, len, libc::MADV_DONTFORK) };
     RANGES.mark(place);
-    fork::look_again();
     true
 }
 

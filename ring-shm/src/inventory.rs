@@ -1,28 +1,37 @@
-//! What is in `/dev/shm`: the list of segments, and the removal of those that nobody holds.
+//! What there is: the lists of segments in `/dev/shm`, in a directory of files, and among the memfds of a process; and
+//! the removal of those in `/dev/shm` that nobody holds.
 //!
 //! `ringctl ls` and `ringctl rm --stale` call it, and embedders at start-up. It removes nothing of another user and
 //! nothing that a living process holds, which it proves under the gate; it never judges by age.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use ring_core::Kind;
 
 use crate::descriptor;
 use crate::error::{OpenError, OsError, UnlinkError};
+use crate::location::Location;
+use crate::memfd::Memfd;
 use crate::name::{PREFIX, SegmentName};
 use crate::open;
 use crate::posix::{self, DIRECTORY, Removal, TEMPORARY};
 use crate::segment::{OpenRules, Segment};
 use crate::sys::{self, Stat};
+use crate::sysv;
+
+/// How the link of a descriptor of a ring's memfd begins.
+const MEMFD: &str = "/memfd:ring.";
 
 /// What can be said about a segment without opening it as one. All of it is a guess by the time it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentInfo {
-    /// Its name.
-    pub name: SegmentName,
+    /// Where it is.
+    pub name: Location,
     /// Its size in bytes.
     pub len: u64,
     /// The user id of its owner.
@@ -38,23 +47,65 @@ pub struct SegmentInfo {
 #[non_exhaustive]
 pub struct StaleReport {
     /// The segments removed.
-    pub removed: Vec<SegmentName>,
+    pub removed: Vec<Location>,
     /// How many temporary names of dead creators were removed.
     pub temporaries: usize,
     /// The segments left because they are held.
-    pub held: Vec<SegmentName>,
+    pub held: Vec<Location>,
     /// The segments that could not be removed, with the reason.
-    pub failed: Vec<(SegmentName, UnlinkError)>,
+    pub failed: Vec<(Location, UnlinkError)>,
 }
 
 impl Segment {
-    /// Every regular file `ring.NAME` in `/dev/shm` whose NAME is valid, in order of the names.
+    /// Every regular file `ring.NAME` in `/dev/shm` whose NAME is valid, in order of the names; behind them the System V
+    /// segments that are rings and that this process may read.
     ///
     /// # Errors
     ///
     /// [`OsError`] if `/dev/shm` cannot be read. What vanishes meanwhile is left out.
     pub fn list() -> Result<Vec<SegmentInfo>, OsError> {
-        list_in(Path::new(DIRECTORY))
+        let directory = Path::new(DIRECTORY);
+        let mut segments = list_in(directory, |path, _| segment_name(path).map(Location::Posix))?;
+        segments.extend(entries(directory)?.iter().filter_map(|path| sysv_info(path)));
+        Ok(segments)
+    }
+
+    /// Every regular file in `directory` that begins as a ring does and may be read, in order of the names.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError`] if the directory cannot be read. What vanishes meanwhile is left out.
+    pub fn list_files(directory: &Path) -> Result<Vec<SegmentInfo>, OsError> {
+        list_in(directory, |path, file| file.filter(|file| begins_as_ring(file)).map(|_| Location::file(path)))
+    }
+
+    /// Every memfd of the process `pid` that [`Memfd::new`] has made, there or elsewhere, in order of the descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError`] if its descriptors may not be seen. What it closes meanwhile is left out.
+    pub fn list_memfds(pid: u32) -> Result<Vec<SegmentInfo>, OsError> {
+        let mut numbers: Vec<u32> = entries(Path::new(&format!("/proc/{pid}/fd")))?
+            .iter()
+            .filter(|path| {
+                let target = fs::read_link(path).unwrap_or_default();
+                target.to_str().is_some_and(|target| target.starts_with(MEMFD))
+            })
+            .filter_map(|path| file_name(path).parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        let (mut segments, mut seen) = (Vec::new(), Vec::new());
+        for memfd in numbers.into_iter().filter_map(|number| Memfd::of_process(pid, number).ok()) {
+            let fd = memfd.as_fd().as_raw_fd();
+            let Ok(stat) = sys::stat(fd) else { continue };
+            // Handles have several descriptors of one object.
+            if !seen.contains(&stat.id) {
+                seen.push(stat.id);
+                let held = descriptor::any_lease(fd).ok().map(|lease| lease.is_some());
+                segments.push(SegmentInfo::new(memfd.into(), &stat, held));
+            }
+        }
+        Ok(segments)
     }
 
     /// Removes every segment of this user that no lease is held on, and the temporary names of dead creators.
@@ -79,18 +130,32 @@ impl Segment {
     }
 }
 
-pub(crate) fn list_in(directory: &Path) -> Result<Vec<SegmentInfo>, OsError> {
+impl SegmentInfo {
+    fn new(name: Location, stat: &Stat, held: Option<bool>) -> Self {
+        Self { name, len: stat.size, owner: stat.owner, mode: stat.permissions(), held }
+    }
+}
+
+/// The regular files of a directory that `locate`, which gets them opened if they may be read, takes for segments.
+fn list_in(
+    directory: &Path,
+    locate: impl Fn(&Path, Option<&File>) -> Option<Location>,
+) -> Result<Vec<SegmentInfo>, OsError> {
+    let mut paths = entries(directory)?;
+    paths.sort_unstable();
     let mut segments = Vec::new();
-    for path in entries(directory)? {
-        let Some(name) = segment_name(&path) else { continue };
+    for path in paths {
         let Ok(stat) = sys::stat_name(&path) else { continue };
         if stat.foreign_kind().is_some() {
             continue;
         }
-        let held = held(&path, &stat);
-        segments.push(SegmentInfo { name, len: stat.size, owner: stat.owner, mode: stat.permissions(), held });
+        let file = open_same(&path, &stat);
+        if let Some(name) = locate(&path, file.as_ref()) {
+            // Asking about locks needs no right to write.
+            let lease = file.and_then(|file| descriptor::any_lease(file.as_raw_fd()).ok());
+            segments.push(SegmentInfo::new(name, &stat, lease.map(|lease| lease.is_some())));
+        }
     }
-    segments.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(segments)
 }
 
@@ -109,11 +174,12 @@ pub(crate) fn remove_stale_in(
             continue;
         }
         let Some(name) = segment_name(&path) else { continue };
-        let segment = match open::open_in(directory, &name, &OpenRules::Own) {
+        let at = if directory == Path::new(DIRECTORY) { name.into() } else { Location::File(path) };
+        let segment = match open::open_at(&at, &OpenRules::Own) {
             Ok(segment) => segment,
             // Nobody has looked at it: it may be stale.
             Err(OpenError::Os(error)) => {
-                report.failed.push((name, error.into()));
+                report.failed.push((at, error.into()));
                 continue;
             }
             Err(_) => continue, // not ours, no segment, or gone
@@ -122,18 +188,18 @@ pub(crate) fn remove_stale_in(
             continue;
         }
         drop(segment);
-        match posix::unlink_in(directory, &name, false) {
-            Ok(()) => report.removed.push(name),
-            Err(UnlinkError::InUse { .. }) => report.held.push(name),
+        match posix::unlink_at(&at, false) {
+            Ok(()) => report.removed.push(at),
+            Err(UnlinkError::InUse { .. }) => report.held.push(at),
             Err(UnlinkError::NotFound { .. }) => {}
-            Err(error) => report.failed.push((name, error)),
+            Err(error) => report.failed.push((at, error)),
         }
     }
     Ok(report)
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, OsError> {
-    let failed = |error: std::io::Error| OsError::from_io("read(/dev/shm)", &error);
+    let failed = |error: std::io::Error| OsError::from_io("readdir", &error);
     fs::read_dir(directory).map_err(failed)?.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
 }
 
@@ -153,12 +219,24 @@ fn segment_name(path: &Path) -> Option<SegmentName> {
     SegmentName::new(file_name(path).strip_prefix(PREFIX)?).ok()
 }
 
-/// Asking about locks needs no right to write.
-fn held(path: &Path, expected: &Stat) -> Option<bool> {
+/// Whether a file begins as rings do.
+pub(crate) fn begins_as_ring(file: &File) -> bool {
+    let mut magic = [0; 8];
+    let read = file.read_exact_at(&mut magic, 0);
+    read.is_ok() && [Kind::Spsc, Kind::Mpmc].iter().any(|kind| kind.magic() == u64::from_le_bytes(magic))
+}
+
+/// What a side file of a System V segment tells.
+fn sysv_info(path: &Path) -> Option<SegmentInfo> {
+    let file = open_same(path, &sys::stat_name(path).ok()?)?;
+    let (name, stat) = sysv::listed(path, &file)?;
+    let held = descriptor::any_lease(file.as_raw_fd()).ok().map(|lease| lease.is_some());
+    Some(SegmentInfo { name: name.into(), len: stat.size, owner: stat.owner, mode: stat.mode, held })
+}
+
+/// Opens what has the name for reading, if that still is what `expected` tells of.
+fn open_same(path: &Path, expected: &Stat) -> Option<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    if sys::stat(file.as_raw_fd()).ok()?.id != expected.id {
-        return None;
-    }
-    descriptor::any_lease(file.as_raw_fd()).ok().map(|lease| lease.is_some())
+    sys::stat(file.as_raw_fd()).is_ok_and(|stat| stat.id == expected.id).then_some(file)
 }

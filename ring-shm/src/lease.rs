@@ -14,7 +14,7 @@ use std::time::Instant;
 use ring_core::Verdict;
 
 use crate::descriptor::{self, Descriptor, Gate, MAX_LEASE, ProbeFile};
-use crate::error::LeaseError;
+use crate::error::{LeaseError, MapError};
 use crate::facts::Facts;
 use crate::fork;
 use crate::mapping::Mapping;
@@ -62,8 +62,10 @@ pub enum SelfTest {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct LeasedMapping {
-    // Dropped in this order: the mapping takes the lock with it, the rest is descriptors.
+    // Dropped in this order: the mapping takes the lock with it, or the anchor does after it; the rest is descriptors.
     mapping: Mapping,
+    /// What the lock lives with where the memory is not the file's.
+    _anchor: Option<Mapping>,
     kept: Option<Descriptor>,
     probe: Arc<ProbeFile>,
     lease: u64,
@@ -110,6 +112,17 @@ impl LeasedMapping {
     #[must_use]
     pub fn is_inherited(&self) -> bool {
         self.mapping.is_inherited()
+    }
+
+    /// Waits until everything that was written to the segment before this call is where it survives the machine's end,
+    /// the segment's name included. Without a disk behind it, which only a file has, there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Os`] when the disk fails or is full; [`MapError::Lost`] when the file is out of reach.
+    pub fn sync(&self) -> Result<(), MapError> {
+        self.mapping.flush()?;
+        self.probe.sync()
     }
 
     /// What the kernel says about the lease `lease` of the same segment. After [`Verdict::Dead`] an acquire fence is
@@ -243,11 +256,11 @@ fn attempt(segment: &Segment, len: u64, number: u64) -> Result<Attempt, LeaseErr
     if !sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1)? {
         return Ok(Attempt::Taken);
     }
-    let mapping = Mapping::new(&file, segment.len(), len, &pause)?;
     // A remover who came before us has taken the name; who comes after us finds the lease.
-    if sys::stat(file.as_raw_fd())?.links == 0 {
+    if probe.was_named() && sys::stat(file.as_raw_fd())?.links == 0 {
         return Err(LeaseError::Gone);
     }
+    let (mapping, anchor) = segment.map(&file, len, &pause)?;
     drop(file);
     // The self-test. The number of the probe has just been good; were it stolen in between, the test fails, which
     // only makes verdicts more careful.
@@ -260,7 +273,7 @@ fn attempt(segment: &Segment, len: u64, number: u64) -> Result<Attempt, LeaseErr
         }
         Some(Descriptor::new(file, probe.id()))
     };
-    Ok(Attempt::Leased(LeasedMapping { mapping, kept, probe: Arc::clone(probe), lease: number, byte }))
+    Ok(Attempt::Leased(LeasedMapping { mapping, _anchor: anchor, kept, probe: Arc::clone(probe), lease: number, byte }))
 }
 
 const _: () = assert!(MAX_LEASE < i64::MAX as u64);

@@ -6,6 +6,7 @@ compile_error!(
 );
 
 mod attach;
+mod backing;
 mod descriptor;
 pub mod doctor;
 mod error;
@@ -18,8 +19,10 @@ mod inventory;
 mod lease;
 mod life;
 mod limits;
+mod location;
 mod look;
 mod mapping;
+mod memfd;
 mod memory;
 pub mod mpmc;
 mod name;
@@ -30,9 +33,11 @@ mod posix;
 mod range;
 mod segment;
 mod setup_error;
+mod shm;
 pub mod spsc;
 mod strategy;
 mod sys;
+mod sysv;
 mod trust;
 mod typed;
 pub mod wait;
@@ -43,22 +48,25 @@ pub use facts::Facts;
 pub use guard::guard_against_truncation;
 pub use inventory::{SegmentInfo, StaleReport};
 pub use lease::{LeasedMapping, Probe, SelfTest};
+pub use location::{Location, ToLocation};
 pub use mapping::Mapping;
+pub use memfd::{Memfd, Unsealed};
 pub use name::{NameError, SegmentName};
 pub use payload::{Payload, PayloadType, TypeFacts};
 pub use segment::{Access, OpenRules, Segment};
 pub use setup_error::{SetupError, SetupErrorKind};
+pub use sysv::SysvName;
 pub use trust::{Trust, Trusted, Untrusted};
 pub use typed::Typed;
 
 pub use ring_core::{AttachError, Corrupt, Field, FormatError, Kind, Position, Role, SeatState, Verdict, Waiting};
 
-/// Removes the name of a segment. The living go on with what they have mapped; nobody new can open it.
+/// Removes the name of a ring, be it a POSIX segment or a file. The living go on with what they have mapped; nobody new can open it.
 ///
 /// # Errors
 /// [`UnlinkError::InUse`] while a handle lives, unless `force`.
-pub fn unlink(name: &str, force: bool) -> Result<(), UnlinkError> {
-    Segment::unlink(&SegmentName::new(name)?, force)
+pub fn unlink(at: impl ToLocation, force: bool) -> Result<(), UnlinkError> {
+    Segment::unlink(at, force)
 }
 
 /// The project's README, so that its examples are run.

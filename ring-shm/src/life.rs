@@ -51,9 +51,8 @@ pub(crate) enum Refusal {
     Corrupt(Corrupt),
 }
 
-/// Alerts that no process ever has: the handle's fast check fails, and it asks. It begins so, since its memory may have
-/// been cut while it was opened, and ends so when it is [poisoned](Life::poison).
-pub(crate) const ASK: u64 = u64::MAX;
+/// An epoch no process image has: the handle's fast check fails, and [`Life::refusal`] says why.
+pub(crate) const UNUSABLE: u64 = u64::MAX;
 
 impl Life {
     pub(crate) fn mapped(mapping: LeasedMapping) -> Self {
@@ -73,31 +72,24 @@ impl Life {
         self.born != fork::epoch()
     }
 
-    /// Why the handle's fast check failed; nothing, if it concerned others.
+    /// Why the handle's fast check failed.
     #[cold]
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
-        if self.is_inherited() {
-            return Some(Refusal::Forked);
+    pub(crate) fn refusal(&self) -> Refusal {
+        match self.poison {
+            Some(corrupt) if !self.is_inherited() => Refusal::Corrupt(corrupt),
+            _ => Refusal::Forked,
         }
-        let cut = match &self.hold {
+    }
+
+    /// Whether somebody has cut the segment, and the guard has put zero pages in its place.
+    #[cold]
+    #[inline(never)] // callers keep their registers for what does not fail
+    pub(crate) fn cut(&self) -> Option<Corrupt> {
+        match &self.hold {
             Hold::Mapped(leased) if leased.mapping().is_cut() => {
                 Some(Corrupt::truncated(leased.mapping().len() as u64))
             }
             _ => None,
-        };
-        self.poison.or(cut).map(Refusal::Corrupt)
-    }
-
-    /// The same at the beginning of an operation: with the new value to compare, if it concerned others.
-    #[cold]
-    pub(crate) fn look_again(&self, born: &mut u64) -> Result<(), Refusal> {
-        let now = fork::alerts();
-        match self.refusal() {
-            Some(refusal) => Err(refusal),
-            None => {
-                *born = now;
-                Ok(())
-            }
         }
     }
 
@@ -130,6 +122,14 @@ impl Life {
         match &self.hold {
             Hold::Mapped(mapping) => mapping.verdict(lease, facts),
             Hold::Heap(own) => own.heap.verdict(lease),
+        }
+    }
+
+    /// Waits until everything written so far survives the machine's end, where there is a disk behind the ring.
+    pub(crate) fn sync(&self) -> Result<(), MapError> {
+        match &self.hold {
+            Hold::Mapped(mapping) => mapping.sync(),
+            Hold::Heap(_) => Ok(()),
         }
     }
 

@@ -3,12 +3,11 @@
 
 use core::fmt;
 use std::fs::File;
-use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{CreateError, OsError};
+use crate::location::Location;
 use crate::memory;
-use crate::name::SegmentName;
 use crate::posix::{DIRECTORY, GATE_PAUSE, PATIENCE};
 use crate::segment::Segment;
 use crate::sys;
@@ -34,34 +33,47 @@ impl fmt::Debug for Reserved {
 }
 
 impl Limits {
-    /// Whether the segment `name` of `len` bytes keeps within the limits; the answer holds as long as what it returns
+    /// Whether a segment of `len` bytes keeps within the limits; the answer holds as long as what it returns
     /// lives. A name that is taken is that, whatever the limits say.
-    pub(crate) fn reserve(&self, name: &SegmentName, len: u64) -> Result<Reserved, CreateError> {
-        self.check(len).map_err(|error| {
-            let taken = sys::stat_name(&Path::new(DIRECTORY).join(name.file_name())).is_ok();
-            if taken { CreateError::Exists { name: name.clone() } } else { error }
+    pub(crate) fn reserve(&self, at: &Location, len: u64) -> Result<Reserved, CreateError> {
+        self.check(at, len).map_err(|error| {
+            let taken = at.path().map_or_else(|| Segment::open(at).is_ok(), |path| sys::stat_name(&path).is_ok());
+            if taken { CreateError::Exists { name: at.clone() } } else { error }
         })
     }
 
-    fn check(&self, len: u64) -> Result<Reserved, CreateError> {
+    fn check(&self, at: &Location, len: u64) -> Result<Reserved, CreateError> {
         if let Some(limit) = self.size.filter(|limit| len > *limit) {
             return Err(CreateError::AboveLimit { asked: len, limit });
         }
-        if let Some(room) = memory::room().filter(|room| len > room.free) {
+        if let Some(room) = memory::room().filter(|room| len > room.free && in_memory(at)) {
             return Err(CreateError::MemoryLimit { asked: len, free: room.free, limit: room.limit });
         }
         let Some((prefix, budget)) = &self.budget else { return Ok(Reserved { _directory: None }) };
+        if let Location::File(_) | Location::Memfd(_) = at {
+            return Err(CreateError::NoBudget { name: at.clone() });
+        }
         let directory = lock_directory()?;
         let user = sys::user();
-        let taken = |name: &SegmentName| name.as_str().starts_with(&**prefix);
         let used = Segment::list()?
             .iter()
-            .filter(|info| info.owner == user && taken(&info.name))
+            .filter(|info| info.owner == user && info.name.name().starts_with(&**prefix))
             .fold(0_u64, |sum, info| sum.saturating_add(info.len));
         if used.saturating_add(len) > *budget {
             return Err(CreateError::OverBudget { prefix: prefix.clone(), asked: len, used, budget: *budget });
         }
         Ok(Reserved { _directory: Some(directory) })
+    }
+}
+
+/// Whether a segment there takes memory that the kernel cannot get back, as it can from a file on a disk.
+fn in_memory(at: &Location) -> bool {
+    match at {
+        Location::File(path) => {
+            let directory = path.parent().and_then(|directory| File::open(directory).ok());
+            directory.is_some_and(|directory| sys::is_tmpfs(&directory))
+        }
+        _ => true,
     }
 }
 

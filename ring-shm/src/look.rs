@@ -18,11 +18,13 @@ use crate::descriptor;
 use crate::error::{MapError, OsError};
 use crate::facts::Facts;
 use crate::life;
+use crate::location::Location;
 use crate::mapping::PrivateCopy;
-use crate::name::SegmentName;
 use crate::open;
 use crate::setup_error::SetupError;
+use crate::shm::Attached;
 use crate::sys::{self, Stat};
+use crate::sysv;
 
 /// How much is copied: every control word of a ring of whatever kind, and the largest participant table.
 const CONTROL: u64 = mpmc_data_offset(MAX_PARTICIPANTS);
@@ -38,6 +40,10 @@ const TRIES: u32 = 32;
 pub(crate) struct Look {
     file: File,
     stat: Stat,
+    /// The memory, where it is not the file's.
+    shm: Option<Attached>,
+    /// Bytes of it.
+    size: u64,
     /// Whether this file system is known to keep locks with mappings.
     keeps_locks: bool,
 }
@@ -45,15 +51,21 @@ pub(crate) struct Look {
 impl Look {
     /// # Errors
     /// As for opening a segment; but owner and mode do not matter, as long as it may be read.
-    pub(crate) fn at(name: &SegmentName) -> Result<Self, SetupError> {
-        let (file, stat) = open::open_to_look(name)?;
-        let keeps_locks = sys::is_tmpfs(&file);
-        Ok(Self { file, stat, keeps_locks })
+    pub(crate) fn at(at: &Location) -> Result<Self, SetupError> {
+        let (file, stat) = open::open_to_look(at)?;
+        let keeps_locks = sys::keeps_locks(&file);
+        let mut look = Self { shm: None, size: stat.size, file, stat, keeps_locks };
+        if let Location::Sysv(name) = at {
+            let (id, len) = sysv::found(at, name, &look.file, look.stat.owner)?;
+            let bytes = usize::try_from(len).map_err(|_| MapError::TooLarge { len })?;
+            (look.shm, look.size) = (Some(Attached::new(id, bytes, false).map_err(MapError::from)?), len);
+        }
+        Ok(look)
     }
 
     /// Bytes of the segment.
     pub(crate) fn size(&self) -> u64 {
-        self.stat.size
+        self.size
     }
 
     /// Its permission bits.
@@ -79,6 +91,9 @@ impl Look {
 
     /// Reads `buf.len()` bytes at `offset`, or as many as there are now; says how many.
     fn read(&self, buf: &mut [u8], offset: u64) -> Result<usize, OsError> {
+        if let Some(shm) = &self.shm {
+            return Ok(shm.copy_out(buf, usize::try_from(offset).unwrap_or(usize::MAX)));
+        }
         let mut read = 0;
         while let Some(rest) = buf.get_mut(read..).filter(|rest| !rest.is_empty()) {
             match self.file.read_at(rest, offset.saturating_add(read as u64)) {
@@ -92,8 +107,8 @@ impl Look {
     }
 
     /// What the kernel says about `lease`, as [`crate::LeasedMapping::verdict`]; but there is no lease of its own to
-    /// prove by that this file system keeps locks with mappings, so elsewhere than on a tmpfs a free lock is `Dead`
-    /// only when the process is gone as well.
+    /// prove by that this file system keeps locks with mappings, so a free lock is `Dead` only where
+    /// that is known (tmpfs, ext4, XFS, btrfs), or when the process is gone as well.
     pub(crate) fn verdict(&self, lease: u64, facts: Option<Facts>) -> Verdict {
         if lease == 0 {
             return Verdict::Unknown;
@@ -122,13 +137,13 @@ pub(crate) struct Pages<'l> {
 
 impl<'l> Pages<'l> {
     fn read(look: &'l Look) -> Result<Self, SetupError> {
-        let mut bytes = vec![0; usize::try_from(look.stat.size.min(CONTROL)).unwrap_or(0)];
+        let mut bytes = vec![0; usize::try_from(look.size.min(CONTROL)).unwrap_or(0)];
         let read = look.read(&mut bytes, 0).map_err(MapError::from)?;
         bytes.truncate(read);
         // As long as the ring says it is, and not as the object is: a size costs whoever gave it nothing.
         let total =
             bytes.get(TOTAL_LEN..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_ne_bytes(*word));
-        Ok(Self { look, bytes, len: look.stat.size.min(total.max(CONTROL)) })
+        Ok(Self { look, bytes, len: look.size.min(total.max(CONTROL)) })
     }
 
     /// Runs `f` over the pages and the words at `offsets` beyond them, which are read now; everything else is zero.

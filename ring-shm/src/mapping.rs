@@ -5,8 +5,8 @@
 //!
 //! # Safety
 //!
-//! 1. `raw` is a mapping of `len` bytes made by this process image (`born` is the number of that image), and
-//!    nobody else unmaps it. It is dropped at most once, in `drop`.
+//! 1. `raw` is a mapping (or an attachment) of `len` bytes made by this process image (`born` is the number of that
+//!    image), and nobody else unmaps it. It is dropped at most once, in `drop`.
 //! 2. In a forked child the range is not mapped, and may have come to hold something else: there `raw` is never
 //!    dropped.
 #![allow(unsafe_code)]
@@ -23,7 +23,12 @@ use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
 use crate::guard::Guarded;
 use crate::range::Range;
+use crate::shm::Attached;
 use crate::sys;
+use crate::sysv::{NAME_LEN, NAME_OFFSET};
+
+/// Where the positions are: the rest of a ring is payload, and words beside it that say whose it is.
+const CONTROL: usize = ring_core::CONTROL_SIZE as usize;
 
 /// The bytes of a segment in the address space of this process, writable and shared with every other mapping.
 ///
@@ -33,9 +38,15 @@ use crate::sys;
 /// A child made by `fork` does not have the mapping: there [`Mapping::is_inherited`] is true, the address must not
 /// be used, and dropping does nothing.
 pub struct Mapping {
-    raw: ManuallyDrop<Range>,
+    raw: ManuallyDrop<Raw>,
     guarded: Option<Guarded>,
     born: u64,
+}
+
+/// By what system call it came.
+enum Raw {
+    Mmap(Range),
+    Shm(Attached),
 }
 
 impl Mapping {
@@ -52,14 +63,36 @@ impl Mapping {
         }
         let raw = Range::of_file(file.as_raw_fd(), len, stat.unit)?;
         let guarded = Guarded::over(&raw)?;
-        Ok(Self { raw: ManuallyDrop::new(raw), guarded, born: fork::epoch() })
+        Ok(Self { raw: ManuallyDrop::new(Raw::Mmap(raw)), guarded, born: fork::epoch() })
+    }
+
+    /// Attaches the first `len` bytes of the System V segment `id`. The caller holds the pause.
+    pub(crate) fn attached(id: i32, len: u64, _pause: &Pause) -> Result<Self, MapError> {
+        let too_large = MapError::TooLarge { len };
+        let len = usize::try_from(len).ok().filter(|len| isize::try_from(*len).is_ok()).ok_or(too_large)?;
+        let attached = Attached::new(id, len, true).map_err(|error| match error.code {
+            libc::EINVAL | libc::EIDRM => MapError::Gone,
+            _ => error.into(),
+        })?;
+        Ok(Self { raw: ManuallyDrop::new(Raw::Shm(attached)), guarded: None, born: fork::epoch() })
+    }
+
+    /// Writes the ring's name where a System V ring has it. Only before anybody else has the segment.
+    pub(crate) fn write_name(&self, name: &str) {
+        for (i, byte) in name.bytes().take(NAME_LEN).enumerate() {
+            // SAFETY: 1; a System V segment has a whole control block, in which the name lies.
+            unsafe { self.as_ptr().as_ptr().wrapping_add(NAME_OFFSET + i).write_volatile(byte) };
+        }
     }
 
     /// The address of the first byte, aligned to a page. Valid while the mapping lives, in the process that made it.
     #[inline]
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<u8> {
-        self.raw.start()
+        match &*self.raw {
+            Raw::Mmap(range) => range.start(),
+            Raw::Shm(attached) => attached.as_ptr(),
+        }
     }
 
     /// The number of bytes, at least 1.
@@ -67,17 +100,41 @@ impl Mapping {
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // a mapping is never empty
     pub fn len(&self) -> usize {
-        self.raw.len()
+        match &*self.raw {
+            Raw::Mmap(range) => range.len(),
+            Raw::Shm(attached) => attached.len(),
+        }
+    }
+
+    /// Waits until what has been written is where the file is: first what lies behind the control block, then that.
+    pub(crate) fn flush(&self) -> Result<(), MapError> {
+        if self.is_inherited() {
+            return Err(MapError::Forked);
+        }
+        // What is flushed then is not the segment any more.
+        if self.is_cut() {
+            return Err(MapError::Lost);
+        }
+        // Only a file has a disk.
+        let Raw::Mmap(range) = &*self.raw else { return Ok(()) };
+        let control = CONTROL.min(self.len());
+        range.flush(control, self.len() - control)?;
+        range.flush(0, control)?;
+        Ok(())
     }
 
     /// Whether somebody has cut the segment, and zero pages have taken its place.
+    #[inline]
     pub(crate) fn is_cut(&self) -> bool {
         self.guarded.as_ref().is_some_and(Guarded::is_cut)
     }
 
     /// The number of bytes with what is mapped beyond the end of the segment, because pages are whole.
     pub(crate) fn mapped(&self) -> usize {
-        self.raw.mapped()
+        match &*self.raw {
+            Raw::Mmap(range) => range.mapped(),
+            Raw::Shm(attached) => attached.mapped(),
+        }
     }
 
     /// Whether this is a forked child's copy of its parent's handle, without any memory behind it.
@@ -112,7 +169,7 @@ impl PrivateCopy {
 
 impl From<PrivateCopy> for Mapping {
     fn from(copy: PrivateCopy) -> Self {
-        Self { raw: ManuallyDrop::new(Range::from(copy.0)), guarded: None, born: fork::epoch() }
+        Self { raw: ManuallyDrop::new(Raw::Mmap(Range::from(copy.0))), guarded: None, born: fork::epoch() }
     }
 }
 

@@ -125,6 +125,10 @@ pub enum NameError {
         /// Its byte offset.
         at: usize,
     },
+    /// After `@` there is no key of a System V segment.
+    BadKey,
+    /// `fd:` is not followed by the number of a descriptor of a regular file that this process has.
+    NoDescriptor,
     /// The name begins with `.` or `-`.
     BadStart {
         /// The character it begins with.
@@ -140,12 +144,18 @@ impl fmt::Display for NameError {
                 write!(f, "the segment name has {len} bytes: shorten it to {}", SegmentName::MAX)
             }
             Self::Slash { at } => {
-                write!(f, "the segment name holds a slash at byte {at}: give the bare name, without `/` or a directory")
+                write!(f, "the segment name holds a slash at byte {at}: give the bare name, without `/` or a directory (a ring in a file is `file:PATH`)")
             }
             Self::Nul { at } => write!(f, "the segment name holds a NUL at byte {at}: remove it"),
             Self::BadCharacter { found, at } => {
                 write!(f, "the segment name holds {found:?} at byte {at}: use only A-Z, a-z, 0-9, `.`, `_` and `-`")
             }
+            Self::BadKey => f.write_str(
+                "that is no key of a System V segment: give a number other than 0, in decimal or as 0x…, at most 32 bits",
+            ),
+            Self::NoDescriptor => f.write_str(
+                "`fd:` is not followed by a descriptor of a memfd: give the number of one that this process has inherited (`fd:7`)",
+            ),
             Self::BadStart { found } => {
                 write!(f, "the segment name begins with {found:?}: begin it with a letter, a digit or `_`")
             }

@@ -85,6 +85,9 @@ impl PayloadType {
     }
 
     /// The struct `T` of these `(name, offset, type)`. [`payload!`](crate::payload) writes this.
+    ///
+    /// # Panics
+    /// In a constant: does not compile. If `T` is empty, longer than 2³¹ − 16 bytes, or wants more than multiples of 8.
     #[must_use]
     pub const fn fields<T>(name: &str, fields: &[(&str, usize, &Self)]) -> Self {
         let (mut align, mut own, mut i) = (1, 1, 0);
@@ -116,6 +119,9 @@ impl PayloadType {
     }
 
     /// The type `T`, of which only its author can tell whether two are the same: by name, version and size.
+    ///
+    /// # Panics
+    /// In a constant: does not compile. If `T` is empty, longer than 2³¹ − 16 bytes, or wants more than multiples of 8.
     #[must_use]
     pub const fn version<T>(name: &str, version: u64) -> Self {
         let mut this = Self::new::<T>(align_of::<T>());

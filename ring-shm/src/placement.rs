@@ -9,6 +9,7 @@ mod report;
 
 use core::fmt;
 
+pub(crate) use calls::populate;
 pub use report::Placed;
 
 use crate::error::{MapError, OsError};
@@ -94,7 +95,7 @@ impl Placement {
     pub(crate) fn place_segment(&self, mapping: &Mapping) -> Result<(), PlacementError> {
         if let Some((node, wish)) = self.node {
             // What is not faulted in here is not seen and not moved.
-            let put = calls::populate(mapping).and_then(|()| calls::put_on(mapping, node, wish == Wish::Require));
+            let put = populate(mapping).and_then(|()| calls::put_on(mapping, node, wish == Wish::Require));
             granted(wish, put.map_err(|error| PlacementError::Node { node, error }))?;
         }
         granted(self.huge_pages, huge(mapping))
@@ -107,7 +108,7 @@ impl Placement {
             let _ = calls::prefer_huge(mapping);
         }
         if self.prefault != Wish::Leave {
-            granted(self.prefault, calls::populate(mapping).map_err(PlacementError::Prefault))?;
+            granted(self.prefault, populate(mapping).map_err(PlacementError::Prefault))?;
         }
         if self.lock != Wish::Leave {
             let len = mapping.len() as u64;

@@ -1,8 +1,8 @@
-//! The POSIX backing: segments as objects in `/dev/shm`, created whole and removed in order. (Opening: `open.rs`.)
+//! The backings with a path: segments as POSIX objects in `/dev/shm`, and as files anywhere else, created whole and
+//! removed in order. (Opening: `open.rs`.)
 //!
 //! Embedders and `ringctl` call it through [`Segment`]. Nothing is ever visible under a segment's name before it is
 //! complete, nothing is left behind by an error, and nothing that a living process holds is removed unless forced.
-//! The directory is a parameter inside, so that tests can bring their own.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crate::descriptor::{self, Gate};
 use crate::error::{CreateError, MapError, OsError, UnlinkError};
 use crate::fork;
+use crate::location::Location;
 use crate::mapping::Mapping;
-use crate::name::SegmentName;
 use crate::segment::{Access, Segment};
 use crate::sys::{self, LockKind};
 
@@ -34,39 +34,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to sleep between two looks at a gate.
 pub(crate) const GATE_PAUSE: Duration = Duration::from_millis(1);
 
-impl Segment {
-    /// Creates the segment `name` of `len` bytes, zeroed, and lets `init` write into it before anybody can see it.
-    ///
-    /// The memory is allocated, so that a full `/dev/shm` is an error here and not SIGBUS later. The name appears
-    /// with one system call when everything is in place; a creator that dies before leaves none. `access` holds
-    /// exactly, whatever the umask. The mapping that `init` gets is gone afterwards, and the segment is not leased:
-    /// until the creator attaches, a removal of stale segments may take it.
-    ///
-    /// # Errors
-    ///
-    /// [`CreateError::Exists`] if the name is taken, which is the answer for all but one of several creators at
-    /// once; [`CreateError::NoSpace`] with what is free; the other variants say what to ask for instead.
-    pub fn create(
-        name: &SegmentName,
-        len: u64,
-        access: &Access,
-        init: impl FnOnce(&Mapping),
-    ) -> Result<Self, CreateError> {
-        create_in(Path::new(DIRECTORY), name, len, access, Unnamed::Try, init)
-    }
-
-    /// Removes the name of a segment that nobody holds a lease on. With `force` also of one that is held: its users
-    /// go on with the memory, which is freed when the last of them leaves.
-    ///
-    /// # Errors
-    ///
-    /// [`UnlinkError::InUse`] with a lease that is held; [`UnlinkError::GateBusy`] after two seconds if a process
-    /// has stopped in the middle of attaching or removing. `force` meets neither.
-    pub fn unlink(name: &SegmentName, force: bool) -> Result<(), UnlinkError> {
-        unlink_in(Path::new(DIRECTORY), name, force)
-    }
-}
-
 /// Whether to begin with an unnamed file. Tests refuse it as some file systems do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unnamed {
@@ -75,50 +42,62 @@ pub(crate) enum Unnamed {
     Refused,
 }
 
-pub(crate) fn create_in(
-    directory: &Path,
-    name: &SegmentName,
+/// The path of the object, and the directory that has its name.
+fn place(at: &Location) -> (PathBuf, PathBuf) {
+    let path = at.path().unwrap_or_default();
+    let directory = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    (path, directory)
+}
+
+/// `len` as the system wants it.
+pub(crate) fn length(len: u64) -> Result<i64, CreateError> {
+    let bytes = i64::try_from(len).ok().filter(|bytes| *bytes > 0 && isize::try_from(len).is_ok());
+    let bytes = bytes.ok_or(CreateError::BadLength { len })?;
+    let limit = sys::file_size_limit();
+    if len > limit { Err(CreateError::FileSizeLimit { asked: len, limit }) } else { Ok(bytes) }
+}
+
+/// Refuses a mode that nobody could want.
+pub(crate) fn check_mode(mode: u32) -> Result<(), CreateError> {
+    let bad = mode & 0o600 != 0o600 || mode & 0o002 != 0 || mode & !0o777 != 0;
+    if bad { Err(CreateError::BadMode { mode }) } else { Ok(()) }
+}
+
+pub(crate) fn create_at(
+    at: &Location,
     len: u64,
     access: &Access,
     unnamed: Unnamed,
     init: impl FnOnce(&Mapping),
 ) -> Result<Segment, CreateError> {
-    let bytes = i64::try_from(len).ok().filter(|bytes| *bytes > 0 && isize::try_from(len).is_ok());
-    let Some(bytes) = bytes else {
-        return Err(CreateError::BadLength { len });
-    };
-    let mode = access.mode;
-    if mode & 0o600 != 0o600 || mode & 0o002 != 0 || mode & !0o777 != 0 {
-        return Err(CreateError::BadMode { mode });
-    }
-    let limit = sys::file_size_limit();
-    if len > limit {
-        return Err(CreateError::FileSizeLimit { asked: len, limit });
-    }
-    let path = directory.join(name.file_name());
+    let bytes = length(len)?;
+    check_mode(access.mode)?;
+    let (path, directory) = place(at);
     // Only to save the work: the publication decides.
     if sys::stat_name(&path).is_ok() {
-        return Err(CreateError::Exists { name: name.clone() });
+        return Err(CreateError::Exists { name: at.clone() });
     }
     let denied = |error: OsError| match error.code {
-        libc::EACCES | libc::EPERM => CreateError::Permission { name: name.clone() },
-        libc::EEXIST => CreateError::Exists { name: name.clone() },
+        libc::EACCES | libc::EPERM => CreateError::Permission { name: at.clone() },
+        libc::EEXIST => CreateError::Exists { name: at.clone() },
         _ => CreateError::Os(error),
     };
     // The name comes last: what may fail comes before.
-    let (file, stat) = match open_unnamed(directory, unnamed).map_err(denied)? {
+    let (file, stat) = match open_unnamed(&directory, unnamed).map_err(denied)? {
         Some(file) => {
-            fill(&file, bytes, access, init)?;
+            allow(&file, access)?;
+            fill(&file, bytes, init)?;
             let stat = sys::stat(file.as_raw_fd())?;
             sys::link_unnamed(&file, &path).map_err(denied)?;
             (file, stat)
         }
         None => {
-            let (temporary, gate) = Temporary::make(directory).map_err(|error| match error {
+            let (temporary, gate) = Temporary::make(&directory).map_err(|error| match error {
                 CreateError::Os(error) => denied(error),
                 error => error,
             })?;
-            fill(gate.file(), bytes, access, init)?;
+            allow(gate.file(), access)?;
+            fill(gate.file(), bytes, init)?;
             let file = gate.file().try_clone().map_err(|error| OsError::from_io("dup", &error))?;
             let stat = sys::stat(file.as_raw_fd())?;
             match sys::rename_noreplace(&temporary.path, &path) {
@@ -129,7 +108,7 @@ pub(crate) fn create_in(
             (file, stat)
         }
     };
-    Ok(Segment::from_file(file, &stat, name.as_str(), path))
+    Ok(Segment::from_file(file, &stat, at.clone()))
 }
 
 /// An unnamed file in `directory`; `None` where the file system has no such thing.
@@ -146,8 +125,8 @@ fn open_unnamed(directory: &Path, unnamed: Unnamed) -> Result<Option<File>, OsEr
     }
 }
 
-/// Gives the file its owner, mode, memory and contents.
-fn fill(file: &File, len: i64, access: &Access, init: impl FnOnce(&Mapping)) -> Result<(), CreateError> {
+/// Gives the file its group and mode.
+pub(crate) fn allow(file: &File, access: &Access) -> Result<(), CreateError> {
     if let Some(group) = access.group {
         std::os::unix::fs::fchown(file, None, Some(group)).map_err(|error| match error.raw_os_error() {
             Some(libc::EPERM | libc::EINVAL) => CreateError::BadGroup { group },
@@ -156,6 +135,11 @@ fn fill(file: &File, len: i64, access: &Access, init: impl FnOnce(&Mapping)) -> 
     }
     // After fchown, which may clear bits; and whatever the umask has taken away.
     file.set_permissions(Permissions::from_mode(access.mode)).map_err(|error| OsError::from_io("fchmod", &error))?;
+    Ok(())
+}
+
+/// Gives the file its memory and contents.
+pub(crate) fn fill(file: &File, len: i64, init: impl FnOnce(&Mapping)) -> Result<(), CreateError> {
     let asked = len.unsigned_abs();
     sys::allocate(file, len).map_err(|error| match error.code {
         libc::ENOSPC | libc::EDQUOT => CreateError::NoSpace { asked, free: sys::free_space(file) },
@@ -208,22 +192,34 @@ impl Drop for Temporary {
     }
 }
 
-pub(crate) fn unlink_in(directory: &Path, name: &SegmentName, force: bool) -> Result<(), UnlinkError> {
-    let path = directory.join(name.file_name());
-    let failed = |call: &'static str, error: &io::Error| {
-        if let Some(found) = sys::stat_name(&path).ok().and_then(|stat| stat.foreign_kind()) {
-            return UnlinkError::NotASegment { name: name.clone(), found };
-        }
-        match error.kind() {
-            io::ErrorKind::NotFound => UnlinkError::NotFound { name: name.clone() },
-            io::ErrorKind::PermissionDenied => UnlinkError::Permission { name: name.clone() },
-            _ => UnlinkError::Os(OsError::from_io(call, error)),
-        }
-    };
+/// Opens what is to be removed, or says why it is not.
+pub(crate) fn open_to_remove(at: &Location, path: &Path) -> Result<File, UnlinkError> {
+    let file = descriptor::open_existing(path).map_err(|error| failed(at, path, "open", &error))?;
+    match sys::stat(file.as_raw_fd())?.foreign_kind() {
+        Some(found) => Err(UnlinkError::NotASegment { name: at.clone(), found }),
+        None => Ok(file),
+    }
+}
+
+/// Why something could not be removed.
+fn failed(at: &Location, path: &Path, call: &'static str, error: &io::Error) -> UnlinkError {
+    if let Some(found) = sys::stat_name(path).ok().and_then(|stat| stat.foreign_kind()) {
+        return UnlinkError::NotASegment { name: at.clone(), found };
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => UnlinkError::NotFound { name: at.clone() },
+        io::ErrorKind::PermissionDenied => UnlinkError::Permission { name: at.clone() },
+        _ => UnlinkError::Os(OsError::from_io(call, error)),
+    }
+}
+
+pub(crate) fn unlink_at(at: &Location, force: bool) -> Result<(), UnlinkError> {
+    let (path, _) = place(at);
+    let failed = |call, error: &io::Error| failed(at, &path, call, error);
     if force {
         let stat = sys::stat_name(&path).map_err(|error| failed("stat", &error))?;
         if let Some(found) = stat.foreign_kind() {
-            return Err(UnlinkError::NotASegment { name: name.clone(), found });
+            return Err(UnlinkError::NotASegment { name: at.clone(), found });
         }
         return fs::remove_file(&path).map_err(|error| failed("unlink", &error));
     }
@@ -232,10 +228,10 @@ pub(crate) fn unlink_in(directory: &Path, name: &SegmentName, force: bool) -> Re
     loop {
         match remove_unheld(&path) {
             Ok(Removal::Done) => return Ok(()),
-            Ok(Removal::Foreign(found)) => return Err(UnlinkError::NotASegment { name: name.clone(), found }),
-            Ok(Removal::Held(lease)) => return Err(UnlinkError::InUse { name: name.clone(), lease }),
+            Ok(Removal::Foreign(found)) => return Err(UnlinkError::NotASegment { name: at.clone(), found }),
+            Ok(Removal::Held(lease)) => return Err(UnlinkError::InUse { name: at.clone(), lease }),
             Ok(Removal::GateBusy) if Instant::now() < deadline => std::thread::sleep(GATE_PAUSE),
-            Ok(Removal::GateBusy) => return Err(UnlinkError::GateBusy { name: name.clone() }),
+            Ok(Removal::GateBusy) => return Err(UnlinkError::GateBusy { name: at.clone() }),
             Ok(Removal::Replaced) if tries < TRIES => tries += 1,
             Ok(Removal::Replaced) => return Err(UnlinkError::Contended { tries }),
             Err(RemovalError::Os(error)) => return Err(error.into()),

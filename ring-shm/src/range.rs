@@ -66,6 +66,18 @@ impl Range {
     pub(crate) fn mapped(&self) -> usize {
         self.mapped
     }
+
+    /// Waits until `len` bytes from `offset` are where the file is, with what is before them in their page.
+    pub(crate) fn flush(&self, offset: usize, len: usize) -> Result<(), OsError> {
+        // SAFETY: plain numbers.
+        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096).max(1);
+        let before = offset % page;
+        let (offset, len) = (offset - before, len.saturating_add(before));
+        let start = self.start.as_ptr().wrapping_add(offset.min(self.mapped));
+        let len = len.min(self.mapped.saturating_sub(offset));
+        // SAFETY: 1; changes no byte.
+        if unsafe { libc::msync(start.cast(), len, libc::MS_SYNC) } == 0 { Ok(()) } else { Err(OsError::last("msync")) }
+    }
 }
 
 impl From<MmapMut> for Range {

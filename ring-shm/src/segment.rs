@@ -1,19 +1,21 @@
 //! An open segment: a descriptor, which object it means, its size and its name.
 //!
-//! Backings (so far POSIX, `posix.rs`) make it; mappings, leases and probes are taken from it. Everything here works
+//! The backings (`backing.rs`) make it; mappings, leases and probes are taken from it. Everything here works
 //! on the descriptor and knows no directory. It holds no mapping and no lock: a segment that is only open can be
 //! removed by anybody who may.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::descriptor::{self, ProbeFile};
-use crate::error::MapError;
-use crate::fork;
+use crate::error::{MapError, OsError};
+use crate::fork::{self, Pause};
+use crate::location::Location;
 use crate::mapping::Mapping;
+use crate::shm;
 use crate::sys::{self, Stat};
+use crate::sysv::SIDE_LEN;
 
 /// Who may use a segment, as its creator decides. The umask has no say.
 ///
@@ -104,6 +106,8 @@ impl OpenRules {
 #[derive(Debug)]
 pub struct Segment {
     probe: Arc<ProbeFile>,
+    /// The id of the System V segment that the file is the side file of; else the memory is the file's.
+    shm: Option<i32>,
     len: u64,
     mode: u32,
     owner: u32,
@@ -112,21 +116,37 @@ pub struct Segment {
 
 impl Segment {
     /// Takes over the descriptor that a backing has opened and examined.
-    pub(crate) fn from_file(file: File, stat: &Stat, name: &str, path: PathBuf) -> Self {
+    pub(crate) fn from_file(file: File, stat: &Stat, at: Location) -> Self {
         Self {
-            probe: Arc::new(ProbeFile::new(file, stat.id, path)),
+            probe: Arc::new(ProbeFile::new(file, stat.id, at.path())),
+            shm: None,
             len: stat.size,
             mode: stat.permissions(),
             owner: stat.owner,
-            name: name.into(),
+            name: at.to_string().into(),
         }
+    }
+
+    /// The same with its memory in the System V segment `id`.
+    pub(crate) fn with_shm(mut self, id: i32, len: u64) -> Self {
+        self.shm = Some(id);
+        self.len = len;
+        self
+    }
+
+    /// Maps the first `len` bytes through `file`, a description of the object, such that its locks live as long as both
+    /// answers: the mapping, and, where that is none of the file, one that is.
+    pub(crate) fn map(&self, file: &File, len: u64, pause: &Pause) -> Result<(Mapping, Option<Mapping>), MapError> {
+        let Some(id) = self.shm else { return Ok((Mapping::new(file, self.len, len, pause)?, None)) };
+        let anchor = Mapping::new(file, SIDE_LEN, SIDE_LEN, pause)?;
+        Ok((Mapping::attached(id, len, pause)?, Some(anchor)))
     }
 
     pub(crate) fn probe(&self) -> &Arc<ProbeFile> {
         &self.probe
     }
 
-    /// The name under which it was created or opened.
+    /// Where it was created or opened, as text.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -163,7 +183,8 @@ impl Segment {
         self.probe.id().inode
     }
 
-    /// Whether it still has a name. True is a guess by the time it is returned; false is for ever.
+    /// Whether it still has a name, which a memfd never has. True is a guess by the time it is returned; false is for
+    /// ever.
     ///
     /// # Errors
     ///
@@ -189,10 +210,20 @@ impl Segment {
     /// [`MapError::Lost`] when the object is out of reach.
     pub fn map_whole(&self) -> Result<Mapping, MapError> {
         let file = self.reopen()?;
-        Mapping::new(&file, self.len, self.len, &fork::pause()?)
+        Ok(self.map(&file, self.len, &fork::pause()?)?.0)
     }
 
-    fn reopen(&self) -> Result<File, MapError> {
+    /// Takes it back from its name, for who has just made it: if nobody has a lease on it, and the word at `unused` is 0.
+    /// Whether it is done.
+    pub(crate) fn take_back(&self, unused: usize) -> Result<bool, OsError> {
+        self.probe.take_back(|fd| match self.shm {
+            None => sys::read_word(fd, unused as u64) == Some(0),
+            // Its side file goes with it.
+            Some(id) => shm::remove_unused(id, unused),
+        })
+    }
+
+    pub(crate) fn reopen(&self) -> Result<File, MapError> {
         self.probe.reopen()?.ok_or(MapError::Lost)
     }
 }

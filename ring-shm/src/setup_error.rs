@@ -7,6 +7,7 @@ use ring_core::mpmc::JoinError;
 use ring_core::{AttachError, Corrupt, FormatError, Role, SeatError};
 
 use crate::error::{CreateError, LeaseError, MapError, OpenError};
+use crate::memfd::Unsealed;
 use crate::name::NameError;
 use crate::payload::TypeFacts;
 use crate::placement::PlacementError;
@@ -114,7 +115,12 @@ impl SetupError {
             Self::Name(_) | Self::Format(_) => Kind::Invalid,
             Self::Create(e) => match e {
                 CreateError::Exists { .. } => Kind::Exists,
-                CreateError::BadLength { .. } | CreateError::BadMode { .. } => Kind::Invalid,
+                CreateError::KeyTaken { .. } => Kind::InUse,
+                CreateError::Name(_)
+                | CreateError::BadLength { .. }
+                | CreateError::BadMode { .. }
+                | CreateError::NoBudget { .. }
+                | CreateError::Unsealable { .. } => Kind::Invalid,
                 CreateError::BadGroup { .. } | CreateError::Permission { .. } => Kind::Permission,
                 CreateError::NoSpace { .. }
                 | CreateError::FileSizeLimit { .. }
@@ -125,12 +131,19 @@ impl SetupError {
                 CreateError::Contended { .. } | CreateError::BudgetBusy => Kind::Other,
             },
             Self::Open(e) => match e {
-                OpenError::NotFound { .. } | OpenError::Gone { .. } => Kind::NotFound,
+                OpenError::Name(_) => Kind::Invalid,
+                // Not yet sealed is not yet made.
+                OpenError::NotFound { .. }
+                | OpenError::Gone { .. }
+                | OpenError::Unsealed { trouble: Unsealed::NotYet, .. } => Kind::NotFound,
                 OpenError::Permission { .. }
                 | OpenError::ForeignOwner { .. }
                 | OpenError::WorldWritable { .. }
                 | OpenError::Linked { .. } => Kind::Permission,
-                OpenError::NotASegment { .. } | OpenError::Empty { .. } => Kind::Corrupt,
+                OpenError::NotASegment { .. }
+                | OpenError::OtherName { .. }
+                | OpenError::Empty { .. }
+                | OpenError::Unsealed { .. } => Kind::Corrupt,
                 OpenError::Os(os) => os_kind(os.code),
             },
             Self::Map(e) => map_kind(e),
@@ -175,6 +188,7 @@ impl SetupError {
 fn map_kind(error: &MapError) -> SetupErrorKind {
     match error {
         MapError::Resized { .. } => SetupErrorKind::Corrupt,
+        MapError::Gone => SetupErrorKind::NotFound,
         MapError::TooLarge { .. } => SetupErrorKind::NoResource,
         MapError::Os(os) => os_kind(os.code),
         _ => SetupErrorKind::Other,

@@ -16,13 +16,16 @@
 use core::mem::MaybeUninit;
 use std::ffi::CString;
 use std::fs::{File, Metadata};
-use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, FdFlag, SealFlag};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, XFS_SUPER_MAGIC};
 
 use crate::error::{FileKind, OsError};
 
@@ -202,17 +205,32 @@ pub(crate) fn try_lock_whole(file: &File) -> Result<bool, OsError> {
     }
 }
 
-/// Gives `file` `len` bytes of real memory.
+/// Gives `file`, which is new, `len` bytes of real memory or disk.
 pub(crate) fn allocate(file: &File, len: i64) -> Result<(), OsError> {
     let too_large = OsError { call: "fallocate", code: libc::EFBIG };
-    let len = libc::off_t::try_from(len).map_err(|_| too_large)?;
+    let offset = libc::off_t::try_from(len).map_err(|_| too_large)?;
     loop {
-        match nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::empty(), 0, len) {
+        match nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::empty(), 0, offset) {
             Ok(()) => return Ok(()),
             Err(nix::Error::EINTR) => {}
+            // Some file systems (NFS before 4.2, FUSE, FAT) cannot promise; what has been written they have.
+            Err(nix::Error::EOPNOTSUPP) => return write_zeros(file, len.unsigned_abs()),
             Err(code) => return Err(OsError { call: "fallocate", code: code as i32 }),
         }
     }
+}
+
+/// Writes `len` zeros.
+fn write_zeros(file: &File, len: u64) -> Result<(), OsError> {
+    static PIECE: [u8; 1 << 16] = [0; 1 << 16];
+    let mut done = 0;
+    while done < len {
+        let piece = PIECE.len().min(usize::try_from(len - done).unwrap_or(PIECE.len()));
+        let bytes = PIECE.get(..piece).unwrap_or_default();
+        file.write_all_at(bytes, done).map_err(|error| OsError::from_io("write", &error))?;
+        done += piece as u64;
+    }
+    Ok(())
 }
 
 /// Bytes free to this user in the file system of `file`; 0 where it will not say.
@@ -227,6 +245,15 @@ pub(crate) fn space(path: &Path) -> Option<(u64, u64, u64)> {
     let bytes = |blocks: u64| blocks.saturating_mul(stat.fragment_size() as u64);
     let inodes = if stat.files() == 0 { u64::MAX } else { stat.files_available() as u64 };
     Some((bytes(stat.blocks() as u64), bytes(stat.blocks_available() as u64), inodes))
+}
+
+/// Bytes of memory that the machine has free; 0 where it will not say.
+pub(crate) fn free_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0).saturating_mul(1024)
 }
 
 /// The largest file this process may make; going beyond it would be a signal, not an error.
@@ -252,9 +279,86 @@ pub(crate) fn in_group(group: u32) -> Result<bool, OsError> {
     Ok(groups.iter().any(|one| one.as_raw() == group))
 }
 
-/// Whether `file` lies on a tmpfs, which keeps locks with mappings.
+/// Whether `file` lies on a file system that is known to keep locks with mappings: one that maps the very file that
+/// was opened.
+pub(crate) fn keeps_locks(file: &File) -> bool {
+    const KNOWN: [FsType; 4] = [TMPFS_MAGIC, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC];
+    nix::sys::statfs::fstatfs(file).is_ok_and(|stat| KNOWN.contains(&stat.filesystem_type()))
+}
+
+/// Whether `file`, a directory perhaps, lies on a tmpfs.
 pub(crate) fn is_tmpfs(file: &File) -> bool {
-    nix::sys::statfs::fstatfs(file).is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
+    nix::sys::statfs::fstatfs(file).is_ok_and(|stat| stat.filesystem_type() == TMPFS_MAGIC)
+}
+
+/// A new memfd that can be sealed. The name is for people.
+pub(crate) fn memfd(name: &str) -> Result<File, OsError> {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // A sysctl may demand that one says whether it is to be executable; kernels before 6.3 do not know the word.
+    let made = match memfd_create(name, flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL)) {
+        Err(nix::Error::EINVAL) => memfd_create(name, flags),
+        made => made,
+    };
+    made.map(File::from).map_err(|code| OsError { call: "memfd_create", code: code as i32 })
+}
+
+/// The seals of a memfd; `None` for what is none.
+pub(crate) fn seals(file: &File) -> Option<SealFlag> {
+    // Other files of a tmpfs answer too; they are sealed against sealing from the start.
+    nix::fcntl::fcntl(file, FcntlArg::F_GET_SEALS).ok().map(SealFlag::from_bits_retain)
+}
+
+/// Seals a memfd.
+pub(crate) fn seal(file: &File, seals: SealFlag) -> Result<(), OsError> {
+    let done = nix::fcntl::fcntl(file, FcntlArg::F_ADD_SEALS(seals));
+    done.map(drop).map_err(|code| OsError { call: "fcntl(F_ADD_SEALS)", code: code as i32 })
+}
+
+/// Whether a descriptor is closed by exec.
+pub(crate) fn close_on_exec(file: &File, yes: bool) -> Result<(), OsError> {
+    let flags = if yes { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    let done = nix::fcntl::fcntl(file, FcntlArg::F_SETFD(flags));
+    done.map(drop).map_err(|code| OsError { call: "fcntl(F_SETFD)", code: code as i32 })
+}
+
+/// Sends a descriptor and one byte.
+pub(crate) fn send_descriptor(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let (data, fds) = ([IoSlice::new(b"r")], [fd.as_raw_fd()]);
+    let message = [ControlMessage::ScmRights(&fds)];
+    loop {
+        match sendmsg::<()>(socket.as_raw_fd(), &data, &message, MsgFlags::MSG_NOSIGNAL, None) {
+            Ok(_) => return Ok(()),
+            Err(nix::Error::EINTR) => {}
+            Err(code) => return Err(code.into()),
+        }
+    }
+}
+
+/// Takes a descriptor and one byte. Of several descriptors the first is taken, the others are closed.
+pub(crate) fn receive_descriptor(socket: &UnixStream) -> io::Result<OwnedFd> {
+    loop {
+        let mut byte = [0];
+        let mut data = [IoSliceMut::new(&mut byte)];
+        let mut space = nix::cmsg_space!([RawFd; 1]);
+        let message = match recvmsg::<()>(socket.as_raw_fd(), &mut data, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Ok(message) => message,
+            Err(nix::Error::EINTR) => continue,
+            Err(code) => return Err(code.into()),
+        };
+        let mut received = Vec::new();
+        for part in message.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(fds) = part {
+                // SAFETY: the kernel has just made these descriptors for this process, nobody else knows them.
+                received.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+        }
+        return match received.into_iter().next() {
+            Some(fd) => Ok(fd),
+            None if message.bytes == 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, "data came without a descriptor")),
+        };
+    }
 }
 
 /// The path that reaches the object of `fd` whatever its name.
@@ -308,4 +412,18 @@ pub(crate) fn at_fork(
     // SAFETY: the handlers are functions of this program, live as long as it, and cannot unwind (`extern "C"`).
     let code = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
     if code == 0 { Ok(()) } else { Err(OsError { call: "pthread_atfork", code }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_zeros;
+
+    #[test]
+    fn zeros_are_as_many_as_asked_for() {
+        for len in [1, 4096, (1 << 16) - 1, 1 << 16, (1 << 17) + 1] {
+            let file = tempfile::tempfile().unwrap();
+            write_zeros(&file, len).unwrap();
+            assert_eq!(file.metadata().unwrap().len(), len);
+        }
+    }
 }

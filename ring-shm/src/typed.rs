@@ -54,7 +54,7 @@ impl<G: Guard, T: Payload> Typed<G, T> {
 
     /// What was lent, seen as a `T`. If it has another length, it is dropped, and `wrong` is told that length.
     ///
-    /// One match over the whole result: a guard is large, and a `?` of it would be a copy more.
+    /// One match over the whole result: a guard is large, and a `?` copies it.
     #[inline(always)]
     pub(crate) fn lend<E>(lent: Result<G, E>, wrong: impl FnOnce(usize) -> E) -> Result<Self, E> {
         let () = Self::LIES_RIGHT;

@@ -88,7 +88,7 @@ const ATTACKS: &[Attack] = &[
     }),
     hopeless("a ring given away to the victim", nothing, give_away),
     hopeless("opening what is private", private, || {
-        Segment::open_with(&NAME.parse().unwrap(), &OpenRules::Anyone).map(drop).map_err(io::Error::other)
+        Segment::open_with(NAME, &OpenRules::Anyone).map(drop).map_err(io::Error::other)
     }),
     hopeless("reading what is private", private, || File::open(PATH).map(drop)),
     hopeless("a path for a name", private, || ring_shm::unlink("../shm/ring.wanted", true).map_err(io::Error::other)),

@@ -11,6 +11,9 @@ use holder::*;
 use ring_shm::{LeasedMapping, Segment, Verdict};
 use support::{child, say};
 
+/// What the first byte is set to: what it is in every ring, since a file that begins otherwise is not removed.
+const FIRST: u8 = b'R';
+
 #[test]
 fn child_entry() {
     support::run_role(|role, _args| match role {
@@ -32,7 +35,7 @@ fn play_forker() {
     let lease = take(&segment, 1);
     let start = lease.mapping().as_ptr().as_ptr();
     // SAFETY: inside the mapping, which nobody else has.
-    unsafe { start.write_volatile(7) };
+    unsafe { start.write_volatile(FIRST) };
     let in_child = |play: &dyn Fn(LeasedMapping, Segment)| -> i32 {
         // SAFETY: this process has one busy thread; the child ends in `_exit` or by a signal.
         let pid = unsafe { libc::fork() };
@@ -72,7 +75,7 @@ fn play_forker() {
         assert!(!own.is_inherited());
         assert_eq!(own.verdict(1, None), Verdict::Alive);
         // SAFETY: inside the child's own mapping.
-        assert_eq!(unsafe { own.mapping().as_ptr().as_ptr().read_volatile() }, 7);
+        assert_eq!(unsafe { own.mapping().as_ptr().as_ptr().read_volatile() }, FIRST);
     });
     assert_eq!(status, 0);
     let status = in_child(&|lease, _segment| {
@@ -86,7 +89,7 @@ fn play_forker() {
     let other = take(&segment, 3);
     assert_eq!(other.verdict(1, None), Verdict::Alive);
     // SAFETY: inside the mapping.
-    assert_eq!(unsafe { start.read_volatile() }, 7);
+    assert_eq!(unsafe { start.read_volatile() }, FIRST);
     drop((lease, other));
     Segment::unlink(&name, false).unwrap();
     say("done");

@@ -12,15 +12,13 @@ use std::os::fd::AsRawFd as _;
 use std::process::Command;
 
 use holder::*;
-use ring_shm::{
-    Access, Facts, LeaseError, LeasedMapping, MapError, Segment, SegmentName, SelfTest, UnlinkError, Verdict,
-};
+use ring_shm::{Access, Facts, LeaseError, LeasedMapping, MapError, Segment, SelfTest, UnlinkError, Verdict};
 use support::{Child, child, hear, say};
 
 #[test]
 fn child_entry() {
     support::run_role(|role, args| match role {
-        "holder" => play_holder(&SegmentName::new(&args[0]).unwrap(), args[1].parse().unwrap()),
+        "holder" => play_holder(&args[0], args[1].parse().unwrap()),
         "gate" => play_gate(&args[0], &args[1]),
         "overlay" => play_overlay(&args[0]),
         other => panic!("no role {other}"),

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use ring_shm::spsc::{Consumer, Options, Producer};
-use ring_shm::{CreateError, Segment, SetupError, SetupErrorKind, mpmc, spsc};
-use support::{Child, child, hear, say, unique};
+use ring_shm::{CreateError, Location, Segment, SetupError, SetupErrorKind, SysvName, mpmc, spsc};
+use support::{Child, TestName, child, hear, say, unique};
 
 const MIB: u64 = 1 << 20;
 
@@ -53,6 +53,33 @@ fn the_size_that_a_creator_allows() {
     let other = unique("max-size-mpmc");
     refused(mpmc::create(other.as_str(), &options.clone().max_size(options.footprint() - 1)), "max_size");
     mpmc::create(other.as_str(), &options.clone().max_size(options.footprint())).unwrap();
+}
+
+/// The size counts wherever the ring is to live; a budget only where names are counted, and it is not kept silently.
+#[test]
+fn limits_of_rings_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = Location::file(directory.path().join("ring"));
+    let memfd = Location::from(ring_shm::Memfd::new("limits").unwrap());
+    let name = unique("limits-sysv");
+    let sysv = TestName::new(SysvName::new(name.as_str()).unwrap());
+    let small = || Options::new().capacity(4096);
+    for at in [&file, &memfd, &sysv.0] {
+        refused(spsc::create(at, &small().max_size(8191)), "max_size");
+    }
+    for at in [&file, &memfd] {
+        let error = spsc::create(at, &small().budget("limits", MIB)).unwrap_err();
+        assert_eq!(error, SetupError::Create(CreateError::NoBudget { name: at.clone() }));
+        assert_eq!(error.kind(), SetupErrorKind::Invalid);
+        spsc::create(at, &small().max_size(8192)).unwrap();
+        // What exists, exists.
+        assert_eq!(spsc::create(at, &small().max_size(1)).unwrap_err().kind(), SetupErrorKind::Exists);
+    }
+    // Names of both kinds count together.
+    let prefix = name.as_str();
+    spsc::create(&sysv, &small().budget(prefix, 8192)).unwrap();
+    refused(spsc::create(&name, &small().budget(prefix, 16_383)), "budget");
+    spsc::create(&name, &small().budget(prefix, 16_384)).unwrap();
 }
 
 #[test]

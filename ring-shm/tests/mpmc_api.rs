@@ -67,7 +67,7 @@ fn capacity_options_that_make_no_ring_are_refused() {
         let opened = Consumer::open_or_create(name.as_str(), &options);
         assert_eq!(opened.unwrap_err().kind(), SetupErrorKind::Invalid);
     }
-    assert!(!name.path().exists());
+    assert_eq!(inspect(name.as_str()).unwrap_err().kind(), SetupErrorKind::NotFound);
     Producer::create(name.as_str(), &good.at_least_once(31).max_producers(7)).unwrap();
     let seen = inspect(name.as_str()).unwrap();
     assert_eq!((seen.slots, seen.slot_size, seen.max_producers, seen.max_consumers), (8, 8, 7, 63));

@@ -10,7 +10,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ring_shm::{
-    Access, CreateError, FileKind, LeasedMapping, NameError, OpenError, OsError, Segment, SegmentName, UnlinkError,
+    Access, CreateError, FileKind, LeasedMapping, Location, NameError, OpenError, OsError, Segment, SegmentName,
+    UnlinkError, Unsealed,
 };
 use segment::*;
 use support::{Child, child, hear, say, unique};
@@ -196,7 +197,7 @@ fn create_leaves_nothing_when_init_panics_or_the_creator_is_killed() {
 }
 
 fn play_dies_in_init(name: &str) {
-    let _ = Segment::create(&SegmentName::new(name).unwrap(), LEN, &Access::default(), |mapping| {
+    let _ = Segment::create(SegmentName::new(name).unwrap(), LEN, &Access::default(), |mapping| {
         format(mapping, 1);
         say("inside");
         hear();
@@ -251,7 +252,7 @@ fn play_limits() {
     let lease = LeasedMapping::acquire(&segment, || 1).unwrap();
     set_limit(libc::RLIMIT_NOFILE, 3);
     let emfile = |call| OsError { call, code: libc::EMFILE };
-    assert_eq!(create(&unique("more")).unwrap_err(), CreateError::Os(emfile("open(O_TMPFILE)")));
+    assert_eq!(create(unique("more")).unwrap_err(), CreateError::Os(emfile("open(O_TMPFILE)")));
     let error = Segment::open(&name).unwrap_err();
     assert_eq!(error, OpenError::Os(emfile("open")));
     assert!(error.to_string().contains("ulimit -n"), "{error}");
@@ -269,7 +270,7 @@ fn play_limits() {
 #[test]
 fn every_error_names_a_cure() {
     let name = SegmentName::new("n").unwrap();
-    let n = || name.clone();
+    let n = || Location::from(name.clone());
     let found = FileKind::Directory;
     let os = OsError { call: "mmap", code: libc::ENOMEM };
     let texts = [
@@ -283,6 +284,8 @@ fn every_error_names_a_cure() {
         CreateError::OverBudget { prefix: "a".into(), asked: 2, used: 1, budget: 2 }.to_string(),
         CreateError::BudgetBusy.to_string(),
         CreateError::MemoryLimit { asked: 2, free: 1, limit: 2 }.to_string(),
+        CreateError::Unsealable { name: n(), trouble: Unsealed::NoMemfd }.to_string(),
+        CreateError::Unsealable { name: n(), trouble: Unsealed::Never }.to_string(),
         CreateError::Os(os).to_string(),
         OpenError::NotFound { name: n() }.to_string(),
         OpenError::Permission { name: n() }.to_string(),
@@ -292,11 +295,14 @@ fn every_error_names_a_cure() {
         OpenError::Linked { name: n(), links: 2 }.to_string(),
         OpenError::Empty { name: n() }.to_string(),
         OpenError::Gone { name: n() }.to_string(),
+        OpenError::Unsealed { name: n(), trouble: Unsealed::NotYet }.to_string(),
         UnlinkError::Permission { name: n() }.to_string(),
         UnlinkError::NotASegment { name: n(), found }.to_string(),
         UnlinkError::InUse { name: n(), lease: 1 }.to_string(),
         UnlinkError::GateBusy { name: n() }.to_string(),
         UnlinkError::Contended { tries: 1 }.to_string(),
+        UnlinkError::Nameless { name: n() }.to_string(),
+        UnlinkError::NotARing { name: n() }.to_string(),
         ring_shm::MapError::Resized { expected: 1, found: 2 }.to_string(),
         ring_shm::MapError::TooLarge { len: 1 }.to_string(),
         ring_shm::MapError::Lost.to_string(),

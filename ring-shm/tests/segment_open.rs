@@ -9,10 +9,11 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use ring_shm::{
-    Access, CreateError, FileKind, LeasedMapping, OpenError, OpenRules, Probe, Segment, SegmentName, UnlinkError,
+    Access, CreateError, FileKind, LeasedMapping, Location, OpenError, OpenRules, Probe, Segment, SegmentName,
+    UnlinkError,
 };
 use segment::*;
-use support::{child, hear, say, unique};
+use support::{TestName, child, hear, say, unique};
 
 #[test]
 fn child_entry() {
@@ -114,12 +115,12 @@ fn play_stranger(name: &str) {
     assert_eq!(unsafe { libc::setuid(NOBODY) }, 0);
     let name = SegmentName::new(name).unwrap();
     let rules = OpenRules::Anyone;
-    assert_eq!(Segment::open(&name).unwrap_err(), OpenError::Permission { name: name.clone() });
-    assert_eq!(Segment::open_with(&name, &rules).unwrap_err(), OpenError::Permission { name: name.clone() });
+    assert_eq!(Segment::open(&name).unwrap_err(), OpenError::Permission { name: name.clone().into() });
+    assert_eq!(Segment::open_with(&name, &rules).unwrap_err(), OpenError::Permission { name: name.clone().into() });
     for force in [false, true] {
-        assert_eq!(Segment::unlink(&name, force), Err(UnlinkError::Permission { name: name.clone() }));
+        assert_eq!(Segment::unlink(&name, force), Err(UnlinkError::Permission { name: name.clone().into() }));
     }
-    assert!(Segment::list().unwrap().iter().any(|info| info.name == name && info.held.is_none()));
+    assert!(Segment::list().unwrap().iter().any(|info| info.name == name.clone().into() && info.held.is_none()));
     let group = Access::group(0);
     let mine = unique("not-in-group");
     assert_eq!(
@@ -153,7 +154,7 @@ fn unlink_spares_the_held_unless_forced() {
 }
 
 fn play_holder(name: &str) {
-    let segment = Segment::open(&SegmentName::new(name).unwrap()).unwrap();
+    let segment = Segment::open(SegmentName::new(name).unwrap()).unwrap();
     let lease = LeasedMapping::acquire(&segment, || 5).unwrap();
     say("held");
     while hear().is_some() {
@@ -181,10 +182,10 @@ fn stale_removal_takes_only_what_nobody_holds() {
     let mut peer = child("holder", &[held.as_str()]);
     peer.wait_for("held");
     let list = Segment::list().unwrap();
-    let info = |name: &SegmentName| list.iter().find(|info| info.name == *name).unwrap();
+    let info = |name: &TestName| list.iter().find(|info| info.name == name.0).unwrap();
     assert_eq!((info(&held).held, info(&free).held), (Some(true), Some(false)));
     assert_eq!((info(&free).len, info(&free).mode), (LEN, 0o600));
-    assert!(list.is_sorted_by(|one, two| one.name < two.name));
+    assert!(list.is_sorted_by(|one, two| one.name.to_string() < two.name.to_string()));
     // Others use this directory too: only our own two are offered.
     let ours = |segment: &Segment| [held.as_str(), free.as_str()].contains(&segment.name());
     let report = Segment::remove_stale_if(ours).unwrap();
@@ -204,17 +205,17 @@ fn play_own_shm() {
     if let Err(reason) = support::own_shm("4m") {
         return say(&format!("skipped, {reason}"));
     }
-    let names: Vec<SegmentName> = ["a", "b", "c", "d"].map(|name| SegmentName::new(name).unwrap()).into();
+    let names: Vec<Location> = ["a", "b", "c", "d"].map(|name| name.parse().unwrap()).into();
     let segments: Vec<Segment> = names.iter().map(|name| create(name).unwrap()).collect();
     let probe = Probe::acquire(&segments[1], || 3).unwrap();
     fs::write("/dev/shm/other.file", b"not ours").unwrap();
     fs::write("/dev/shm/ring.~", b"no valid name").unwrap();
     fs::write("/dev/shm/.ring.tmp.dead", b"left by a creator that died").unwrap();
     let listed = |held| Segment::list().unwrap().into_iter().filter(|i| i.held == Some(held)).map(|i| i.name).collect();
-    let (free, held): (Vec<SegmentName>, Vec<SegmentName>) = (listed(false), listed(true));
+    let (free, held): (Vec<Location>, Vec<Location>) = (listed(false), listed(true));
     assert_eq!((free, held), (vec![names[0].clone(), names[2].clone(), names[3].clone()], vec![names[1].clone()]));
     let mut report = Segment::remove_stale().unwrap();
-    report.removed.sort();
+    report.removed.sort_by_key(ToString::to_string);
     assert_eq!(report.removed, [&names[0], &names[2], &names[3]].map(Clone::clone));
     assert_eq!((report.held, report.temporaries, report.failed), (vec![names[1].clone()], 1, vec![]));
     drop(probe);

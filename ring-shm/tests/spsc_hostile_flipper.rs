@@ -209,7 +209,7 @@ fn hostile_flipper_of_a_segment() {
 }
 
 fn play_flipped(name: &str, seed: u64, at: impl Fn(u64)) {
-    let file = File::options().read(true).write(true).open(format!("/dev/shm/ring.{name}")).unwrap();
+    let file = File::options().read(true).write(true).open(support::path_of(name)).unwrap();
     let mut image = vec![0; CONTROL + CAPACITY];
     file.read_exact_at(&mut image, 0).unwrap();
     let (len, access) = (image.len(), libc::PROT_READ | libc::PROT_WRITE);

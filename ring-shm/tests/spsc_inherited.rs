@@ -107,21 +107,21 @@ fn play_heir() {
 
     // The child's own handle, after its parent's is gone, works; and the grandchild's copy of it does not.
     drop((tx, rx));
-    let tx = Producer::open_or_create(&format!("{}-child", name.as_str()), &Options::new().capacity(64)).unwrap();
+    let tx = Producer::open_or_create(format!("{}-child", name.as_str()), &Options::new().capacity(64)).unwrap();
     drop(tx);
     in_fork(|| {
-        let mut tx = Producer::open(&format!("{}-child", name.as_str())).map_err(|_| 30)?;
+        let mut tx = Producer::open(format!("{}-child", name.as_str())).map_err(|_| 30)?;
         tx.try_send(tag(2, 0), b"child").map_err(|_| 31)?;
         in_fork(|| check(32, tx.try_send(0, b"x") == Err(TrySendError::Forked)));
         tx.try_send(tag(2, 1), b"child").map(drop).map_err(|_| 33)
         // And it dies with the handle undropped.
     });
-    let mut rx = Consumer::open(&format!("{}-child", name.as_str())).unwrap();
+    let mut rx = Consumer::open(format!("{}-child", name.as_str())).unwrap();
     assert_eq!(rx.try_recv_into(&mut [0; 8]).map(|got| got.tag), Ok(tag(2, 0)));
     assert_eq!(rx.try_recv_into(&mut [0; 8]).map(|got| got.tag), Ok(tag(2, 1)));
     let end = quiet_end(&mut rx);
     assert_eq!(end, Some(TryRecvError::Disconnected), "closure's handle was dropped before _exit");
-    ring_shm::unlink(&format!("{}-child", name.as_str()), true).unwrap();
+    ring_shm::unlink(format!("{}-child", name.as_str()), true).unwrap();
     say("done");
 }
 

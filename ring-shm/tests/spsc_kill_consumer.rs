@@ -12,7 +12,7 @@ mod workers;
 
 use std::time::{Duration, Instant};
 
-use ring::{Account, Item, Ledger, Rng, number, one_at_a_time, record, seed, until};
+use ring::{Account, Item, Ledger, Rng, one_at_a_time, record, seed, until};
 use ring_shm::spsc::{Producer, TrySendError};
 use support::unique;
 use workers::*;
@@ -75,7 +75,7 @@ impl Successions<'_> {
 #[test]
 fn kill_consumer() {
     let _turn = one_at_a_time();
-    let (kills, mut rng) = (number("RING_KILLS", KILLS), Rng(seed()));
+    let (kills, mut rng) = (kills(), Rng(seed()));
     let (start, mut tally) = (Instant::now(), Tally::default());
     while tally.kills < kills {
         kill_consumers_of_one_ring(&mut rng, kills, &mut tally);

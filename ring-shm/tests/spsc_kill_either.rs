@@ -10,7 +10,7 @@ mod workers;
 
 use std::time::Instant;
 
-use ring::{Item, Ledger, Rng, number, one_at_a_time, seed, session_of, until};
+use ring::{Item, Ledger, Rng, one_at_a_time, seed, session_of, until};
 use support::unique;
 use workers::*;
 
@@ -22,7 +22,7 @@ fn child_entry() {
 #[test]
 fn kill_either() {
     let _turn = one_at_a_time();
-    let (kills, mut rng) = (number("RING_KILLS", KILLS), Rng(seed()));
+    let (kills, mut rng) = (kills(), Rng(seed()));
     let (start, mut tally) = (Instant::now(), Tally::default());
     while tally.kills < kills {
         kill_both_of_one_ring(&mut rng, kills, &mut tally);

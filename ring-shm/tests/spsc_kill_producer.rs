@@ -14,7 +14,7 @@ mod workers;
 use std::time::{Duration, Instant};
 
 use receiver::{Receiver, drain, receive};
-use ring::{Item, Ledger, Rng, number, one_at_a_time, seed, until};
+use ring::{Item, Ledger, Rng, one_at_a_time, seed, until};
 use ring_shm::spsc::Consumer;
 use support::unique;
 use workers::*;
@@ -27,7 +27,7 @@ fn child_entry() {
 #[test]
 fn kill_producer() {
     let _turn = one_at_a_time();
-    let (kills, mut rng) = (number("RING_KILLS", KILLS), Rng(seed()));
+    let (kills, mut rng) = (kills(), Rng(seed()));
     let (start, mut tally) = (Instant::now(), Tally::default());
     while tally.kills < kills {
         kill_producers_of_one_ring(&mut rng, kills, &mut tally);

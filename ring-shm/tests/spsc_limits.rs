@@ -103,7 +103,7 @@ fn names() {
     // The longest and the oddest that are allowed.
     let edge = format!("{}{}", unique("edge").as_str(), "y".repeat(200));
     for name in [&edge[..200], "_", "0", "A.-_z"] {
-        let name = support::TestName(ring_shm::SegmentName::new(name).unwrap());
+        let name = support::TestName::new(ring_shm::SegmentName::new(name).unwrap());
         drop(Producer::open_or_create(name.as_str(), &Options::new().capacity(64)).unwrap());
         assert_eq!(fs::metadata(name.path()).unwrap().mode() & 0o7777, 0o600);
     }
@@ -348,7 +348,7 @@ fn limit(which: libc::__rlimit_resource_t, value: u64) {
 fn no_descriptors() {
     let name = unique("nofile");
     run("descriptors", &[name.as_str()]);
-    assert_eq!(left_behind(name.as_str()), [name.0.file_name()]);
+    assert_eq!(left_behind(name.as_str()), [format!("ring.{}", name.as_str())]);
 }
 
 fn play_descriptors(name: &str) {

@@ -10,7 +10,7 @@ pub(crate) use send::send;
 pub(crate) use show::{living, ls_row, ring_json, stat_text};
 
 use ring_shm::mpmc::{self, Holder, Member, Options};
-use ring_shm::{Kind, Role, Verdict};
+use ring_shm::{Kind, Location, Role, Verdict};
 use serde_json::json;
 
 use crate::admin;
@@ -32,7 +32,7 @@ impl MpmcArgs {
 ///
 /// # Errors
 /// [`Failure`]: the name exists, the options are impossible, or there is no room.
-pub(crate) fn create(name: &str, args: &CreateArgs) -> Result<(), Failure> {
+pub(crate) fn create(name: &Location, args: &CreateArgs) -> Result<(), Failure> {
     if args.spsc.capacity.or(args.spsc.release_every).is_some() || args.spsc.line_aligned {
         return Err(Failure::new(Code::Arguments, "an mpmc ring has --slots and --slot-size, no --capacity"));
     }
@@ -81,7 +81,7 @@ pub(crate) fn create(name: &str, args: &CreateArgs) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`]: there is no such ring, or it is none that can be closed.
 pub(crate) fn close(args: &CloseArgs) -> Result<(), Failure> {
-    let name = args.place.name()?;
+    let name = &args.place.at()?;
     if ring_shm::kind_of(name)? != Kind::Mpmc {
         return Err(Failure::new(
             Code::Arguments,
@@ -102,7 +102,7 @@ pub(crate) fn close(args: &CloseArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure`]: a participant can neither be shown to be dead nor was assumed so, or is alive and was assumed dead.
-pub(crate) fn recover(args: &RecoverArgs, name: &str) -> Result<(), Failure> {
+pub(crate) fn recover(args: &RecoverArgs, name: &Location) -> Result<(), Failure> {
     let (found, released) = mpmc::recover(name, args.assume_dead)?;
     let assumed = |member: &&Member| Some(member.lease) == args.assume_dead && member.verdict == Verdict::Alive;
     if let Some(member) = found.members.iter().find(assumed) {
@@ -110,7 +110,7 @@ pub(crate) fn recover(args: &RecoverArgs, name: &str) -> Result<(), Failure> {
     }
     if args.json {
         output::print_json(&json!({
-            "name": name,
+            "name": name.name(),
             "recovered": released,
             "participants": found.members.iter().map(|member| show::member_json(name, member)).collect::<Vec<_>>(),
         }))?;

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use ring_shm::Location;
 use ring_shm::mpmc::{Consumer, RecvError};
 use ring_shm::wait::Spin;
 use serde_json::json;
@@ -23,7 +24,7 @@ const BATCH: u64 = 64;
 ///
 /// # Errors
 /// [`Failure`] with the code to end with.
-pub(crate) fn recv(args: &RecvArgs, name: &str, signals: &Signals) -> Result<(), Failure> {
+pub(crate) fn recv(args: &RecvArgs, name: &Location, signals: &Signals) -> Result<(), Failure> {
     if args.follow {
         return Err(Failure::new(
             Code::Arguments,

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use ring_shm::Location;
 use ring_shm::mpmc::{Producer, SendError};
 use ring_shm::wait::Spin;
 use serde_json::json;
@@ -21,7 +22,7 @@ use crate::signals::{REGULARLY, Signals};
 ///
 /// # Errors
 /// [`Failure`] with the code to end with.
-pub(crate) fn send(args: &SendArgs, name: &str, input: Input, signals: &Signals) -> Result<(), Failure> {
+pub(crate) fn send(args: &SendArgs, name: &Location, input: Input, signals: &Signals) -> Result<(), Failure> {
     let mut producer = attach::when_there(name, &args.waiting, signals, Producer::open)?;
     if args.waiting.spin {
         producer.set_wait_strategy(Spin);
@@ -48,7 +49,7 @@ pub(crate) fn send(args: &SendArgs, name: &str, input: Input, signals: &Signals)
     sent.map_err(|failure| failure.with(&format!("; {messages} messages ({bytes} bytes) were committed")))?;
     if args.json {
         output::print_json(&json!({
-            "name": name, "bytes": bytes, "records": messages, "seconds": start.elapsed().as_secs_f64(),
+            "name": args.place.name, "bytes": bytes, "records": messages, "seconds": start.elapsed().as_secs_f64(),
         }))?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ring_shm::mpmc::{Member, Redelivery, Snapshot, Work};
-use ring_shm::{Role, Verdict};
+use ring_shm::{Location, Role, Verdict};
 use serde_json::{Value, json};
 
 use crate::inspect::{octal, payload_json, payload_text, waiting_json, waiting_text};
@@ -28,7 +28,7 @@ pub(crate) fn ls_row(name: String, ring: &Snapshot) -> [String; 6] {
 }
 
 /// What `stat` tells.
-pub(crate) fn stat_text(name: &str, ring: &Snapshot) -> String {
+pub(crate) fn stat_text(name: &Location, ring: &Snapshot) -> String {
     let state = match (ring.closed, ring.closing) {
         (true, _) => "closed",
         (_, true) => "closing: its only producer has not noticed yet",
@@ -43,8 +43,8 @@ pub(crate) fn stat_text(name: &str, ring: &Snapshot) -> String {
     let mut line = |key: &str, value: String| {
         let _ = writeln!(text, "{key:<16}{value}");
     };
-    line("name", name.to_owned());
-    line("kind", "mpmc, posix".to_owned());
+    line("name", name.name());
+    line("kind", format!("mpmc, {}", name.backing()));
     line("capacity", format!("{} slots of {}", ring.slots, size::exact(ring.slot_size as u64)));
     line("segment", format!("{} bytes, mode {}", ring.size, octal(ring.mode)));
     line("delivery", redelivery);
@@ -107,7 +107,7 @@ fn member_long(member: &Member) -> String {
 }
 
 /// A participant for programs.
-pub(crate) fn member_json(name: &str, member: &Member) -> Value {
+pub(crate) fn member_json(name: &Location, member: &Member) -> Value {
     let work = |work: Option<Work>| {
         work.map(
             |Work { position, count, open, .. }| json!({ "position": position.get(), "count": count, "open": open }),
@@ -128,11 +128,11 @@ pub(crate) fn member_json(name: &str, member: &Member) -> Value {
 }
 
 /// What `stat`, `ls` and `create` say to programs.
-pub(crate) fn ring_json(name: &str, ring: &Snapshot) -> Value {
+pub(crate) fn ring_json(name: &Location, ring: &Snapshot) -> Value {
     json!({
-        "name": name,
+        "name": name.name(),
         "kind": "mpmc",
-        "backing": "posix",
+        "backing": name.backing(),
         "slots": ring.slots,
         "slot_size": ring.slot_size,
         "max_participants": ring.max_participants,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use ring_shm::{SeatState, spsc};
+use ring_shm::{Location, NameError, SeatState, ToLocation, spsc};
 use serde_json::Value;
 
 /// What anything may take on a busy machine.
@@ -70,6 +70,12 @@ fn held(seat: &spsc::Seat) -> bool {
     matches!(seat.state, SeatState::Held(_)) && seat.facts.pid != 0
 }
 
+impl ToLocation for Ring {
+    fn to_location(&self) -> Result<Location, NameError> {
+        self.0.to_location()
+    }
+}
+
 impl std::ops::Deref for Ring {
     type Target = str;
 
@@ -116,6 +122,13 @@ impl Out {
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "{text:?} is not in {:?}", self.stderr);
+        self
+    }
+
+    /// Requires `text` in what was written to standard output.
+    #[track_caller]
+    pub fn shows(self, text: &str) -> Self {
+        assert!(self.text().contains(text), "no {text:?} in {:?}", self.text());
         self
     }
 

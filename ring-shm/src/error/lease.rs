@@ -22,6 +22,10 @@ pub enum MapError {
     },
     /// The descriptor was closed behind our back and the object cannot be reached by its name.
     Lost,
+    /// The System V segment was removed.
+    Gone,
+    /// The mapping is this process's parent's.
+    Forked,
     /// Any other failure.
     Os(OsError),
 }
@@ -37,7 +41,11 @@ impl fmt::Display for MapError {
                 write!(f, "a segment of {len} bytes does not fit this address space: use a 64-bit process")
             }
             Self::Lost => LOST.fmt(f),
-            Self::Os(error) => write!(f, "the segment was not mapped: {error}"),
+            Self::Gone => LeaseError::Gone.fmt(f),
+            Self::Forked => {
+                f.write_str("the mapping belongs to the process that this one was forked from: open the ring here")
+            }
+            Self::Os(error) => write!(f, "the segment was not mapped, or not written back: {error}"),
         }
     }
 }
@@ -115,6 +123,7 @@ impl From<MapError> for LeaseError {
     fn from(error: MapError) -> Self {
         match error {
             MapError::Lost => Self::Lost,
+            MapError::Gone => Self::Gone,
             MapError::Os(error) => Self::Os(error),
             error => Self::Map(error),
         }

@@ -3,16 +3,32 @@
 use core::fmt;
 
 use super::{FileKind, OsError};
-use crate::name::{NameError, SegmentName};
+use crate::location::Location;
+use crate::memfd::Unsealed;
+use crate::name::NameError;
+
+/// The path of a location, for a shell.
+struct Path<'l>(&'l Location);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.path() {
+            Some(path) => path.display().fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
+}
 
 /// Why a segment was not created. Nothing is left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CreateError {
+    /// That is no location.
+    Name(NameError),
     /// The name is taken.
     Exists {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// The length is zero or does not fit this machine.
     BadLength {
@@ -23,6 +39,13 @@ pub enum CreateError {
     BadMode {
         /// The mode asked for.
         mode: u32,
+    },
+    /// Another program's System V segment, or one whose side file has gone, has the key.
+    KeyTaken {
+        /// The name.
+        name: Location,
+        /// The key.
+        key: i32,
     },
     /// The group may not be given to the segment.
     BadGroup {
@@ -63,6 +86,11 @@ pub enum CreateError {
     },
     /// Somebody else kept the lock under which budgets are counted.
     BudgetBusy,
+    /// There is a budget, and what has no name in shared memory is not counted.
+    NoBudget {
+        /// The file or memfd.
+        name: Location,
+    },
     /// A control group does not leave so much memory.
     MemoryLimit {
         /// Bytes asked for.
@@ -72,12 +100,19 @@ pub enum CreateError {
         /// Its limit.
         limit: u64,
     },
-    /// `/dev/shm` may not be written.
+    /// The directory may not be written.
     Permission {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
-    /// Temporary names kept vanishing under a cleaner; try again.
+    /// The descriptor is no memfd that could be sealed.
+    Unsealable {
+        /// The descriptor.
+        name: Location,
+        /// Why not.
+        trouble: Unsealed,
+    },
+    /// Temporary names kept vanishing under a cleaner, or another creator has stopped in the middle; try again.
     Contended {
         /// How often it was tried.
         tries: u32,
@@ -89,9 +124,14 @@ pub enum CreateError {
 impl fmt::Display for CreateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Name(error) => error.fmt(f),
             Self::Exists { name } => {
                 write!(f, "segment {name} exists: open it, take another name, or remove it (`ringctl rm {name}`)")
             }
+            Self::KeyTaken { name, key } => write!(
+                f,
+                "segment {name} cannot be made, its key {key:#x} is taken: give another one (`ringctl create {name}@KEY`), or remove what has it (`ipcrm -M {key:#x}`)"
+            ),
             Self::BadLength { len } => {
                 write!(
                     f,
@@ -107,7 +147,7 @@ impl fmt::Display for CreateError {
             }
             Self::NoSpace { asked, free } => write!(
                 f,
-                "no room for a segment: {asked} bytes asked, {free} free in /dev/shm: make it smaller, remove leftovers (`ringctl rm --stale`), or enlarge /dev/shm (docker: `--shm-size`, else `mount -o remount,size=… /dev/shm`)"
+                "no room for a segment: {asked} bytes asked, {free} free: make it smaller, remove leftovers (`ringctl rm --stale`), or enlarge the file system (/dev/shm in docker: `--shm-size`, else `mount -o remount,size=… /dev/shm`)"
             ),
             Self::FileSizeLimit { asked, limit } => write!(
                 f,
@@ -124,15 +164,19 @@ impl fmt::Display for CreateError {
             Self::BudgetBusy => f.write_str(
                 "the lock on /dev/shm, under which budgets are counted, was held all the time: try again, and look for who holds it (`lslocks`)",
             ),
+            Self::NoBudget { name } => {
+                write!(f, "no budget can be kept with {name}, only with names in shared memory: use `max_size` alone")
+            }
             Self::MemoryLimit { asked, free, limit } => write!(
                 f,
                 "no memory for a segment: {asked} bytes asked, {free} left by a control group of {limit}: make it smaller, or raise the limit (docker: `--memory`, systemd: `MemoryMax=`, Kubernetes: `resources.limits.memory`)"
             ),
             Self::Permission { name } => {
-                write!(f, "segment {name} may not be made: let this user write to /dev/shm (mode 1777)")
+                write!(f, "segment {name} may not be made: let this user write to its directory (/dev/shm: mode 1777)")
             }
+            Self::Unsealable { name, trouble } => write!(f, "no segment can be made in {name}: {trouble}"),
             Self::Contended { tries } => {
-                write!(f, "the temporary name was cleaned away {tries} times while the segment was made: try again")
+                write!(f, "others came between {tries} times while the segment was made: try again")
             }
             Self::Os(error) => write!(f, "the segment was not made: {error}"),
         }
@@ -140,6 +184,12 @@ impl fmt::Display for CreateError {
 }
 
 impl core::error::Error for CreateError {}
+
+impl From<NameError> for CreateError {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}
 
 impl From<OsError> for CreateError {
     fn from(error: OsError) -> Self {
@@ -151,27 +201,29 @@ impl From<OsError> for CreateError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// That is no location.
+    Name(NameError),
     /// There is no segment of that name.
     NotFound {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// This process may not read and write it.
     Permission {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// Something else has the name.
     NotASegment {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// What has it.
         found: FileKind,
     },
     /// Another user owns it, and does not share it as the [rules](crate::OpenRules) want it.
     ForeignOwner {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// The owner's user id.
         owner: u32,
         /// The effective user id of this process.
@@ -180,26 +232,40 @@ pub enum OpenError {
     /// Everybody may write to it.
     WorldWritable {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// Its mode.
         mode: u32,
+    },
+    /// The System V segment of that key is the ring of another name.
+    OtherName {
+        /// The name asked for.
+        name: Location,
+        /// The name it has.
+        found: String,
     },
     /// It has other names as well: somebody has made hard links to it.
     Linked {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// How many names it has.
         links: u64,
     },
     /// It has no bytes.
     Empty {
         /// The name.
-        name: SegmentName,
+        name: Location,
+    },
+    /// It is a descriptor, but no memfd that is sealed against shrinking and growing.
+    Unsealed {
+        /// The descriptor.
+        name: Location,
+        /// What is wrong with it.
+        trouble: Unsealed,
     },
     /// It was removed while it was opened.
     Gone {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// Any other failure.
     Os(OsError),
@@ -208,6 +274,7 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Name(error) => error.fmt(f),
             Self::NotFound { name } => {
                 write!(f, "there is no segment {name}: create it (`ringctl create {name}`) or wait for it")
             }
@@ -216,7 +283,7 @@ impl fmt::Display for OpenError {
                 "segment {name} may not be opened: run as its owner, or have it created with a group and mode 0o660"
             ),
             Self::NotASegment { name, found } => {
-                write!(f, "/dev/shm/{} is a {found}, no segment: remove it", name.file_name())
+                write!(f, "{} is a {found}, no segment: remove it", Path(name))
             }
             Self::ForeignOwner { name, owner, user } => write!(
                 f,
@@ -224,17 +291,24 @@ impl fmt::Display for OpenError {
             ),
             Self::WorldWritable { name, mode } => write!(
                 f,
-                "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w /dev/shm/{}`, or remove it",
-                name.file_name()
+                "segment {name} has mode {mode:#o} and anybody may write to it: `chmod o-w {}`, or remove it",
+                Path(name)
             ),
+            Self::OtherName { name, found } => {
+                write!(
+                    f,
+                    "the key of segment {name} is that of {found:?}: give one of the two another key (`{name}@KEY`)"
+                )
+            }
             Self::Linked { name, links } => write!(
                 f,
-                "segment {name} has {links} names, and this may not be the one it was made under: find the others (`find /dev/shm -samefile /dev/shm/{}`) and remove them",
-                name.file_name()
+                "segment {name} has {links} names, and this may not be the one it was made under: find the others (`find DIRECTORY -samefile {}`) and remove them",
+                Path(name)
             ),
             Self::Empty { name } => {
                 write!(f, "segment {name} is empty, no ring made it: remove it (`ringctl rm {name}`)")
             }
+            Self::Unsealed { name, trouble } => write!(f, "{name} holds no ring to rely on: {trouble}"),
             Self::Gone { name } => write!(f, "segment {name} was removed while it was opened: open it again"),
             Self::Os(error) => write!(f, "the segment was not opened: {error}"),
         }
@@ -242,6 +316,12 @@ impl fmt::Display for OpenError {
 }
 
 impl core::error::Error for OpenError {}
+
+impl From<NameError> for OpenError {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}
 
 impl From<OsError> for OpenError {
     fn from(error: OsError) -> Self {
@@ -253,36 +333,60 @@ impl From<OsError> for OpenError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnlinkError {
-    /// The name is not a segment name.
+    /// That is no location.
     Name(NameError),
     /// There is no segment of that name.
     NotFound {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// This process may not remove it, or may not open it to see whether it is in use.
     Permission {
         /// The name.
-        name: SegmentName,
+        name: Location,
     },
     /// Something else has the name.
     NotASegment {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// What has it.
         found: FileKind,
     },
     /// A lease is held: somebody lives in it.
     InUse {
         /// The name.
-        name: SegmentName,
+        name: Location,
         /// One of the leases held.
         lease: u64,
     },
     /// The gate stayed shut: somebody is in the middle of attaching or removing, perhaps stopped there.
     GateBusy {
         /// The name.
-        name: SegmentName,
+        name: Location,
+    },
+    /// Somebody has it attached without a lease: a program that knows nothing of rings.
+    Attached {
+        /// The name.
+        name: Location,
+        /// How many attachments there are (`shm_nattch`).
+        count: u64,
+    },
+    /// The System V segment of that key is the ring of another name.
+    OtherName {
+        /// The name asked for.
+        name: Location,
+        /// The name it has.
+        found: String,
+    },
+    /// The file does not begin as a ring does.
+    NotARing {
+        /// The file.
+        name: Location,
+    },
+    /// It has no name that could be removed.
+    Nameless {
+        /// The descriptor.
+        name: Location,
     },
     /// Another segment took the name each time it was tried.
     Contended {
@@ -300,7 +404,7 @@ impl fmt::Display for UnlinkError {
             Self::NotFound { name } => write!(f, "there is no segment {name}: nothing to remove"),
             Self::Permission { name } => write!(f, "segment {name} may not be removed: run as its owner"),
             Self::NotASegment { name, found } => {
-                write!(f, "/dev/shm/{} is a {found}, no segment: remove it by hand", name.file_name())
+                write!(f, "{} is a {found}, no segment: remove it by hand", Path(name))
             }
             Self::InUse { name, lease } => write!(
                 f,
@@ -310,6 +414,17 @@ impl fmt::Display for UnlinkError {
                 f,
                 "the gate of segment {name} is held by a process that is attaching or removing: try again, and look for a stopped process"
             ),
+            Self::Attached { name, count } => write!(
+                f,
+                "segment {name} is attached {count} times by programs without a lease: end them (`ipcs -mp` shows the last), or force the removal, which takes only the name"
+            ),
+            Self::OtherName { name, found } => {
+                write!(f, "the key of segment {name} is that of {found:?}: remove it under that name")
+            }
+            Self::NotARing { name } => write!(f, "{} holds no ring: remove it by hand if you mean it", Path(name)),
+            Self::Nameless { name } => {
+                write!(f, "{name} has no name to remove: it goes when the last process that has it ends")
+            }
             Self::Contended { tries } => {
                 write!(f, "the name went to another segment {tries} times while it was removed: try again")
             }

@@ -16,7 +16,7 @@ fn attach(region: Region<'_>) -> Result<u64, SetupError> {
 fn a_contradiction_counts_when_it_stays() {
     let name = SegmentName::new(&format!("t-look-{}", std::process::id())).unwrap();
     spsc::create(name.as_str(), &spsc::Options::new().capacity(4096)).unwrap();
-    let look = Look::at(&name);
+    let look = Look::at(&name.clone().into());
     let file = std::fs::File::options().write(true).open(format!("/dev/shm/{}", name.file_name())).unwrap();
     crate::unlink(name.as_str(), false).unwrap();
     let look = look.unwrap();

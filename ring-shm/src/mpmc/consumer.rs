@@ -12,7 +12,8 @@ use super::records::{ReadBatch, Record};
 use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::attach;
-use crate::name::SegmentName;
+use crate::error::MapError;
+use crate::location::ToLocation;
 use crate::placement::{Placed, Placement, PlacementError};
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
@@ -66,9 +67,9 @@ impl Consumer<Untrusted> {
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `Exists` when the name is taken.
-    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        let name = SegmentName::new(name)?;
-        attach::create_and_sit(|| setup::create(&name, options), |segment| Self::join_as(segment, options))
+    pub fn create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let at = at.to_location()?;
+        attach::create_and_sit(|| setup::create(&at, options), |segment| Self::join_as(segment, options))
     }
 
     /// Opens the ring `name` and joins it as a consumer, be it open or closed.
@@ -76,16 +77,16 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`]; its kind is `NotFound` without such a segment, and `InUse` when every place is taken, by the
     /// living or by those who cannot be shown to be dead.
-    pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::open_with(name, &OpenRules::default())
+    pub fn open(at: impl ToLocation) -> Result<Self, SetupError> {
+        Self::open_with(at, &OpenRules::default())
     }
 
     /// As [`open`](Self::open), but puts up with other owners of the segment only as `rules` say.
     ///
     /// # Errors
     /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
-    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        attach::open(name, rules, Self::join)
+    pub fn open_with(at: impl ToLocation, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(at, rules, Self::join)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
@@ -94,8 +95,8 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
     /// when the ring exists.
-    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, options, |segment| Self::join_as(segment, options))
+    pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&at.to_location()?, options, |segment| Self::join_as(segment, options))
     }
 
     fn join(segment: &Segment) -> Result<Self, SetupError> {
@@ -103,7 +104,7 @@ impl Consumer<Untrusted> {
     }
 
     fn join_as(segment: &Segment, options: &Options) -> Result<Self, SetupError> {
-        Self::from_place(Place::placed_in_segment(segment, options.wanted())?)
+        Self::from_place(Place::in_segment(segment)?.placed(options.wanted())?)
     }
 }
 
@@ -227,6 +228,16 @@ impl<T: Trust> Consumer<T> {
     /// [`PlacementError`] on the heap, and where `/proc` does not tell.
     pub fn placed(&self) -> Result<Placed, PlacementError> {
         self.joined.life().placed()
+    }
+
+    /// Waits until the ring, as it is now, would survive a power loss: every message committed before this call and
+    /// not released. Payload is written before positions. Only a ring in a file has a disk to be written to; on the
+    /// others this does nothing. What traffic after the call means for the promise: `docs/operating.md`.
+    ///
+    /// # Errors
+    /// [`MapError`]: the disk has failed, or the file is out of reach; or the handle was inherited over a fork.
+    pub fn sync(&self) -> Result<(), MapError> {
+        self.joined.sync()
     }
 
     /// The handle's numbers.

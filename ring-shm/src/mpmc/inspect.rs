@@ -5,10 +5,11 @@ use ring_core::mpmc::{Blocked, Intent, Participant, Recovery, Redelivery, Repair
 use ring_core::{Position, Role, Verdict, Waiting, mpmc_data_offset, slot_stride};
 
 use super::cure::{self, Cure};
+use super::mend;
 use super::setup::{self, Place};
 use crate::facts::Facts;
+use crate::location::{Location, ToLocation};
 use crate::look::{Look, Pages};
-use crate::name::SegmentName;
 use crate::payload::TypeFacts;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
@@ -120,8 +121,8 @@ impl Snapshot {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn inspect(name: &str) -> Result<Snapshot, SetupError> {
-    let look = Look::at(&SegmentName::new(name)?)?;
+pub fn inspect(at: impl ToLocation) -> Result<Snapshot, SetupError> {
+    let look = Look::at(&at.to_location()?)?;
     look.with_copy(|region, pages| {
         let ring = Ring::look(region)?;
         let verdict = |lease| look.verdict(lease, ring.facts_of(lease).map(setup::facts));
@@ -213,6 +214,8 @@ impl Claims {
 /// the living. Nothing needs this: whoever is blocked does the same. The living keep what they have. `assume_dead` is
 /// the operator's word that the owner of that lease is dead, for file systems where it cannot be shown.
 ///
+/// A ring in a file that nobody has is put right first, if a power loss has left it with pages of different moments.
+///
 /// Returns the ring as it was found, and the leases whose entries were released.
 ///
 /// # Errors
@@ -227,8 +230,12 @@ impl Claims {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn recover(name: &str, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<u64>), SetupError> {
-    let segment = Segment::open(&SegmentName::new(name)?)?;
+pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<u64>), SetupError> {
+    let at = at.to_location()?;
+    let segment = Segment::open(&at)?;
+    if matches!(at, Location::File(_)) {
+        mend::mend(&segment)?;
+    }
     let mut place = Place::in_segment(&segment)?;
     let ring = place.ring;
     let verdict = |lease| place.verdict(lease);

@@ -20,8 +20,9 @@ use super::Stats;
 use super::cure::{Cure, Settled, Trouble};
 use super::error::{Holder, TryRecvError, TrySendError};
 use super::setup::{self, Place};
+use crate::error::MapError;
 use crate::fork;
-use crate::life::{ASK, Life, Refusal};
+use crate::life::{Life, Refusal, UNUSABLE};
 use crate::wait::Waiter;
 
 /// One of ring-core's handles.
@@ -119,7 +120,7 @@ impl Core for core_mpmc::Consumer<'static> {
 #[derive(Debug)]
 pub(super) struct Joined<C: Core> {
     core: ManuallyDrop<C>,
-    /// The alerts this handle knows of, or [`ASK`].
+    /// The process image this handle works in, or [`UNUSABLE`].
     born: u64,
     cold: Box<Cold>,
 }
@@ -135,7 +136,7 @@ impl<C: Core> Joined<C> {
     pub(super) fn new(core: C, place: Place) -> Self {
         core.sign(setup::own_facts());
         let cure = Cure::new(place.ring.capacity());
-        Self { core: ManuallyDrop::new(core), born: ASK, cold: Box::new(Cold { cure, place }) }
+        Self { core: ManuallyDrop::new(core), born: fork::epoch(), cold: Box::new(Cold { cure, place }) }
     }
 
     /// The core handle, where it may be used.
@@ -150,8 +151,8 @@ impl<C: Core> Joined<C> {
         &'a mut self,
         mut op: impl FnMut(&'a mut C) -> Result<R, C::Refusal>,
     ) -> Result<R, C::Error> {
-        if self.born != fork::alerts() {
-            self.cold.place.life.look_again(&mut self.born)?;
+        if !self.is_usable() {
+            return Err(self.cold.place.life.refusal().into());
         }
         let core: *mut C = &mut *self.core;
         let mut treated = false;
@@ -191,7 +192,7 @@ impl<C: Core> Joined<C> {
 
     #[inline(always)]
     pub(super) fn is_usable(&self) -> bool {
-        self.born == fork::alerts() || self.cold.place.life.refusal().is_none()
+        self.born == fork::epoch()
     }
 
     /// What holds its memory.
@@ -209,6 +210,11 @@ impl<C: Core> Joined<C> {
         if self.is_usable() { self.ring().len_guess() } else { 0 }
     }
 
+    /// Waits until the ring survives the machine's end.
+    pub(super) fn sync(&self) -> Result<(), MapError> {
+        self.cold.place.life.sync()
+    }
+
     /// Whether the ring was closed, or told to close.
     pub(super) fn is_closed(&self) -> bool {
         self.is_usable() && self.ring().stat().is_ok_and(|stat| stat.closed || stat.closing)
@@ -222,8 +228,8 @@ impl<C: Core> Joined<C> {
 
     /// Ends the ring for everybody.
     pub(super) fn close(&mut self) -> Result<(), C::Error> {
-        if self.born != fork::alerts() {
-            self.cold.place.life.look_again(&mut self.born)?;
+        if !self.is_usable() {
+            return Err(self.cold.place.life.refusal().into());
         }
         let place = &mut self.cold.place;
         let (ring, lease) = (place.ring, place.lease);
@@ -237,10 +243,11 @@ impl<C: Core> Joined<C> {
 /// What a refusal of the core means here. `Corrupt` is the end of the handle: its fast check fails from now on.
 #[cold]
 fn refused<C: Core>(refusal: C::Refusal, born: &mut u64, cold: &mut Cold) -> C::Error {
+    let refusal = cold.place.life.cut().map_or(refusal, C::corrupt); // whatever the zeros in its place say
     let trouble = C::trouble(refusal);
     if let Trouble::Corrupt(corrupt) = trouble {
         cold.place.life.poison(corrupt);
-        *born = ASK;
+        *born = UNUSABLE;
     }
     C::error(refusal, cold.cure.holder(trouble))
 }

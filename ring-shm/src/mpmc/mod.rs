@@ -21,6 +21,7 @@ mod error;
 mod heap;
 mod inspect;
 mod joined;
+mod mend;
 mod options;
 mod producer;
 mod records;
@@ -43,7 +44,7 @@ pub use ring_core::mpmc::{Received, Redelivery};
 pub use typed::{TypedClaim, TypedConsumer, TypedProducer, TypedRecord};
 pub use wait_error::{RecvError, SendError};
 
-use crate::name::SegmentName;
+use crate::location::ToLocation;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
 
@@ -91,8 +92,8 @@ pub struct Stats {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn create(name: &str, options: &Options) -> Result<(), SetupError> {
-    setup::create(&SegmentName::new(name)?, options).map(drop)
+pub fn create(at: impl ToLocation, options: &Options) -> Result<(), SetupError> {
+    setup::create(&at.to_location()?, options).map(drop)
 }
 
 /// Ends the ring `name` for everybody, without joining it: senders are told at once, receivers when the last message
@@ -114,8 +115,8 @@ pub fn create(name: &str, options: &Options) -> Result<(), SetupError> {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn close(name: &str) -> Result<(), SetupError> {
-    let segment = Segment::open(&SegmentName::new(name)?)?;
+pub fn close(at: impl ToLocation) -> Result<(), SetupError> {
+    let segment = Segment::open(at)?;
     let mut place = setup::Place::in_segment(&segment)?;
     let (ring, lease) = (place.ring, place.lease);
     ring.close(lease, |lease| place.verdict(lease))?;

@@ -21,7 +21,7 @@ use super::setup::{self, Place};
 use super::wait_error::{RecvError, SendError};
 use super::{Consumer, HeapRing, Options, Producer};
 use crate::attach;
-use crate::name::SegmentName;
+use crate::location::ToLocation;
 use crate::payload::Payload;
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
@@ -75,37 +75,43 @@ impl<T: Payload> TypedProducer<T> {
     ///
     /// # Errors
     /// [`SetupError`]. The slot size is a `T`'s, whatever `options` say.
-    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        let options = options.clone().payload::<T>();
-        setup::create(&SegmentName::new(name)?, &options).and_then(|segment| Self::join(&segment))
+    pub fn create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let (at, options) = (at.to_location()?, options.clone().payload::<T>());
+        attach::create_and_sit(|| setup::create(&at, &options), |segment| Self::join_as(segment, &options))
     }
 
     /// As [`Producer::open`], for `T`s.
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `WrongType` for a ring of anything else.
-    pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::open_with(name, &OpenRules::default())
+    pub fn open(at: impl ToLocation) -> Result<Self, SetupError> {
+        Self::open_with(at, &OpenRules::default())
     }
 
     /// As [`Producer::open_with`], for `T`s.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        attach::open(name, rules, Self::join)
+    pub fn open_with(at: impl ToLocation, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(at, rules, Self::join)
     }
 
     /// As [`Producer::open_or_create`], for `T`s.
     ///
     /// # Errors
     /// As [`create`](Self::create) and [`open`](Self::open).
-    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, &options.clone().payload::<T>(), Self::join)
+    pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let options = options.clone().payload::<T>();
+        setup::open_or_create(&at.to_location()?, &options, |segment| Self::join_as(segment, &options))
     }
 
     fn join(segment: &Segment) -> Result<Self, SetupError> {
         Producer::from_place(Place::in_segment_of(segment, Some(T::TYPE))?).map(Self::new)
+    }
+
+    fn join_as(segment: &Segment, options: &Options) -> Result<Self, SetupError> {
+        let place = Place::in_segment_of(segment, Some(T::TYPE))?.placed(options.wanted())?;
+        Producer::from_place(place).map(Self::new)
     }
 }
 
@@ -270,37 +276,43 @@ impl<T: Payload> TypedConsumer<T> {
     ///
     /// # Errors
     /// [`SetupError`]. The slot size is a `T`'s, whatever `options` say.
-    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        let options = options.clone().payload::<T>();
-        setup::create(&SegmentName::new(name)?, &options).and_then(|segment| Self::join(&segment))
+    pub fn create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let (at, options) = (at.to_location()?, options.clone().payload::<T>());
+        attach::create_and_sit(|| setup::create(&at, &options), |segment| Self::join_as(segment, &options))
     }
 
     /// As [`Consumer::open`], for `T`s.
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `WrongType` for a ring of anything else.
-    pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::open_with(name, &OpenRules::default())
+    pub fn open(at: impl ToLocation) -> Result<Self, SetupError> {
+        Self::open_with(at, &OpenRules::default())
     }
 
     /// As [`Consumer::open_with`], for `T`s.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        attach::open(name, rules, Self::join)
+    pub fn open_with(at: impl ToLocation, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(at, rules, Self::join)
     }
 
     /// As [`Consumer::open_or_create`], for `T`s.
     ///
     /// # Errors
     /// As [`create`](Self::create) and [`open`](Self::open).
-    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, &options.clone().payload::<T>(), Self::join)
+    pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let options = options.clone().payload::<T>();
+        setup::open_or_create(&at.to_location()?, &options, |segment| Self::join_as(segment, &options))
     }
 
     fn join(segment: &Segment) -> Result<Self, SetupError> {
         Consumer::from_place(Place::in_segment_of(segment, Some(T::TYPE))?).map(Self::new)
+    }
+
+    fn join_as(segment: &Segment, options: &Options) -> Result<Self, SetupError> {
+        let place = Place::in_segment_of(segment, Some(T::TYPE))?.placed(options.wanted())?;
+        Consumer::from_place(place).map(Self::new)
     }
 }
 

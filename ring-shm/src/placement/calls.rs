@@ -35,7 +35,7 @@ fn advise(mapping: &Mapping, advice: c_int, call: &'static str) -> Result<(), Os
 }
 
 /// Faults all pages in, ready to be written; their bytes stay.
-pub(super) fn populate(mapping: &Mapping) -> Result<(), OsError> {
+pub(crate) fn populate(mapping: &Mapping) -> Result<(), OsError> {
     advise(mapping, libc::MADV_POPULATE_WRITE, "madvise(MADV_POPULATE_WRITE)")
 }
 

@@ -4,11 +4,12 @@ use std::fs;
 
 use crate::error::OsError;
 use crate::facts::Facts;
+use crate::location::{Location, ToLocation};
 use crate::mapping::Mapping;
-use crate::name::SegmentName;
 use crate::open;
 use crate::range::HUGE;
 use crate::sys::FileId;
+use crate::sysv;
 
 /// The memory behind one process's mappings of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,25 +33,46 @@ impl Placed {
     /// Of a mapping of this process.
     pub(super) fn of_mapping(mapping: &Mapping) -> Result<Self, OsError> {
         let start = mapping.as_ptr().as_ptr() as u64;
-        read("self", |range, _| range == start)
+        read("self", |range| range.start == start)
     }
 
-    /// Of all mappings that the process of `facts` has of the segment `name`. `None` where it may not be looked at, is
+    /// Of all mappings that the process of `facts` has of a segment. `None` where it may not be looked at, is
     /// gone, or lives in another PID namespace.
     #[must_use]
-    pub fn of_process(name: &str, facts: &Facts) -> Option<Self> {
+    pub fn of_process(at: impl ToLocation, facts: &Facts) -> Option<Self> {
         let here = Facts::of_self();
         if facts.pid == 0 || facts.pid_namespace != here.pid_namespace || facts.boot_hash != here.boot_hash {
             return None;
         }
-        let (_, stat) = open::open_to_look(&SegmentName::new(name).ok()?).ok()?;
-        let placed = read(&facts.pid.to_string(), |_, id| id == Some(stat.id)).ok()?;
+        let at = at.to_location().ok()?;
+        let (file, stat) = open::open_to_look(&at).ok()?;
+        let pid = facts.pid.to_string();
+        let placed = match &at {
+            // Shown by its key, and by its id in the place of an inode; the device is one that nothing else tells.
+            Location::Sysv(name) => {
+                let (id, _) = sysv::found(&at, name, &file, stat.owner).ok()?;
+                let (id, key) = (u64::try_from(id).ok()?, format!("/SYSV{:08x}", name.key()));
+                read(&pid, |head| head.object.inode == id && head.name == key)
+            }
+            _ => read(&pid, |head| head.object == stat.id),
+        };
+        let placed = placed.ok()?;
         (placed.mapped > 0).then_some(placed)
     }
 }
 
+/// What the first line about a mapping says of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Head<'l> {
+    start: u64,
+    end: u64,
+    object: FileId,
+    /// The first word of the object's name.
+    name: &'l str,
+}
+
 /// Adds up the mappings of the process that are `wanted` by their start or their object.
-fn read(pid: &str, wanted: impl Fn(u64, Option<FileId>) -> bool) -> Result<Placed, OsError> {
+fn read(pid: &str, wanted: impl Fn(&Head<'_>) -> bool) -> Result<Placed, OsError> {
     let text = |file| {
         fs::read_to_string(format!("/proc/{pid}/{file}"))
             .map_err(|error| OsError::from_io("read(/proc/PID/smaps)", &error))
@@ -59,11 +81,11 @@ fn read(pid: &str, wanted: impl Fn(u64, Option<FileId>) -> bool) -> Result<Place
     let mut starts = Vec::new();
     let (mut counts, mut len) = (false, 0);
     for line in text("smaps")?.lines() {
-        if let Some((start, end, id)) = head(line) {
-            counts = wanted(start, id);
-            len = end.saturating_sub(start);
+        if let Some(head) = head(line) {
+            counts = wanted(&head);
+            len = head.end.saturating_sub(head.start);
             if counts {
-                starts.push(start);
+                starts.push(head.start);
                 placed.mapped = placed.mapped.saturating_add(len);
             }
         } else if counts {
@@ -80,8 +102,8 @@ fn read(pid: &str, wanted: impl Fn(u64, Option<FileId>) -> bool) -> Result<Place
     Ok(placed)
 }
 
-/// Start, end and object of a mapping, if the line begins one.
-fn head(line: &str) -> Option<(u64, u64, Option<FileId>)> {
+/// The same, if the line begins a mapping.
+fn head(line: &str) -> Option<Head<'_>> {
     let mut words = line.split_ascii_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
     let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
@@ -90,7 +112,8 @@ fn head(line: &str) -> Option<(u64, u64, Option<FileId>)> {
     let (major, minor) = device.split_once(':')?;
     let number = |text| u32::from_str_radix(text, 16).ok();
     let device = libc::makedev(number(major)?, number(minor)?);
-    Some((start, end, inode.parse().ok().map(|inode| FileId { device, inode })))
+    let object = FileId { device, inode: inode.parse().ok()? };
+    Some(Head { start, end, object, name: words.next().unwrap_or_default() })
 }
 
 /// Adds what one line says of a mapping of `len` bytes.
@@ -130,8 +153,9 @@ mod tests {
     #[test]
     fn what_the_kernel_says_is_read() {
         let line = "7f00a0000000-7f00a0202000 rw-s 00000000 00:1b 77    /dev/shm/ring.with space";
-        let id = FileId { device: libc::makedev(0, 0x1b), inode: 77 };
-        assert_eq!(head(line), Some((0x7f00_a000_0000, 0x7f00_a020_2000, Some(id))));
+        let object = FileId { device: libc::makedev(0, 0x1b), inode: 77 };
+        let read = Head { start: 0x7f00_a000_0000, end: 0x7f00_a020_2000, object, name: "/dev/shm/ring.with" };
+        assert_eq!(head(line), Some(read));
         assert_eq!(head("Rss:                 132 kB"), None);
         let mut placed = Placed::default();
         for line in

@@ -7,14 +7,18 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::sync::mpsc::{TryRecvError, channel};
 
-use super::{Removal, TEMPORARY, Temporary, Unnamed, create_in, remove_unheld, unlink_in};
+use super::{Removal, TEMPORARY, Temporary, Unnamed, create_at, remove_unheld, unlink_at};
 use crate::inventory::remove_stale_in;
-use crate::open::open_in;
+use crate::open::open_at;
 use crate::sys;
-use crate::{Access, CreateError, Mapping, OpenRules, Segment, SegmentName};
+use crate::{Access, CreateError, Location, Mapping, OpenRules, Segment};
 
 fn create(directory: &Path, name: &str, init: impl FnOnce(&Mapping)) -> Result<Segment, CreateError> {
-    create_in(directory, &SegmentName::new(name).unwrap(), 4096, &Access::default(), Unnamed::Refused, init)
+    create_at(&place(directory, name), 4096, &Access::default(), Unnamed::Refused, init)
+}
+
+fn place(directory: &Path, name: &str) -> Location {
+    Location::file(directory.join(format!("ring.{name}")))
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -37,12 +41,12 @@ fn fallback_publishes_with_one_rename() {
     });
     let made = made.unwrap();
     assert_eq!(names(directory), ["ring.a"]);
-    let name = SegmentName::new("a").unwrap();
-    let found = open_in(directory, &name, &OpenRules::default()).unwrap();
+    let name = place(directory, "a");
+    let found = open_at(&name, &OpenRules::default()).unwrap();
     assert_eq!((found.inode(), found.mode(), found.len()), (made.inode(), 0o600, 4096));
     assert_eq!(create(directory, "a", |_| {}).unwrap_err(), CreateError::Exists { name: name.clone() });
     // The gate is open again, though the creator has the segment open.
-    unlink_in(directory, &name, false).unwrap();
+    unlink_at(&name, false).unwrap();
     assert_eq!(made.is_linked(), Ok(false));
 }
 
@@ -67,12 +71,12 @@ fn fallback_leaves_nothing_behind() {
     assert_eq!(lost.unwrap_err(), CreateError::Contended { tries: 1 });
     assert_eq!(names(directory), ["ring.a"]);
     // No room, no group of ours, no directory.
-    let name = SegmentName::new("c").unwrap();
-    let huge = create_in(directory, &name, 1 << 50, &Access::default(), Unnamed::Refused, |_| {});
+    let huge = create_at(&place(directory, "c"), 1 << 50, &Access::default(), Unnamed::Refused, |_| {});
     assert!(matches!(huge, Err(CreateError::NoSpace { .. })));
     assert_eq!(names(directory), ["ring.a"]);
     for unnamed in [Unnamed::Try, Unnamed::Refused] {
-        let nowhere = create_in(&directory.join("x"), &name, 4096, &Access::default(), unnamed, |_| {}).unwrap_err();
+        let nowhere =
+            create_at(&place(&directory.join("x"), "c"), 4096, &Access::default(), unnamed, |_| {}).unwrap_err();
         assert!(nowhere.to_string().contains("mount"), "{nowhere}");
     }
 }

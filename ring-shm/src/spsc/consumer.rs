@@ -12,9 +12,10 @@ use super::guards::{ReadBatch, Record};
 use super::setup::{self, Place};
 use super::{Options, Stats};
 use crate::attach;
+use crate::error::MapError;
 use crate::fork;
-use crate::life::ASK;
-use crate::name::SegmentName;
+use crate::life::UNUSABLE;
+use crate::location::ToLocation;
 use crate::placement::{Placed, Placement, PlacementError};
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
@@ -47,7 +48,7 @@ pub struct Consumer<T: Trust = Untrusted> {
 #[derive(Debug)]
 pub(super) struct Seated {
     pub(super) core: core_spsc::Consumer<'static>,
-    /// The alerts this handle knows of, or [`ASK`].
+    /// The process image this handle works in, or [`UNUSABLE`].
     born: u64,
     /// Dropped last: it holds the memory.
     pub(super) place: Box<Place>,
@@ -61,9 +62,9 @@ impl Consumer<Untrusted> {
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `Exists` when the name is taken.
-    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        let name = SegmentName::new(name)?;
-        attach::create_and_sit(|| setup::create(&name, options), |segment| Self::sit_as(segment, options))
+    pub fn create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let at = at.to_location()?;
+        attach::create_and_sit(|| setup::create(&at, options), |segment| Self::sit_as(segment, options))
     }
 
     /// Opens the ring `name` and sits down as its consumer, after the orderly close or the proven death of the one
@@ -72,16 +73,16 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`]; its kind is `NotFound` without such a segment and `InUse` while a consumer lives, be it
     /// stopped or slow.
-    pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::open_with(name, &OpenRules::default())
+    pub fn open(at: impl ToLocation) -> Result<Self, SetupError> {
+        Self::open_with(at, &OpenRules::default())
     }
 
     /// As [`open`](Self::open), but puts up with other owners of the segment only as `rules` say.
     ///
     /// # Errors
     /// As [`open`](Self::open); the kind is `Permission` for a segment that the rules do not let through.
-    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        attach::open(name, rules, Self::sit)
+    pub fn open_with(at: impl ToLocation, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(at, rules, Self::sit)
     }
 
     /// Opens the ring `name`, or creates it with `options` when it does not exist. An existing ring keeps the options
@@ -90,8 +91,8 @@ impl Consumer<Untrusted> {
     /// # Errors
     /// [`SetupError`], as for [`create`](Self::create) and [`open`](Self::open); impossible options are refused also
     /// when the ring exists.
-    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, options, |segment| Self::sit_as(segment, options))
+    pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        setup::open_or_create(&at.to_location()?, options, |segment| Self::sit_as(segment, options))
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {
@@ -99,14 +100,14 @@ impl Consumer<Untrusted> {
     }
 
     fn sit_as(segment: &Segment, options: &Options) -> Result<Self, SetupError> {
-        Self::from_place(Place::placed_in_segment(segment, options.wanted())?)
+        Self::from_place(Place::in_segment(segment)?.placed(options.wanted())?)
     }
 }
 
 impl<T: Trust> Consumer<T> {
     pub(super) fn from_place(place: Place) -> Result<Self, SetupError> {
         let (core, place) = place.sit(Role::Consumer, |ring, lease, verdict| ring.sit_consumer(lease, verdict))?;
-        Ok(Self { seated: Seated { core, born: ASK, place }, trust: PhantomData })
+        Ok(Self { seated: Seated { core, born: fork::epoch(), place }, trust: PhantomData })
     }
 
     /// A handle whose records deref to slices of the ring's memory.
@@ -145,10 +146,19 @@ impl<T: Trust> Consumer<T> {
     /// [`TryRecvError`].
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, T>, TryRecvError> {
+        self.try_read_as(Ok)
+    }
+
+    /// [`try_read`](Self::try_read) of a record that becomes something else before it is handed on.
+    #[inline]
+    pub(super) fn try_read_as<'a, R>(
+        &'a mut self,
+        see: impl FnOnce(Record<'a, T>) -> Result<R, TryRecvError>,
+    ) -> Result<R, TryRecvError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
         match core.try_read_asking(|lease| place.ask(Role::Producer, lease)) {
-            Ok(record) => Ok(Record::new(record)),
+            Ok(record) => see(Record::new(record)),
             Err(error) => Err(refuse(error, born, place)),
         }
     }
@@ -192,9 +202,8 @@ impl<T: Trust> Consumer<T> {
     }
 
     #[inline(always)]
-    fn usable(&mut self) -> Result<(), TryRecvError> {
-        let Seated { born, place, .. } = &mut self.seated;
-        if *born == fork::alerts() { Ok(()) } else { Ok(place.life.look_again(born)?) }
+    fn usable(&self) -> Result<(), TryRecvError> {
+        if self.seated.is_usable() { Ok(()) } else { Err(self.seated.place.life.refusal().into()) }
     }
 
     /// Whether a producer sat here and has left or died, with nobody in its place. Records may still be unread. A
@@ -241,6 +250,16 @@ impl<T: Trust> Consumer<T> {
         self.seated.place.life.placed()
     }
 
+    /// Waits until the ring, as it is now, would survive a power loss: every record committed before this call and
+    /// not released. Payload is written before positions. Only a ring in a file has a disk to be written to; on the
+    /// others this does nothing. What traffic after the call means for the promise: `docs/operating.md`.
+    ///
+    /// # Errors
+    /// [`MapError`]: the disk has failed, or the file is out of reach; or the handle was inherited over a fork.
+    pub fn sync(&self) -> Result<(), MapError> {
+        self.seated.place.life.sync()
+    }
+
     /// The handle's numbers.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -253,10 +272,13 @@ impl<T: Trust> Consumer<T> {
 
 /// What a refusal of the core means here. `Corrupt` is the end of the handle: its fast check fails from now on.
 #[inline]
-fn refuse(error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
+fn refuse(mut error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
+    if let Some(corrupt) = place.life.cut() {
+        error = corrupt.into(); // whatever the zeros in its place say
+    }
     if let ReadError::Corrupt(corrupt) = error {
         place.life.poison(corrupt);
-        *born = ASK;
+        *born = UNUSABLE;
     }
     error.into()
 }
@@ -264,7 +286,7 @@ fn refuse(error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvError {
 impl Seated {
     #[inline(always)]
     fn is_usable(&self) -> bool {
-        self.born == fork::alerts() || self.place.life.refusal().is_none()
+        self.born == fork::epoch()
     }
 }
 

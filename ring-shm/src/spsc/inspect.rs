@@ -6,8 +6,8 @@ use ring_core::{Position, Role, SeatError, SeatState, Verdict, Waiting};
 
 use super::setup::{self, Place};
 use crate::facts::Facts;
+use crate::location::ToLocation;
 use crate::look::Look;
-use crate::name::SegmentName;
 use crate::payload::TypeFacts;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
@@ -78,8 +78,8 @@ pub struct Snapshot {
 /// # ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn inspect(name: &str) -> Result<Snapshot, SetupError> {
-    let look = Look::at(&SegmentName::new(name)?)?;
+pub fn inspect(at: impl ToLocation) -> Result<Snapshot, SetupError> {
+    let look = Look::at(&at.to_location()?)?;
     look.with_copy(|region, _| {
         let ring = Ring::look(region)?;
         let verdict = |role, lease| look.verdict(lease, ring.facts_of(role, lease).map(setup::facts));
@@ -126,8 +126,8 @@ fn snapshot(
 ///
 /// # Errors
 /// [`SetupError`].
-pub fn recover(name: &str, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<Role>), SetupError> {
-    let segment = Segment::open(&SegmentName::new(name)?)?;
+pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapshot, Vec<Role>), SetupError> {
+    let segment = Segment::open(at)?;
     let place = Place::in_segment(&segment)?;
     let found = snapshot(&place.ring, segment.len(), segment.mode(), |role, lease| place.verdict(role, lease))?;
     let mut recovered = Vec::new();

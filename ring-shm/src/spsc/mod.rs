@@ -33,7 +33,7 @@ pub use wait_error::{RecvError, SendError};
 
 use ring_core::Position;
 
-use crate::name::SegmentName;
+use crate::location::ToLocation;
 use crate::setup_error::SetupError;
 use crate::trust::Trusted;
 
@@ -63,8 +63,8 @@ pub struct Stats {
 /// ring_shm::unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn create(name: &str, options: &Options) -> Result<(), SetupError> {
-    setup::create(&SegmentName::new(name)?, options).map(drop)
+pub fn create(at: impl ToLocation, options: &Options) -> Result<(), SetupError> {
+    setup::create(&at.to_location()?, options).map(drop)
 }
 
 /// A ring of `capacity` bytes on the heap, for threads and for tests: the same protocol and the same handles, which

@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::futex;
 use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
-use crate::name::SegmentName;
+use crate::location::Location;
 use crate::payload::{self, PayloadType};
 use crate::placement::Placement;
 use crate::segment::Segment;
@@ -19,23 +19,23 @@ use crate::setup_error::SetupError;
 use crate::wait::Waiter;
 
 /// Creates the segment with an empty ring in it, complete before its name appears.
-pub(super) fn create(name: &SegmentName, options: &Options) -> Result<Segment, SetupError> {
+pub(super) fn create(at: &Location, options: &Options) -> Result<Segment, SetupError> {
     let format = options.fresh_format();
     format.check()?;
-    let _reserved = options.limits().reserve(name, format.footprint())?;
+    let _reserved = options.limits().reserve(at, format.footprint())?;
     let segment =
-        attach::create(name, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))?;
+        attach::create(at, format.footprint(), options.access(), |region| Ring::format(region, &format).map(drop))?;
     attach::place(segment, options.wanted())
 }
 
-/// Opens the segment of `name`, or creates it; whoever loses the race opens what the winner made.
+/// Opens the segment, or creates it; whoever loses the race opens what the winner made.
 pub(super) fn open_or_create<H>(
-    name: &SegmentName,
+    at: &Location,
     options: &Options,
     sit: impl FnMut(&Segment) -> Result<H, SetupError>,
 ) -> Result<H, SetupError> {
     options.format().check()?;
-    attach::open_or_create(name, options.access(), || create(name, options), sit)
+    attach::open_or_create(at, options.access(), || create(at, options), sit)
 }
 
 /// A place in a ring: memory under a lease, and the validated ring in it. What every handle stands on.
@@ -67,11 +67,10 @@ impl Place {
         Ok(Self { waiter: None, ring, life: Life::mapped(mapping), lease })
     }
 
-    /// The same, with its mapping placed as `wanted`.
-    pub(super) fn placed_in_segment(segment: &Segment, wanted: &Placement) -> Result<Self, SetupError> {
-        let place = Self::in_segment(segment)?;
-        place.life.place(wanted)?;
-        Ok(place)
+    /// The same place, with its mapping placed as `wanted`.
+    pub(super) fn placed(self, wanted: &Placement) -> Result<Self, SetupError> {
+        self.life.place(wanted)?;
+        Ok(self)
     }
 
     /// A place in a heap ring.

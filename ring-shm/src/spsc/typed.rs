@@ -20,7 +20,7 @@ use super::setup::{self, Place};
 use super::wait_error::{RecvError, SendError};
 use super::{Consumer, Options, Producer};
 use crate::attach;
-use crate::name::SegmentName;
+use crate::location::ToLocation;
 use crate::payload::Payload;
 use crate::segment::{OpenRules, Segment};
 use crate::setup_error::SetupError;
@@ -95,37 +95,43 @@ impl<T: Payload> TypedProducer<T> {
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `Invalid` also for a capacity that is too small for a `T`.
-    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        let options = options.clone().payload::<T>();
-        setup::create(&SegmentName::new(name)?, &options).and_then(|segment| Self::sit(&segment))
+    pub fn create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let (at, options) = (at.to_location()?, options.clone().payload::<T>());
+        attach::create_and_sit(|| setup::create(&at, &options), |segment| Self::sit_as(segment, &options))
     }
 
     /// As [`Producer::open`], for `T`s.
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `WrongType` for a ring of anything else.
-    pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::open_with(name, &OpenRules::default())
+    pub fn open(at: impl ToLocation) -> Result<Self, SetupError> {
+        Self::open_with(at, &OpenRules::default())
     }
 
     /// As [`Producer::open_with`], for `T`s.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        attach::open(name, rules, Self::sit)
+    pub fn open_with(at: impl ToLocation, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(at, rules, Self::sit)
     }
 
     /// As [`Producer::open_or_create`], for `T`s.
     ///
     /// # Errors
     /// As [`create`](Self::create) and [`open`](Self::open).
-    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, &options.clone().payload::<T>(), Self::sit)
+    pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let options = options.clone().payload::<T>();
+        setup::open_or_create(&at.to_location()?, &options, |segment| Self::sit_as(segment, &options))
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {
         Producer::from_place(Place::in_segment_of(segment, Some(T::TYPE))?).map(Self::new)
+    }
+
+    fn sit_as(segment: &Segment, options: &Options) -> Result<Self, SetupError> {
+        let place = Place::in_segment_of(segment, Some(T::TYPE))?.placed(options.wanted())?;
+        Producer::from_place(place).map(Self::new)
     }
 }
 
@@ -294,37 +300,43 @@ impl<T: Payload> TypedConsumer<T> {
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `Invalid` also for a capacity that is too small for a `T`.
-    pub fn create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        let options = options.clone().payload::<T>();
-        setup::create(&SegmentName::new(name)?, &options).and_then(|segment| Self::sit(&segment))
+    pub fn create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let (at, options) = (at.to_location()?, options.clone().payload::<T>());
+        attach::create_and_sit(|| setup::create(&at, &options), |segment| Self::sit_as(segment, &options))
     }
 
     /// As [`Consumer::open`], for `T`s.
     ///
     /// # Errors
     /// [`SetupError`]; its kind is `WrongType` for a ring of anything else.
-    pub fn open(name: &str) -> Result<Self, SetupError> {
-        Self::open_with(name, &OpenRules::default())
+    pub fn open(at: impl ToLocation) -> Result<Self, SetupError> {
+        Self::open_with(at, &OpenRules::default())
     }
 
     /// As [`Consumer::open_with`], for `T`s.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_with(name: &str, rules: &OpenRules) -> Result<Self, SetupError> {
-        attach::open(name, rules, Self::sit)
+    pub fn open_with(at: impl ToLocation, rules: &OpenRules) -> Result<Self, SetupError> {
+        attach::open(at, rules, Self::sit)
     }
 
     /// As [`Consumer::open_or_create`], for `T`s.
     ///
     /// # Errors
     /// As [`create`](Self::create) and [`open`](Self::open).
-    pub fn open_or_create(name: &str, options: &Options) -> Result<Self, SetupError> {
-        setup::open_or_create(&SegmentName::new(name)?, &options.clone().payload::<T>(), Self::sit)
+    pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
+        let options = options.clone().payload::<T>();
+        setup::open_or_create(&at.to_location()?, &options, |segment| Self::sit_as(segment, &options))
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {
         Consumer::from_place(Place::in_segment_of(segment, Some(T::TYPE))?).map(Self::new)
+    }
+
+    fn sit_as(segment: &Segment, options: &Options) -> Result<Self, SetupError> {
+        let place = Place::in_segment_of(segment, Some(T::TYPE))?.placed(options.wanted())?;
+        Consumer::from_place(place).map(Self::new)
     }
 }
 
@@ -403,7 +415,7 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// [`TryRecvError`].
     #[inline(always)]
     pub fn try_read(&mut self) -> Result<TypedRecord<'_, T, P>, TryRecvError> {
-        Typed::lend(self.bytes.try_read(), Self::wrong)
+        self.bytes.try_read_as(|record| Typed::lend(Ok(record), Self::wrong))
     }
 
     /// As [`try_read`](Self::try_read), waiting for a value.

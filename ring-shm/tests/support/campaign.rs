@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use ring_shm::spsc::{Consumer, Options, Producer, TryRecvError};
 
-use crate::ring::{Item, Ledger};
-use crate::support::{TestName, child, say, unique};
+use super::ring::{Item, Ledger};
+use super::support::{TestName, child, say, unique};
 
 pub const CAPACITY: usize = 256;
 
@@ -117,7 +117,7 @@ pub fn survives(role: &str, args: &[&str]) {
 /// Plays a campaign, if this process is the child of one. `play` is given the role, its arguments, and where to say
 /// what it is at.
 pub fn entry(play: impl FnOnce(&str, &[String], &dyn Fn(u64))) {
-    crate::support::run_role(|role, args| {
+    super::support::run_role(|role, args| {
         let ledger = Ledger::join(&args[0]);
         // SAFETY: plain numbers. SIGALRM ends the process, wherever it is.
         unsafe { libc::alarm(100) };

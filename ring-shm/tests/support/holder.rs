@@ -7,15 +7,20 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ring_shm::{Access, LeasedMapping, Segment, SegmentName, SelfTest};
+use ring_shm::{Access, LeasedMapping, Mapping, Segment, SelfTest};
 
-use crate::support::{Child, TestName, child, hear, say, unique};
+use super::support::{Child, TestName, child, hear, say, unique};
 
 pub const LEN: u64 = 8192;
 
 pub fn make(tag: &str) -> (TestName, Segment) {
     let name = unique(tag);
-    let segment = Segment::create(&name, LEN, &Access::default(), |_| {}).unwrap();
+    // A file is removed only when it begins as a ring.
+    let magic = |mapping: &Mapping| {
+        // SAFETY: inside the mapping; no other process has it yet.
+        unsafe { mapping.as_ptr().cast::<[u8; 8]>().write_volatile(*b"RINGSPSC") };
+    };
+    let segment = Segment::create(&name, LEN, &Access::default(), magic).unwrap();
     (name, segment)
 }
 
@@ -24,7 +29,7 @@ pub fn take(segment: &Segment, number: u64) -> LeasedMapping {
 }
 
 /// A child that holds lease `number` and does what it is told.
-pub fn holder(name: &SegmentName, number: u64) -> Child {
+pub fn holder(name: &TestName, number: u64) -> Child {
     let mut holder = child("holder", &[name.as_str(), &number.to_string()]);
     holder.wait_for("held");
     holder
@@ -40,7 +45,7 @@ pub fn soon(what: impl Fn() -> bool) {
     }
 }
 
-pub fn play_holder(name: &SegmentName, number: u64) {
+pub fn play_holder(name: &str, number: u64) {
     let mut segment = Some(Segment::open(name).unwrap());
     let mut lease = Some(take(segment.as_ref().unwrap(), number));
     assert_eq!(lease.as_ref().unwrap().self_test(), SelfTest::Passed);

@@ -12,47 +12,111 @@
 //! which returns at once unless it runs as a child. Parent and child talk in lines: [`say`] and [`hear`] in the
 //! child, [`Child::wait_for`] and [`Child::tell`] in the parent. Every [`Child`] and [`TestName`] cleans up when
 //! dropped, also by a panic. Only processes started here are ever signalled.
+//!
+//! Rings are POSIX segments, except in the test programs `over_file`, `over_memfd` and `over_sysv`: these hold other
+//! test files as modules, so that the same tests run over each backing.
 #![allow(dead_code, unsafe_code, unreachable_pub)]
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::{AsFd as _, IntoRawFd as _};
+use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
-use ring_shm::{Segment, SegmentName};
+use ring_shm::{Location, Memfd, NameError, SegmentName, SysvName, ToLocation};
 
 const ROLE: &str = "RING_TEST_ROLE";
 const ARGS: &str = "RING_TEST_ARGS";
 const SEPARATOR: char = '\u{1f}';
 const MARK: &str = "@ring ";
 
-/// A segment name nobody else uses; whatever has it is removed at the end.
-pub struct TestName(pub SegmentName);
+/// Where the rings of this test program live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    Posix,
+    File,
+    Memfd,
+    Sysv,
+}
+
+pub fn backing() -> Backing {
+    match env!("CARGO_CRATE_NAME") {
+        "over_file" => Backing::File,
+        "over_memfd" => Backing::Memfd,
+        "over_sysv" => Backing::Sysv,
+        _ => Backing::Posix,
+    }
+}
+
+/// Whether rings live there, for which `reason` a test makes no sense.
+pub fn skip_over(there: Backing, reason: &str) -> bool {
+    let yes = backing() == there;
+    if yes {
+        println!("skipped: {there:?} {reason}");
+    }
+    yes
+}
+
+/// A place for a ring that nobody else uses; what is there is removed at the end.
+pub struct TestName(pub Location, String);
 
 /// A unique name with `tag` in it.
 pub fn unique(tag: &str) -> TestName {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
-    TestName(SegmentName::new(&format!("t-{tag}-{}-{now}", std::process::id())).unwrap())
+    let name = SegmentName::new(&format!("t-{tag}-{}-{now}", std::process::id())).unwrap();
+    TestName::new(match backing() {
+        Backing::Posix => name.into(),
+        Backing::File => Location::file(format!("{}/{}", env!("CARGO_TARGET_TMPDIR"), name.file_name())),
+        Backing::Sysv => SysvName::new(name.as_str()).unwrap().into(),
+        Backing::Memfd => {
+            // Not even the children have the descriptor: they take it from this process.
+            let number = Memfd::new(name.as_str()).unwrap().as_fd().try_clone_to_owned().unwrap().into_raw_fd();
+            format!("fd:{}/{number}", std::process::id()).parse().unwrap()
+        }
+    })
 }
 
 impl TestName {
-    pub fn path(&self) -> std::path::PathBuf {
-        format!("/dev/shm/{}", self.0.file_name()).into()
+    pub fn new(at: impl Into<Location>) -> Self {
+        let at = at.into();
+        let text = at.to_string();
+        Self(at, text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.1
+    }
+
+    pub fn path(&self) -> PathBuf {
+        path_of(&self.1)
     }
 }
 
-impl std::ops::Deref for TestName {
-    type Target = SegmentName;
+/// Where the bytes of the ring are; with System V, where its side file is.
+pub fn path_of(name: &str) -> PathBuf {
+    match name.split_once(':') {
+        Some(("file", path)) => path.into(),
+        Some(("sysv", name)) => format!("/dev/shm/.ring.sysv.{:08x}", name.parse::<SysvName>().unwrap().key()).into(),
+        Some(("fd", text)) => format!("/proc/{}", text.replace('/', "/fd/")).into(),
+        _ => format!("/dev/shm/ring.{name}").into(),
+    }
+}
 
-    fn deref(&self) -> &SegmentName {
-        &self.0
+impl ToLocation for TestName {
+    fn to_location(&self) -> Result<Location, NameError> {
+        Ok(self.0.clone())
     }
 }
 
 impl Drop for TestName {
     fn drop(&mut self) {
-        let _ = Segment::unlink(&self.0, true);
+        let _ = ring_shm::unlink(&self.0, true);
         let _ = std::fs::remove_dir(self.path());
         let _ = std::fs::remove_file(self.path());
+        if let Some((_, number)) = self.1.strip_prefix("fd:").and_then(|text| text.split_once('/')) {
+            // SAFETY: the number of `unique`, which nobody else closes.
+            unsafe { libc::close(number.parse().unwrap()) };
+        }
     }
 }
 
@@ -87,8 +151,10 @@ pub struct Child {
 
 /// Starts a child that plays `role`.
 pub fn child(role: &str, args: &[&str]) -> Child {
+    // The test file that this belongs to may be a module of a larger program.
+    let module = module_path!().split_once("::").unwrap().1.strip_suffix("support").unwrap();
     let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
+        .args(["--exact", &format!("{module}child_entry"), "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
         .env(ARGS, args.join(&SEPARATOR.to_string()))
         .stdin(Stdio::piped())
@@ -190,7 +256,7 @@ pub fn own_mounts() -> Result<(), String> {
 }
 
 /// `mount(2)`. Only after [`own_mounts`].
-pub fn mount(source: &str, target: &str, kind: &str, flags: u64, data: &str) -> Result<(), String> {
+pub fn mount(source: &str, target: &str, kind: &str, flags: libc::c_ulong, data: &str) -> Result<(), String> {
     let [source, target, kind, data] = [source, target, kind, data].map(|text| std::ffi::CString::new(text).unwrap());
     // SAFETY: four C strings that live until the call returns.
     let done = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) };

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use ring_shm::Position;
 use ring_shm::spsc::{Consumer, TryRecvError};
 
-use crate::ring::{Item, Ledger, PATIENCE, Rng, record, session_of};
-use crate::workers::{STOP, Tally};
+use super::ring::{Item, Ledger, PATIENCE, Rng, record, session_of};
+use super::workers::{STOP, Tally};
 
 /// Checks what arrives from one producer after another.
 pub struct Receiver<'l> {
@@ -45,7 +45,7 @@ impl Receiver<'_> {
 
     pub fn end(&mut self, end: TryRecvError) {
         self.ends.push(end);
-        let sessions = self.session.max(1)..crate::ring::ACCOUNTS;
+        let sessions = self.session.max(1)..super::ring::ACCOUNTS;
         let over = sessions.filter(|s| self.ledger.account(*s).get(Item::Stop) != 0).count();
         assert!(self.ends.len() <= over, "session {}: {:?}, but only {over} have ended", self.session, self.ends);
     }

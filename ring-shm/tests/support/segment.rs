@@ -1,15 +1,15 @@
 //! Small segments for the tests of segments. Used beside `support`.
 #![allow(dead_code, unsafe_code, unreachable_pub)]
 
-use ring_shm::{Access, CreateError, Mapping, Segment, SegmentName};
+use ring_shm::{Access, CreateError, Mapping, Segment, ToLocation};
 
-use crate::support::child;
+use super::support::child;
 
 pub const LEN: u64 = 8192;
 
 pub const NOBODY: u32 = 65534;
 
-pub fn create(name: &SegmentName) -> Result<Segment, CreateError> {
+pub fn create(name: impl ToLocation) -> Result<Segment, CreateError> {
     Segment::create(name, LEN, &Access::default(), |_| {})
 }
 

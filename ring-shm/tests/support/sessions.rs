@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use Told::{End, Record};
 use ring_shm::spsc::{Consumer, Producer, TryRecvError, TrySendError};
 
-use crate::ring::{record_of_len, session_of};
-use crate::support::{Child, child, hear, say};
+use super::ring::{record_of_len, session_of};
+use super::support::{Child, child, hear, say};
 
 /// A producer that does as it is told: `send N LEN`, `close`.
 pub fn play_sender(name: &str, session: u32) {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use ring_shm::spsc::{Consumer, Options, TryRecvError, TrySendError};
 
-use crate::ring::until;
-use crate::support::{TestName, unique};
+use super::ring::until;
+use super::support::{TestName, unique};
 
 pub fn make(tag: &str) -> TestName {
     let name = unique(tag);

@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 use ring_shm::spsc::{Consumer, Options, Producer, Record, TryRecvError, TrySendError};
 use ring_shm::{Position, SetupError, SetupErrorKind, Trust};
 
-use crate::ring::{Account, Item, Ledger, PATIENCE, Rng, record, session_of, until};
-use crate::support::{Child, TestName, child};
+use super::ring::{Account, Item, Ledger, PATIENCE, Rng, record, session_of, until};
+use super::support::{Child, TestName, child};
 
 /// Kills of one test unless `RING_KILLS` says otherwise.
-pub const KILLS: u64 = 200;
+pub fn kills() -> u64 {
+    let few = if super::support::backing() == super::support::Backing::Posix { 200 } else { 40 };
+    super::ring::number("RING_KILLS", few)
+}
 
 /// Longest payload, whatever the ring would take.
 pub const LONGEST: usize = 2000;
@@ -371,7 +374,7 @@ impl fmt::Display for Tally {
 
 /// Plays the part of a worker, if this process is one.
 pub fn entry() {
-    crate::support::run_role(|role, args| {
+    super::support::run_role(|role, args| {
         let (name, ledger, number) = (&args[0], Ledger::join(&args[1]), args[2].parse().unwrap());
         let rng = Rng(args[3].parse().unwrap());
         match role {

@@ -54,7 +54,7 @@ fn one(scene: &Scene, plant: Plant, k: usize, order: Order) -> Result<Duration, 
     let took = start.elapsed();
     let report = Segment::remove_stale()?;
     let left = state::directory()?;
-    if report.removed.iter().any(|name| name.as_str() == RING) && left.is_empty() {
+    if report.removed.iter().any(|name| name.name() == RING) && left.is_empty() {
         Ok(took)
     } else {
         Err(format!("{left:?} is left, and {report:?} is what was removed").into())

@@ -54,11 +54,11 @@ pub(crate) fn directory() -> Result<Vec<String>, Failure> {
     let segments = Segment::list()?;
     for entry in fs::read_dir("/dev/shm")? {
         let file = entry?.file_name().to_string_lossy().into_owned();
-        let Some(info) = segments.iter().find(|info| info.name.file_name() == file) else {
+        let Some(info) = segments.iter().find(|info| format!("ring.{}", info.name) == file) else {
             lines.push(file);
             continue;
         };
-        let name = info.name.as_str();
+        let name = &info.name;
         let inside = match ring_shm::kind_of(name)? {
             Kind::Mpmc => mpmc::inspect(name)?.members.iter().map(|m| format!(" {:?}", m.verdict)).collect(),
             _ => {
