@@ -82,7 +82,7 @@ pub(crate) fn run(rounds: u64, plant: Plant) -> Result<(), Failure> {
             racer.from.read_line(&mut line)?;
             answers.push(line.trim_end().to_owned());
         }
-        ring_shm::unlink(&format!("race-{round}"), true)?;
+        ring_shm::unlink(format!("race-{round}"), true)?;
         let creators = answers.iter().filter(|answer| answer.starts_with("created ")).count();
         let seen = answers[0].split_once(' ').map_or("", |(_, seen)| seen);
         if creators != 1 || seen.is_empty() || !answers.iter().all(|answer| answer.ends_with(seen)) {
