@@ -55,18 +55,27 @@ pub(crate) fn round_trip(slots: usize) -> Build {
 
 /// One way: `pairs` producers and as many consumers on two CPUs over a ring of `slots` slots.
 pub(crate) fn one_way(slots: usize, pairs: usize) -> Build {
+    over(move || options(slots), pairs)
+}
+
+/// One way from one to one, over a ring that is made for no more of either.
+pub(crate) fn one_way_alone(slots: usize) -> Build {
+    over(move || options(slots).max_producers(1).max_consumers(1), 1)
+}
+
+fn over(options: impl Fn() -> Options + Clone + Send + 'static, pairs: usize) -> Build {
     Box::new(move |_| {
         let name = fresh_name();
         let published = unlink(vec![name.clone()]);
         let party = |role| -> Maker {
-            let name = name.clone();
+            let (name, options) = (name.clone(), options.clone());
             match role {
                 Role::Producer(index) => maker(move || {
-                    let tx = Producer::open_or_create(&name, &options(slots)).map_err(failed)?;
+                    let tx = Producer::open_or_create(&name, &options()).map_err(failed)?;
                     Ok(crowd::producer(index, pairs, Sender(tx)))
                 }),
                 Role::Consumer => maker(move || {
-                    let rx = Consumer::open_or_create(&name, &options(slots)).map_err(failed)?;
+                    let rx = Consumer::open_or_create(&name, &options()).map_err(failed)?;
                     Ok(crowd::consumer(pairs, Receiver(rx)))
                 }),
             }

@@ -94,6 +94,7 @@ pub(crate) fn all() -> Vec<Candidate> {
         round_trip("owned-rtt-8", P, slotted::round_trip::<Owned>(FEW)),
         round_trip("array-queue-rtt-8", T, rivals::shared_round_trip::<ArrayQueue<u64>>(FEW)),
         crowd("ours-1p1c", P, 1, ours_mpmc::one_way(FEW, 1)),
+        crowd("ours-1p1c-alone", P, 1, ours_mpmc::one_way_alone(FEW)),
         crowd("array-queue-1p1c", T, 1, rivals::shared_one_way::<ArrayQueue<u64>>(FEW, 1)),
         crowd("plain-1p1c", P, 1, slotted::one_way::<Plain>(FEW, 1)),
         crowd("owned-1p1c", P, 1, slotted::one_way::<Owned>(FEW, 1)),

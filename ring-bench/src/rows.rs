@@ -90,6 +90,7 @@ pub fn all() -> Vec<Row> {
         Row::higher("mpmc-1p1c", "ours-1p1c", "array-queue-1p1c", 1.8),
         Row::higher("mpmc-2p2c", "ours-2p2c", "array-queue-2p2c", 1.8),
         Row::higher("mpmc-4p4c", "ours-4p4c", "array-queue-4p4c", 1.8),
+        Row::higher("mpmc-1p1c-alone", "ours-1p1c-alone", "array-queue-1p1c", 1.8),
         Row::higher("mpmc-1p1c-65536", "ours-1p1c-65536", "array-queue-1p1c-65536", 1.0),
         Row::higher("mpmc-2p2c-65536", "ours-2p2c-65536", "array-queue-2p2c-65536", 1.0),
         Row::higher("mpmc-4p4c-65536", "ours-4p4c-65536", "array-queue-4p4c-65536", 1.0),

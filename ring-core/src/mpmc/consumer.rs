@@ -137,7 +137,7 @@ impl<'m> Consumer<'m> {
         if p == NO_GUESS || load_word(slot) != committed(p, 0) {
             return None;
         }
-        if self.move_head(p, 1).is_err() {
+        if !self.single && self.move_head(p, 1).is_err() {
             self.lost();
             return None;
         }
@@ -152,7 +152,7 @@ impl<'m> Consumer<'m> {
         };
         span.copy_out(buf);
         self.free_slot(p, slot);
-        self.pace.done();
+        self.settled(p.plus(1));
         self.ring.tell_senders(1);
         Some(Received::first(span.len(), meta_tag(meta), p))
     }
@@ -169,7 +169,11 @@ impl<'m> Consumer<'m> {
         }
         self.guess = NO_GUESS;
         let found = self.find()?;
-        self.recv_claimed(found, buf)
+        let received = self.recv_claimed(found, buf)?;
+        if self.single {
+            self.goes_on_at(received.position.plus(1));
+        }
+        Ok(received)
     }
 
     /// Remembers that a claim has been announced whose race was lost.

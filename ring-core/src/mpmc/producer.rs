@@ -92,15 +92,20 @@ impl<'m> Producer<'m> {
         if payload.len() as u64 > self.ring.slot_size || guess.room(1) == 0 || !is_free(slot, p) {
             return None;
         }
-        if self.move_tail(guess, 1).is_err() {
+        if self.single {
+            // Nobody to race with. MS1 as in `claim_single`.
+            if self.ring.closing.load(ord!(MS1, Relaxed)) != 0 {
+                return None;
+            }
+            self.ask_ahead(p.plus(1));
+        } else if self.move_tail(guess, 1).is_err() {
             self.lost();
             return None;
         }
         self.guess = guess.plus(1);
         self.ring.slots.advance(&mut self.next_slot, p.plus(1));
         self.fill(p, slot, tag, payload);
-        self.pace.done();
-        self.ring.tell_receivers(1);
+        self.committed(p);
         Some(p)
     }
 
@@ -113,6 +118,9 @@ impl<'m> Producer<'m> {
         let (p, _) = self.claim(1, 1)?;
         self.fill(p, self.ring.slots.at(p), tag, payload);
         self.committed(p);
+        if self.single {
+            self.goes_on_at(Tail::open(p.plus(1)));
+        }
         Ok(p)
     }
 

@@ -117,10 +117,16 @@ impl<'m> Producer<'m> {
         for p in Intent::new(first, count).positions() {
             self.ring.slots.note_claim(true, p, 0);
         }
-        if self.pace.streams() {
-            self.ring.slots.prefetch_write(first.plus(count).plus(AHEAD));
-        }
+        self.ask_ahead(first.plus(count));
         Ok(())
+    }
+
+    /// In a stream: asks for the line that a claim soon after `end` will write to.
+    #[inline(always)]
+    pub(super) fn ask_ahead(&self, end: Position) {
+        if self.pace.streams() {
+            self.ring.slots.prefetch_write(end.plus(AHEAD));
+        }
     }
 
     /// How many slots from `first` on are free, up to `max`.
