@@ -31,7 +31,7 @@ pub struct Consumer<'m> {
     pub(super) intent: &'m Word,
     /// Single consumer: the head.
     pub(super) next: Position,
-    /// The head as our last claim left it, [`NO_GUESS`] as for producers.
+    /// The head as our last claim left it, or [`NO_GUESS`], as for producers.
     pub(super) guess: Position,
     /// The slot of the guess.
     pub(super) next_slot: Slot<'m>,

@@ -32,8 +32,8 @@ pub struct Producer<'m> {
     /// What a claim or batch guard holds, or the next one will; settled by the guard, or by the next operation if the
     /// guard was forgotten.
     pub(super) open: Intent,
-    /// The tail as our last claim left it, closed if that did not succeed at its first try, or if the next operation has
-    /// anything else to look after. Only a guess: the compare-and-swap decides.
+    /// The tail as our last claim left it; a closed one if that was refused, or if the next operation has anything else to
+    /// look after. Only a guess: the compare-and-swap decides. The only producer's is right.
     pub(super) guess: Tail,
     /// The slot of the guess.
     pub(super) next_slot: Slot<'m>,
