@@ -170,8 +170,10 @@ impl<'m> Consumer<'m> {
         self.guess = NO_GUESS;
         let found = self.find()?;
         let received = self.recv_claimed(found, buf)?;
-        if self.single {
-            self.goes_on_at(received.position.plus(1));
+        // A message of before comes from behind the head.
+        if received.attempt == 0 {
+            self.guess = received.position.plus(1);
+            self.next_slot = self.ring.slots.at(self.guess);
         }
         Ok(received)
     }

@@ -26,15 +26,7 @@ impl<'m> Consumer<'m> {
         if count == 0 || gaps || self.announce_and_claim(head, count).is_err() {
             return self.claim_from(max);
         }
-        self.goes_on_at(head.plus(count));
         Ok(Found { position: head, attempt: 0, count })
-    }
-
-    /// Guesses that the next claim will begin at `end`, where one has just ended.
-    #[inline(always)]
-    pub(super) fn goes_on_at(&mut self, end: Position) {
-        self.guess = end;
-        self.next_slot = self.ring.slots.at(end);
     }
 
     /// Goes on claiming after a first try has failed.
@@ -66,7 +58,6 @@ impl<'m> Consumer<'m> {
                 continue;
             }
             if !gaps || self.release_gaps(head, count) < count {
-                self.goes_on_at(head.plus(count));
                 return Ok(Found { position: head, attempt: 0, count });
             }
             head = head.plus(count);

@@ -118,10 +118,14 @@ impl<'m> Producer<'m> {
         let (p, _) = self.claim(1, 1)?;
         self.fill(p, self.ring.slots.at(p), tag, payload);
         self.committed(p);
-        if self.single {
-            self.goes_on_at(Tail::open(p.plus(1)));
-        }
+        self.goes_on_at(p.plus(1));
         Ok(p)
+    }
+
+    /// Guesses that the next message goes to `p`, after ours.
+    fn goes_on_at(&mut self, p: Position) {
+        self.guess = Tail::open(p);
+        self.next_slot = self.ring.slots.at(p);
     }
 
     /// Remembers that a claim has been announced whose race was lost.

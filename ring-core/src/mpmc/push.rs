@@ -32,15 +32,7 @@ impl<'m> Producer<'m> {
         if count < min || self.announce_and_claim(seen, count).is_err() {
             return self.claim_from(min, max);
         }
-        self.goes_on_at(seen.plus(count));
         Ok((seen.position(), count))
-    }
-
-    /// Guesses that the next claim will begin at `end`, where one has just ended.
-    #[inline(always)]
-    pub(super) fn goes_on_at(&mut self, end: Tail) {
-        self.guess = end;
-        self.next_slot = self.ring.slots.at(end.position());
     }
 
     /// What needs no race: a reservation, and all claims of the only producer.
@@ -74,10 +66,7 @@ impl<'m> Producer<'m> {
                 continue;
             }
             match self.announce_and_claim(seen, count) {
-                Ok(()) => {
-                    self.goes_on_at(seen.plus(count));
-                    return Ok((first, count));
-                }
+                Ok(()) => return Ok((first, count)),
                 Err(()) => seen = self.tail(),
             }
         }

@@ -150,7 +150,7 @@ impl<T: Trust> Consumer<T> {
     }
 
     /// [`try_read`](Self::try_read) of a record that becomes something else before it is handed on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn try_read_as<'a, R>(
         &'a mut self,
         see: impl FnOnce(Record<'a, T>) -> Result<R, TryRecvError>,

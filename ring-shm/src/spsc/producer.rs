@@ -156,7 +156,7 @@ impl<T: Trust> Producer<T> {
     ///
     /// # Errors
     /// [`TrySendError`]; nothing is reserved.
-    #[inline]
+    #[inline(always)]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, T>, TrySendError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
