@@ -14,7 +14,7 @@
 #[cfg(not(all(target_has_atomic = "64", target_endian = "little")))]
 compile_error!("ring-core needs 64-bit atomics and a little-endian target: the layout is shared between processes");
 
-mod epoch;
+mod draft;
 mod error;
 mod interrupt;
 mod layout;
@@ -33,7 +33,6 @@ pub mod model;
 pub mod mpmc;
 mod park;
 mod position;
-mod ranges;
 mod record;
 #[cfg(not(loom))]
 mod region;
@@ -44,7 +43,6 @@ pub mod spsc;
 mod sync;
 mod type_text;
 
-pub use epoch::Epoch;
 pub use error::{AttachError, Corrupt, Field, FormatError};
 pub use interrupt::Interrupt;
 pub use layout::{
@@ -55,8 +53,8 @@ pub use layout::{
 pub use model::Region;
 pub use park::{Event, Sleeper, Waiting, Wake};
 pub use position::Position;
-pub use ranges::Ranges;
 #[cfg(not(loom))]
 pub use region::{Line, Region, RegionError};
 pub use seat::{MAX_LEASE, Role, SeatError, SeatState, SessionEnd, Verdict};
+pub use sync::{Epoch, Ranges};
 pub use type_text::{TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, TypeText};

@@ -182,6 +182,11 @@ impl<'m> Seat<'m> {
         self.look().map(|(state, _)| state)
     }
 
+    /// The same, with the lease of the session that the holder has noted and not marked yet; 0: none.
+    pub(crate) fn load_noted(&self) -> Result<(SeatState, u32), Corrupt> {
+        self.look().map(|(state, word)| (state, unmarked(word) >> 1))
+    }
+
     /// The seat's state and its whole word.
     fn look(&self) -> Result<(SeatState, u64), Corrupt> {
         let word = self.word.load(ord!(T1, Acquire));

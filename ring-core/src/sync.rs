@@ -4,13 +4,22 @@
 //! `docs/protocol.md`. In normal builds the macro *is* the literal ordering. Under loom it asks two questions
 //! first: is this row planted (then the access gets the weaker ordering, and a model has to fail), and is the
 //! running thread to die before this access (then it unwinds, and the survivors have to cope).
+//!
+//! Below are two that stay within a process and that no ring rests on: they are `core`'s under loom too, since they must be
+//! constructible in a `static`, and have no rows.
 #![allow(clippy::disallowed_types)]
+
+mod epoch;
+mod ranges;
 
 #[cfg(loom)]
 use crate::model::WatchedU64 as AtomicU64;
 #[cfg(not(loom))]
 use core::sync::atomic::AtomicU64;
 pub(crate) use core::sync::atomic::Ordering;
+
+pub use epoch::Epoch;
+pub use ranges::Ranges;
 
 /// One word of shared memory. The only atomic that crosses a process border.
 #[derive(Debug)]

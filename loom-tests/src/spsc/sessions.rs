@@ -29,6 +29,8 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("told_before_the_mark", Bound::preemptions(4), Body::Plain(told_before_the_mark)),
     model("new_consumer_after_death", Bound::preemptions(4), Body::Plain(new_consumer_after_death)),
     model("new_consumer_after_close", Bound::preemptions(4), Body::Plain(new_consumer_after_close)),
+    model("both_sit_after_a_close", Bound::preemptions(4), Body::Plain(both_sit_after_a_close)),
+    model("both_sit_after_a_death", Bound::preemptions(4), Body::Plain(both_sit_after_a_death)),
     model("recovered_between", Bound::preemptions(2), Body::Plain(recovered_between)),
     model("both_sides_pass_on", Bound::preemptions(1), Body::Plain(both_sides_pass_on)),
 ];
@@ -328,6 +330,35 @@ fn new_consumer_after(w: &World, end: fn(&World, &mut Producer<'_>), reported: E
         assert_eq!(second.collect(&mut rx, |e| matches!(e, Event::Got { .. })), [got(msg(1, 8))]);
         second.collect(&mut rx, |e| *e == reported);
         assert_eq!(second.poll(&mut rx), None);
+    };
+    w.both(sender, receiver);
+}
+
+/// Is an end that a former consumer was told told to the next one, who sits down while the next producer does, and
+/// before that has marked it?
+fn both_sit_after_a_close(w: &World) {
+    both_sit_after(w, close_and_go, CLOSED);
+}
+
+/// The same after a death.
+fn both_sit_after_a_death(w: &World) {
+    both_sit_after(w, |w, tx| w.bury(tx.lease()), DIED);
+}
+
+fn both_sit_after(w: &World, end: fn(&World, &mut Producer<'_>), reported: Event) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    end(w, &mut tx);
+    assert_eq!(w.poll(&mut rx), Some(reported));
+    rx.close();
+    let (first, second, sends, reads) = (w.clone(), w.clone(), w.lease(), w.lease());
+    let sender = move || {
+        let mut tx = first.succeed_producer(sends);
+        send(&mut tx, msg(1, 8));
+        tx.close();
+    };
+    let receiver = move || {
+        let mut rx = second.succeed_consumer(reads);
+        assert_eq!(second.collect(&mut rx, |e| *e == CLOSED), [got(msg(1, 8)), CLOSED]);
     };
     w.both(sender, receiver);
 }

@@ -2,8 +2,9 @@
 
 use super::producer::Producer;
 use super::word::Intent;
+use crate::draft::Draft;
 use crate::position::Position;
-use crate::region::{Slot, Span};
+use crate::region::Slot;
 
 /// A slot claimed for one message. Committed by [`Claim::commit`]; dropped or aborted it moves on, marked void.
 #[derive(Debug)]
@@ -11,9 +12,8 @@ use crate::region::{Slot, Span};
 pub struct Claim<'a, 'm> {
     pub(super) producer: &'a mut Producer<'m>,
     pub(super) slot: Slot<'m>,
-    pub(super) span: Span<'m>,
+    pub(super) draft: Draft<'m>,
     pub(super) position: Position,
-    pub(super) written: usize,
     pub(super) tag: u32,
 }
 
@@ -21,13 +21,13 @@ impl Claim<'_, '_> {
     /// Payload bytes that `commit` will publish.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.span.len()
+        self.draft.len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.span.len() == 0
+        self.draft.len() == 0
     }
 
     /// The delivery id the message will have.
@@ -44,26 +44,18 @@ impl Claim<'_, '_> {
     /// Appends `bytes` to what has been written; returns how many fitted.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> usize {
-        let n = bytes.len().min(self.span.len().saturating_sub(self.written));
-        if self.written == 0 {
-            self.span.copy_in(bytes);
-        } else {
-            self.span.copy_in_at(self.written, bytes);
-        }
-        self.written = self.written.saturating_add(n);
-        n
+        self.draft.write(bytes)
     }
 
     /// Begins anew: the next write goes to the start.
     #[inline(always)]
     pub fn rewind(&mut self) {
-        self.written = 0;
+        self.draft.rewind();
     }
 
     /// Shortens the message to at most `len` bytes.
     pub fn truncate(&mut self, len: usize) {
-        self.span.truncate(len);
-        self.written = self.written.min(len);
+        self.draft.truncate(len);
     }
 
     /// The payload in place, for whoever wants to build it there. What was never written holds old bytes of this
@@ -75,10 +67,8 @@ impl Claim<'_, '_> {
     #[cfg(not(loom))]
     #[allow(unsafe_code)]
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.written = self.span.len();
-        // SAFETY: the slot was claimed for this guard, `&mut self` makes the slice the only one; the caller answers
-        // for the other processes.
-        unsafe { self.span.as_mut_slice() }
+        // SAFETY: the slot was claimed for this guard; the caller answers for the other processes.
+        unsafe { self.draft.as_mut_slice() }
     }
 
     /// The payload as written so far.
@@ -89,20 +79,15 @@ impl Claim<'_, '_> {
     #[cfg(not(loom))]
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: the slot was claimed for this guard, `&self` bars writing through it; the caller answers for the
-        // other processes.
-        unsafe { self.span.as_slice() }
+        // SAFETY: the slot was claimed for this guard; the caller answers for the other processes.
+        unsafe { self.draft.as_slice() }
     }
 
     /// Publishes the message: one Release store. Bytes that were not written are published as zeroes.
     #[inline]
     pub fn commit(self) -> Position {
-        let mut at = self.written;
-        while at < self.span.len() {
-            self.span.copy_in_at(at, &[0; 64]);
-            at = at.saturating_add(64);
-        }
-        self.producer.commit(self.position, self.slot, self.span.len(), self.tag);
+        self.draft.fill_rest();
+        self.producer.commit(self.position, self.slot, self.draft.len(), self.tag);
         self.position
     }
 

@@ -172,10 +172,15 @@ impl<'m> Consumer<'m> {
         let received = self.recv_claimed(found, buf)?;
         // A message of before comes from behind the head.
         if received.attempt == 0 {
-            self.guess = received.position.plus(1);
-            self.next_slot = self.ring.slots.at(self.guess);
+            self.goes_on_at(received.position.plus(1));
         }
         Ok(received)
+    }
+
+    /// Guesses that the next message is that of `p`, after ours.
+    fn goes_on_at(&mut self, p: Position) {
+        self.guess = p;
+        self.next_slot = self.ring.slots.at(p);
     }
 
     /// Remembers that a claim has been announced whose race was lost.

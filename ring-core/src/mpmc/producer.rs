@@ -14,6 +14,7 @@ use super::push::is_free;
 use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{Intent, MAX_BATCH, Tail, committed, free, meta, void};
+use crate::draft::Draft;
 use crate::error::Corrupt;
 use crate::park::Sleeper;
 use crate::position::Position;
@@ -156,7 +157,7 @@ impl<'m> Producer<'m> {
         self.hold(p, 1);
         let slot = self.ring.slots.at(p);
         match slot.span(len as u64) {
-            Some(span) => Ok(Claim { producer: self, slot, span, position: p, written: 0, tag: 0 }),
+            Some(span) => Ok(Claim { producer: self, slot, draft: Draft::new(span), position: p, tag: 0 }),
             None => Err(self.too_long(len)), // cannot be: checked
         }
     }

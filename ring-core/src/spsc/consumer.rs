@@ -6,9 +6,11 @@ use core::marker::PhantomData;
 use core::mem::offset_of;
 
 use super::batch::ReadBatch;
+use super::bell;
 use super::error::ReadError;
 use super::pace::Slip;
-use super::ring::{self, Ring};
+use super::record::Record;
+use super::ring::Ring;
 use crate::error::{Corrupt, Field};
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
@@ -341,16 +343,16 @@ impl<'m> Consumer<'m> {
     /// Wakes the producer if it sleeps. After everything that it may be waiting for.
     #[inline(always)]
     fn tell(&self) {
-        if ring::bell_of_space(&self.control).is_wanted(&self.wake) {
-            ring::wake_sender(self.control, self.wake);
+        if bell::of_space(&self.control).is_wanted(&self.wake) {
+            bell::wake_sender(self.control, self.wake);
         }
     }
 
     /// Where this handle sleeps until something is committed.
     #[must_use]
     pub fn sleeper(&self) -> Option<Sleeper<'m>> {
-        let index = ring::index(Role::Consumer);
-        Some(Sleeper::new(ring::bell_of_data(&self.control), ring::event(&self.control, index)?, index))
+        let index = bell::index(Role::Consumer);
+        Some(Sleeper::new(bell::of_data(&self.control), bell::event(&self.control, index)?, index))
     }
 
     /// Whether a record can be read now, asking as [`try_recv_into_asking`](Self::try_recv_into_asking) does. A
@@ -434,73 +436,4 @@ impl<'m> Consumer<'m> {
         let tail = Position::new(tail);
         if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity) } else { 0 }
     }
-}
-
-/// One record, lent in place.
-#[derive(Debug)]
-#[must_use = "a record that is not released comes again"]
-pub struct Record<'a, 'm> {
-    consumer: &'a mut Consumer<'m>,
-    span: Span<'m>,
-    found: Found,
-    redelivered: bool,
-}
-
-impl Record<'_, '_> {
-    /// Payload bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.span.len()
-    }
-
-    /// Whether the payload has no byte.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.span.len() == 0
-    }
-
-    /// The sender's tag.
-    #[must_use]
-    pub fn tag(&self) -> u32 {
-        self.found.tag
-    }
-
-    /// The delivery id.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.found.record
-    }
-
-    /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
-    #[must_use]
-    pub fn redelivered(&self) -> bool {
-        self.redelivered
-    }
-
-    /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever the producer does meanwhile.
-    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.span.copy_out(buf)
-    }
-
-    /// The payload in place.
-    ///
-    /// # Safety
-    /// Until the slice is gone no process may write these bytes: every process that has the region mapped writable
-    /// follows the protocol.
-    #[must_use]
-    #[cfg(not(loom))]
-    #[allow(unsafe_code)]
-    pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: the record is committed and not released; the caller answers for the other processes.
-        unsafe { self.span.as_slice() }
-    }
-
-    /// Gives the space back.
-    #[inline]
-    pub fn release(self) {
-        self.consumer.release::<true>(self.found.end);
-    }
-
-    /// Leaves the record in the ring; the next call returns it again.
-    pub fn keep(self) {}
 }

@@ -22,17 +22,24 @@
 //! ```
 
 mod batch;
+mod bell;
+mod claim;
 mod consumer;
 mod error;
+mod format;
 mod pace;
 mod producer;
+mod record;
 mod recover;
 mod ring;
 
 pub use batch::{BatchRecord, ClaimBatch, ReadBatch};
-pub use consumer::{Consumer, Received, Record};
+pub use claim::Claim;
+pub use consumer::{Consumer, Received};
 pub use error::{ClaimError, ReadError};
-pub use producer::{Claim, Producer};
-pub use ring::{Format, MAX_CAPACITY, MIN_CAPACITY, Ring};
+pub use format::{Format, MAX_CAPACITY, MIN_CAPACITY};
+pub use producer::Producer;
+pub use record::Record;
+pub use ring::Ring;
 
 pub use crate::seat::SeatFacts;

@@ -6,9 +6,12 @@ use core::marker::PhantomData;
 use core::mem::offset_of;
 
 use super::batch::ClaimBatch;
+use super::bell;
+use super::claim::Claim;
 use super::error::ClaimError;
 use super::pace::Patience;
-use super::ring::{self, Ring};
+use super::ring::Ring;
+use crate::draft::Draft;
 use crate::error::{Corrupt, Field};
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
@@ -74,7 +77,7 @@ impl<'m> Producer<'m> {
     #[inline]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
         let (record, span) = self.reserve(len)?;
-        Ok(Claim { producer: self, span, record, written: 0, tag: 0 })
+        Ok(Claim { producer: self, draft: Draft::new(span), record, tag: 0 })
     }
 
     /// Sends a copy of `payload`, all or nothing. On success the record is committed.
@@ -132,7 +135,7 @@ impl<'m> Producer<'m> {
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Claim<'_, 'm>, ClaimError> {
         match self.reserve(len) {
-            Ok((record, span)) => Ok(Claim { producer: self, span, record, written: 0, tag: 0 }),
+            Ok((record, span)) => Ok(Claim { producer: self, draft: Draft::new(span), record, tag: 0 }),
             Err(error) => Err(self.why(error, verdict)),
         }
     }
@@ -267,7 +270,7 @@ impl<'m> Producer<'m> {
 
     /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
     #[inline(always)]
-    fn publish<const TELLS: bool>(&mut self, record: Position, len: u64, tag: u32) -> Position {
+    pub(super) fn publish<const TELLS: bool>(&mut self, record: Position, len: u64, tag: u32) -> Position {
         let end = record.plus(self.geometry.record_size(len));
         // The word after the record must be zero before the record can be seen (invariant S-1). Here and not at
         // claim time: a commit shorter than its claim ends elsewhere.
@@ -309,16 +312,16 @@ impl<'m> Producer<'m> {
     /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
     #[inline(always)]
     pub(super) fn tell(&self) {
-        if ring::bell_of_data(&self.control).is_wanted(&self.wake) {
-            ring::wake_receiver(self.control, self.wake);
+        if bell::of_data(&self.control).is_wanted(&self.wake) {
+            bell::wake_receiver(self.control, self.wake);
         }
     }
 
     /// Where this handle sleeps until space is released.
     #[must_use]
     pub fn sleeper(&self) -> Option<Sleeper<'m>> {
-        let index = ring::index(Role::Producer);
-        Some(Sleeper::new(ring::bell_of_space(&self.control), ring::event(&self.control, index)?, index))
+        let index = bell::index(Role::Producer);
+        Some(Sleeper::new(bell::of_space(&self.control), bell::event(&self.control, index)?, index))
     }
 
     /// Whether a claim of `len` bytes would succeed now, asking as [`try_claim_asking`](Self::try_claim_asking) does. A
@@ -399,114 +402,5 @@ impl<'m> Producer<'m> {
     pub fn len_guess(&self) -> u64 {
         let head = Position::new(self.control.word::<HEAD>().load(ord!(S8, Relaxed)));
         self.tail.since(head).min(self.geometry.capacity)
-    }
-}
-
-/// Space reserved for one record. Committed by [`Claim::commit`]; dropped or aborted it leaves no trace.
-#[derive(Debug)]
-#[must_use = "a claim that is dropped is aborted; call commit() to publish it"]
-pub struct Claim<'a, 'm> {
-    producer: &'a mut Producer<'m>,
-    span: Span<'m>,
-    record: Position,
-    written: usize,
-    tag: u32,
-}
-
-impl Claim<'_, '_> {
-    /// Payload bytes that `commit` will publish.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.span.len()
-    }
-
-    /// Whether the payload has no byte.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.span.len() == 0
-    }
-
-    /// The delivery id the record will have.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.record
-    }
-
-    /// Sets the user's tag, 0 at first.
-    pub fn set_tag(&mut self, tag: u32) {
-        self.tag = tag;
-    }
-
-    /// Appends `bytes` to what has been written; returns how many fitted.
-    #[inline]
-    pub fn write(&mut self, bytes: &[u8]) -> usize {
-        let n = bytes.len().min(self.span.len().saturating_sub(self.written));
-        if self.written == 0 {
-            self.span.copy_in(bytes);
-        } else {
-            self.span.copy_in_at(self.written, bytes);
-        }
-        self.written = self.written.saturating_add(n);
-        n
-    }
-
-    /// Begins anew: the next write goes to the start.
-    #[inline(always)]
-    pub fn rewind(&mut self) {
-        self.written = 0;
-    }
-
-    /// Shortens the record to at most `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
-        self.span.truncate(len);
-        self.written = self.written.min(len);
-    }
-
-    /// The payload in place, for whoever wants to build it there. What was never written holds old bytes of this
-    /// ring; [`Claim::commit`] does not clear it after this call.
-    ///
-    /// # Safety
-    /// Until the slice is gone no process may access these bytes: every process that has the region mapped
-    /// writable follows the protocol.
-    #[cfg(not(loom))]
-    #[allow(unsafe_code)]
-    pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.written = self.span.len();
-        // SAFETY: the span was reserved for this claim, `&mut self` makes the slice the only one; the caller answers
-        // for the other processes.
-        unsafe { self.span.as_mut_slice() }
-    }
-
-    /// The payload as written so far.
-    ///
-    /// # Safety
-    /// See [`Claim::as_mut_slice`].
-    #[must_use]
-    #[cfg(not(loom))]
-    #[allow(unsafe_code)]
-    pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: the span was reserved for this claim, `&self` bars writing through it; the caller answers for the
-        // other processes.
-        unsafe { self.span.as_slice() }
-    }
-
-    /// Publishes the record: one Release store. Bytes that were not written are published as zeroes.
-    #[inline]
-    pub fn commit(self) -> Position {
-        self.fill_rest();
-        self.producer.publish::<true>(self.record, self.span.len() as u64, self.tag)
-    }
-
-    /// Gives the space back unseen.
-    pub fn abort(self) {}
-
-    /// Zeroes what was not written, so that no old record's bytes are sent again.
-    #[inline(always)]
-    fn fill_rest(&self) {
-        let mut at = self.written;
-        while at < self.span.len() {
-            self.span.copy_in_at(at, &[0; 64]);
-            at = at.saturating_add(64);
-        }
     }
 }

@@ -43,8 +43,15 @@ pub(super) fn sit_consumer<'m>(
     ring.wake_up_in(Role::Consumer);
     let at = ring.positions()?;
     // A session of which nothing is unread is not this consumer's to report: it waits for the next one. The seat is
-    // looked at before the header, so that an end seen here has all its records in place.
-    let ended = ended(ring.seat(Role::Producer)?, &mut verdict);
+    // looked at before the header, so that an end seen here has all its records in place. A producer that has just sat
+    // down has noted the session before, and is about to mark it here, or has done so: then the note is gone, and the
+    // header below is the mark (T3 comes after M2).
+    let producer = Seat::of(&ring.region, Role::Producer).ok_or(Corrupt::new(Field::TotalLen, 0, 0))?;
+    let (state, noted) = producer.load_noted()?;
+    let ended = match ended(state, &mut verdict) {
+        0 => noted,
+        lease => lease,
+    };
     // Relaxed: nothing behind the header is read before the first look has loaded it again, with Acquire (C1).
     let word = ring.area.load_header(at.head, ord!(R5, Relaxed));
     let told = match Header::decode(word, at.head, &ring.geometry)? {

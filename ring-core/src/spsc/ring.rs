@@ -3,7 +3,9 @@
 
 use core::mem::offset_of;
 
+use super::bell;
 use super::consumer::Consumer;
+use super::format::{Format, MIN_CAPACITY};
 use super::producer::Producer;
 use super::recover;
 use crate::Region;
@@ -12,124 +14,13 @@ use crate::layout::{
     ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TYPE_TEXT, HeadLine, Identity, Kind, Purpose, SeatLine,
     SpscControl,
 };
-use crate::park::{self, Bell, Waiting, Wake};
+use crate::park::{self, Waiting, Wake};
 use crate::position::Position;
 use crate::record::Geometry;
 use crate::region::{Area, Control};
 use crate::seat::{MAX_LEASE, Role, Seat, SeatError, SeatFacts, SeatState, Verdict};
 use crate::sync::{Word, ord};
 use crate::type_text::TypeText;
-
-/// The smallest capacity of a data area, in bytes.
-pub const MIN_CAPACITY: u64 = 64;
-
-/// The largest capacity of a data area, in bytes (256 TiB, beyond any machine of today).
-pub const MAX_CAPACITY: u64 = 1 << 48;
-
-/// What a new ring is to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Format {
-    capacity: u64,
-    line_aligned: bool,
-    release_every: u64,
-    payload_len: u64,
-    type_hash: u64,
-    type_text: &'static [u8],
-    generation: u64,
-    start: Position,
-}
-
-impl Format {
-    /// A ring with a data area of `capacity` bytes (a power of two), of which all but 8 are usable.
-    #[must_use]
-    pub const fn new(capacity: u64) -> Self {
-        Self {
-            capacity,
-            line_aligned: false,
-            release_every: 0,
-            payload_len: 0,
-            type_hash: 0,
-            type_text: &[],
-            generation: 0,
-            start: Position::new(0),
-        }
-    }
-
-    /// Whether every record starts on a 64-byte line: for streams of records near a line's size. Default: no.
-    #[must_use]
-    pub const fn line_aligned(mut self, yes: bool) -> Self {
-        self.line_aligned = yes;
-        self
-    }
-
-    /// Publish the head only once this many bytes have been released, or when the ring runs empty; 0 (the default)
-    /// publishes after each record. After a consumer's death up to this many bytes of records are delivered again.
-    #[must_use]
-    pub const fn release_every(mut self, bytes: u64) -> Self {
-        self.release_every = bytes;
-        self
-    }
-
-    /// The longest payload that records shall have, 0 by default: a capacity that is too small for it is refused.
-    #[must_use]
-    pub const fn payload_len(mut self, bytes: u64) -> Self {
-        self.payload_len = bytes;
-        self
-    }
-
-    /// A hash of the payload type's layout; 0 (the default) means plain bytes.
-    #[must_use]
-    pub const fn type_hash(mut self, hash: u64) -> Self {
-        self.type_hash = hash;
-        self
-    }
-
-    /// A description of the payload type (UTF-8) for whoever is refused, of which the first
-    /// [`TYPE_TEXT_LEN`](crate::TYPE_TEXT_LEN) bytes are kept; empty by default.
-    #[must_use]
-    pub const fn type_text(mut self, text: &'static [u8]) -> Self {
-        self.type_text = text;
-        self
-    }
-
-    /// A random number that tells this ring from others of the same name.
-    #[must_use]
-    pub const fn generation(mut self, generation: u64) -> Self {
-        self.generation = generation;
-        self
-    }
-
-    /// The first position, rounded down to a multiple of 64: for tests of the wrap at 2^32 and 2^64.
-    #[must_use]
-    pub const fn start_at(mut self, position: u64) -> Self {
-        self.start = Position::new(position & !63);
-        self
-    }
-
-    /// Bytes of the region that this ring takes: one page of control and the data area.
-    #[must_use]
-    pub const fn footprint(&self) -> u64 {
-        self.capacity.saturating_add(CONTROL_SIZE)
-    }
-
-    /// Checks the numbers without a region.
-    ///
-    /// # Errors
-    /// [`FormatError::Capacity`] and [`FormatError::ReleaseEvery`].
-    pub const fn check(&self) -> Result<(), FormatError> {
-        let mut min = if self.line_aligned { MIN_CAPACITY * 4 } else { MIN_CAPACITY };
-        while min < MAX_CAPACITY && self.payload_len > Geometry::new(min, self.line_aligned).max_len() {
-            min = min.saturating_mul(2);
-        }
-        if !self.capacity.is_power_of_two() || self.capacity < min || self.capacity > MAX_CAPACITY {
-            return Err(FormatError::Capacity { found: self.capacity, min, max: MAX_CAPACITY });
-        }
-        if self.release_every > self.capacity / 4 {
-            return Err(FormatError::ReleaseEvery { found: self.release_every, max: self.capacity / 4 });
-        }
-        Ok(())
-    }
-}
 
 /// An SPSC ring that has been validated: a private copy of its geometry and the way to its words.
 #[derive(Debug, Clone, Copy)]
@@ -269,7 +160,7 @@ impl<'m> Ring<'m> {
 
     /// Forgets what the one before in the seat of `role` left of its waiting, and says how this one publishes.
     pub(super) fn wake_up_in(&self, role: Role) {
-        park::forget([bell_of_data(&self.control), bell_of_space(&self.control)], index(role));
+        park::forget([bell::of_data(&self.control), bell::of_space(&self.control)], bell::index(role));
         let barrier = role.line().wrapping_add(offset_of!(SeatLine, barrier));
         if let Some(word) = self.region.word(barrier) {
             word.store(if self.wake.is_light() { 1 } else { 2 }, ord!(W18, Relaxed));
@@ -280,12 +171,12 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn waiting(&self, role: Role) -> Waiting {
         let bell = match role {
-            Role::Producer => bell_of_space(&self.control),
-            Role::Consumer => bell_of_data(&self.control),
+            Role::Producer => bell::of_space(&self.control),
+            Role::Consumer => bell::of_data(&self.control),
         };
         let barrier = role.line().wrapping_add(offset_of!(SeatLine, barrier));
         let barrier = self.region.word(barrier).map_or(0, |word| word.load(ord!(W19, Relaxed)));
-        bell.waiting(index(role), barrier)
+        bell.waiting(bell::index(role), barrier)
     }
 
     /// Loads and checks seen mark, head and tail, which may be in motion: between two loads both sides may pass many
@@ -439,55 +330,6 @@ impl<'m> Ring<'m> {
     /// [`Corrupt`] when they cannot belong together.
     pub fn head_and_tail(&self) -> Result<(Position, Position), Corrupt> {
         self.positions().map(|p| (p.head, p.tail))
-    }
-}
-
-/// The bell of who waits for records.
-#[inline(always)]
-pub(super) fn bell_of_data<'m>(control: &Control<'m>) -> Bell<'m> {
-    Bell {
-        sleepers: control.word::<{ offset_of!(SpscControl, waiters.receivers) }>(),
-        fences: control.word::<{ offset_of!(SpscControl, waiters.fences) }>(),
-    }
-}
-
-/// The bell of who waits for space.
-#[inline(always)]
-pub(super) fn bell_of_space<'m>(control: &Control<'m>) -> Bell<'m> {
-    Bell {
-        sleepers: control.word::<{ offset_of!(SpscControl, waiters.senders) }>(),
-        fences: control.word::<{ offset_of!(SpscControl, waiters.fences) }>(),
-    }
-}
-
-/// Wakes who waits for records. Apart from the handles, which so need not be in memory where all else is in registers.
-#[cold]
-#[inline(never)]
-pub(super) fn wake_receiver(control: Control<'_>, wake: Wake) {
-    bell_of_data(&control).ring(1, &wake, |index| event(&control, index));
-}
-
-/// Wakes who waits for space.
-#[cold]
-#[inline(never)]
-pub(super) fn wake_sender(control: Control<'_>, wake: Wake) {
-    bell_of_space(&control).ring(1, &wake, |index| event(&control, index));
-}
-
-/// Where the holder of a seat stands in the bitmaps.
-pub(super) const fn index(role: Role) -> u32 {
-    match role {
-        Role::Producer => 0,
-        Role::Consumer => 1,
-    }
-}
-
-/// The word on which the participant `index` sleeps.
-pub(super) fn event<'m>(control: &Control<'m>, index: u32) -> Option<&'m Word> {
-    match index {
-        0 => Some(control.word::<{ offset_of!(SpscControl, producer_event) }>()),
-        1 => Some(control.word::<{ offset_of!(SpscControl, consumer_event) }>()),
-        _ => None,
     }
 }
 

@@ -1,8 +1,6 @@
 //! A process-local counter that tells a handle whether it still lives in the process that made it.
 //!
-//! The only atomic that is not shared between processes. It lives here because no other crate names atomics;
-//! `ring-shm` bumps it in its `pthread_atfork` child handler. It uses `core`'s atomic under loom too: it must
-//! be constructible in a `static`, and it carries no payload.
+//! It lives here because no other crate names atomics; `ring-shm` bumps it in its `pthread_atfork` child handler.
 #![allow(clippy::disallowed_types)]
 
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,6 @@
 //! A table of address ranges that a signal handler can search: for `ring-shm`'s guard against truncation.
 //!
-//! Process-local like `epoch.rs`, and here for the same reason: no other crate names atomics. It uses `core`'s under
-//! loom too, since it must be constructible in a `static` and no ring rests on it.
+//! A sequence lock for each place: who reads while a place changes sees an odd version, or another one than before.
 #![allow(clippy::disallowed_types)]
 
 use core::sync::atomic::{AtomicU64, Ordering};

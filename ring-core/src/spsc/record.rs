@@ -1,0 +1,74 @@
+//! A committed record in the consumer's hands.
+
+use super::consumer::{Consumer, Found};
+use crate::position::Position;
+use crate::region::Span;
+
+/// One record, lent in place.
+#[derive(Debug)]
+#[must_use = "a record that is not released comes again"]
+pub struct Record<'a, 'm> {
+    pub(super) consumer: &'a mut Consumer<'m>,
+    pub(super) span: Span<'m>,
+    pub(super) found: Found,
+    pub(super) redelivered: bool,
+}
+
+impl Record<'_, '_> {
+    /// Payload bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.span.len()
+    }
+
+    /// Whether the payload has no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.span.len() == 0
+    }
+
+    /// The sender's tag.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.found.tag
+    }
+
+    /// The delivery id.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.found.record
+    }
+
+    /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.redelivered
+    }
+
+    /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever the producer does meanwhile.
+    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
+        self.span.copy_out(buf)
+    }
+
+    /// The payload in place.
+    ///
+    /// # Safety
+    /// Until the slice is gone no process may write these bytes: every process that has the region mapped writable
+    /// follows the protocol.
+    #[must_use]
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: the record is committed and not released; the caller answers for the other processes.
+        unsafe { self.span.as_slice() }
+    }
+
+    /// Gives the space back.
+    #[inline]
+    pub fn release(self) {
+        self.consumer.release::<true>(self.found.end);
+    }
+
+    /// Leaves the record in the ring; the next call returns it again.
+    pub fn keep(self) {}
+}
