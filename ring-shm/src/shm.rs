@@ -155,3 +155,6 @@ impl Drop for Attached {
         unsafe { libc::shmdt(self.address.as_ptr().cast()) };
     }
 }
+
+#[cfg(test)]
+mod tests;

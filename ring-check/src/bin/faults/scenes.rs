@@ -103,7 +103,7 @@ fn remove_stale() -> Result<(), String> {
 
 macro_rules! scenes_of {
     ($kind:ident, $options:ident) => {{
-        use $kind::{Consumer, Producer};
+        use $kind::{Consumer, Producer, TypedConsumer, TypedProducer};
 
         let there = || Ok($kind::create(RING, &$options())?);
         // A producer that has sent a record and died, and a consumer that came and died.
@@ -123,6 +123,12 @@ macro_rules! scenes_of {
             Scene::new("create", nothing, create).creating().by_temporary_name(),
             Scene::new("create and sit", nothing, create_and_sit).creating(),
             Scene::new("create and sit", nothing, create_and_sit).creating().by_temporary_name(),
+            Scene::new("create and sit, typed", nothing, || {
+                again(|| words(TypedProducer::<u64>::create(RING, &$options())))
+            }),
+            Scene::new("open or create, new, typed", nothing, || {
+                again(|| words(TypedConsumer::<u64>::open_or_create(RING, &$options())))
+            }),
             Scene::new("open or create, new", nothing, open_or_create).creating(),
             Scene::new("open or create, there", there, open_or_create),
             Scene::new("open, producer", there, || again(|| words(Producer::open(RING)))),

@@ -1,0 +1,41 @@
+//! A directory for rings in files, and what is made in it.
+#![allow(dead_code, unreachable_pub, reason = "each test file takes what it needs")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use ring_shm::{Location, mpmc, spsc};
+
+/// A directory on a real file system, and names in it.
+pub struct Directory(tempfile::TempDir);
+
+impl Directory {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn at(&self, name: &str) -> Location {
+        Location::file(self.path(name))
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+pub fn options() -> spsc::Options {
+    spsc::Options::new().capacity(1 << 14)
+}
+
+pub fn jobs() -> mpmc::Options {
+    mpmc::Options::new().slots(64).slot_size(200)
+}
