@@ -105,8 +105,8 @@ impl SeatState {
 }
 
 /// The half of a seat word that says who sits there. The upper half is, in the producer's seat, the lower half of an
-/// earlier word: of the oldest session that no mark in the stream tells of yet. One word for both, so that a death at
-/// any moment leaves them together.
+/// earlier word: of the oldest session that no mark in the stream tells of yet; in the consumer's seat, the lease of the
+/// last session whose end was told. One word for both, so that a death at any moment leaves them together.
 const LOWER: u64 = 0xffff_ffff;
 
 /// The upper half of a seat word.
@@ -221,7 +221,7 @@ impl<'m> Seat<'m> {
             let oldest = if unmarked(word) == 0 { word & LOWER } else { word >> 32 };
             let new = SeatState::Held(lease).word() | if note { oldest << 32 } else { word & !LOWER };
             if self.word.compare_exchange(word, new, ord!(T2, AcqRel), ord!(T4, Relaxed)).is_ok() {
-                return Ok(Before { state, word, unmarked: unmarked(oldest << 32) });
+                return Ok(Before { state, word, unmarked: unmarked(oldest << 32), told: unmarked(word) });
             }
         }
         Err(SeatError::Contended)
@@ -237,6 +237,12 @@ impl<'m> Seat<'m> {
     /// sees the mark.
     pub(crate) fn marked(&self, lease: u64) {
         let _ = self.change(lease, |word| word & LOWER);
+    }
+
+    /// The consumer was told the end of the session under `told`, or it is not to be told any more: its successors need not
+    /// be told again.
+    pub(crate) fn told(&self, lease: u64, told: u32) {
+        let _ = self.change(lease, |word| word & LOWER | u64::from(told) << 32);
     }
 
     /// Changes the word that `lease` holds: nobody else does while its owner lives.
@@ -282,6 +288,8 @@ pub(crate) struct Before {
     word: u64,
     /// Lower half of the seat word of the oldest session without a mark; 0: none.
     pub(crate) unmarked: u32,
+    /// In the consumer's seat: the last session whose end was told; 0: none.
+    pub(crate) told: u32,
 }
 
 /// A session that has ended, and the one before it that no mark tells of.

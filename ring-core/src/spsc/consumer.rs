@@ -259,7 +259,7 @@ impl<'m> Consumer<'m> {
                 let (lease, end) = (seat >> 1, if seat & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died });
                 let told_here = core::mem::take(&mut self.told_here) && self.slip.is_dry();
                 if lease != self.told && !told_here {
-                    self.told = lease;
+                    self.tells(lease);
                     return Err(ReadError::Ended(end));
                 }
                 // Reported already, when the ring had run empty here. What follows is the successor's.
@@ -388,11 +388,20 @@ impl<'m> Consumer<'m> {
         self.told_here = true;
         let first = end.unmarked >> 1;
         if first != 0 && first != self.told {
-            self.told = first;
+            self.tells(first);
             return Ok(Some(if end.unmarked & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died }));
         }
-        self.told = u32::try_from(end.lease).unwrap_or(0);
+        self.tells(u32::try_from(end.lease).unwrap_or(0));
         Ok(Some(end.end))
+    }
+
+    /// Remembers that the end of that session is told, for this handle and for its successors.
+    #[cold]
+    fn tells(&mut self, session: u32) {
+        self.told = session;
+        if let Some(seat) = Seat::of(&self.control.region(), Role::Consumer) {
+            seat.told(u64::from(self.lease), session);
+        }
     }
 
     /// Closes in order, everything released told to the producer. Call it last; a second call does nothing.

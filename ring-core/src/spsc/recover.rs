@@ -39,17 +39,17 @@ pub(super) fn sit_consumer<'m>(
     lease: u64,
     mut verdict: impl FnMut(u64) -> Verdict,
 ) -> Result<Consumer<'m>, SeatError> {
-    take(ring, Role::Consumer, lease, &mut verdict)?;
+    let before = take(ring, Role::Consumer, lease, &mut verdict)?;
     ring.wake_up_in(Role::Consumer);
     let at = ring.positions()?;
     // A session of which nothing is unread is not this consumer's to report: it waits for the next one. The seat is
-    // looked at before the header, so that an end seen here has all its records in place. A producer that has just sat
-    // down has noted the session before, and is about to mark it here, or has done so: then the note is gone, and the
-    // header below is the mark (T3 comes after M2).
-    let producer = Seat::of(&ring.region, Role::Producer).ok_or(Corrupt::new(Field::TotalLen, 0, 0))?;
-    let (state, noted) = producer.load_noted()?;
+    // looked at before the header, so that an end seen here has all its records in place. A producer that sits may have
+    // noted a session that it is about to mark here. Whether its end was told is known from the consumer before; if the
+    // note is gone, the header below is the mark (T3 comes after M2).
+    let seat = |role| Seat::of(&ring.region, role).ok_or(Corrupt::new(Field::TotalLen, 0, 0));
+    let (state, noted) = seat(Role::Producer)?.load_noted()?;
     let ended = match ended(state, &mut verdict) {
-        0 => noted,
+        0 if noted == before.told => noted,
         lease => lease,
     };
     // Relaxed: nothing behind the header is read before the first look has loaded it again, with Acquire (C1).
@@ -59,6 +59,9 @@ pub(super) fn sit_consumer<'m>(
         Header::Mark { seat } => seat >> 1,
         Header::Record { .. } | Header::Padding => 0,
     };
+    if told != 0 && told != before.told {
+        seat(Role::Consumer)?.told(lease, told);
+    }
     Ok(Consumer::new(ring, lease, at.head, at.seen, told))
 }
 
