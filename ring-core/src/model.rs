@@ -22,10 +22,12 @@ use crate::sync::{Ordering, Word, ord};
 
 mod readers;
 mod slots;
+mod stretch;
 mod tickets;
 
 pub use readers::{WatchedU64, begin, watch};
 pub(crate) use slots::{Slot, Slots};
+pub(crate) use stretch::{Stretch, Taken};
 pub(crate) use tickets::{Ticket, ticket_is_void};
 
 /// The words of one ring, as loom sees them.
@@ -213,6 +215,10 @@ impl Span<'_> {
             word[..chunk.len()].copy_from_slice(chunk);
             self.store(i, u64::from_le_bytes(word), ord!(D1, Relaxed));
         }
+    }
+
+    pub(crate) fn fill(&self, buf: &mut [u8]) -> bool {
+        buf.len() == self.len && self.copy_out(buf) == self.len
     }
 
     pub(crate) fn copy_out(&self, buf: &mut [u8]) -> usize {

@@ -20,8 +20,10 @@ use crate::position::Position;
 use crate::sync::{Ordering, Word, ord};
 
 mod slots;
+mod stretch;
 
 pub(crate) use slots::{Slot, Slots};
+pub(crate) use stretch::{Stretch, Taken};
 
 /// 128 bytes of ring memory. A slice of lines is a safe home for a ring in a `static` or on the heap.
 #[repr(C, align(128))]
@@ -342,6 +344,17 @@ impl<'m> Span<'m> {
         if !rest.is_empty() {
             self.word(len.wrapping_sub(1)).store(load_partial(rest), ord!(D2, Relaxed));
         }
+    }
+
+    /// [`copy_out`](Self::copy_out) into a buffer that is exactly as long, so that where the compiler knows its size it knows
+    /// the copy's; false, and nothing copied, into another one.
+    #[inline(always)]
+    pub(crate) fn fill(&self, buf: &mut [u8]) -> bool {
+        if buf.len() != self.len {
+            return false;
+        }
+        Self { len: buf.len(), ..*self }.copy_out(buf);
+        true
     }
 
     /// Copies as many bytes as fit into `buf` from byte 0, through relaxed word loads; returns how many.

@@ -15,8 +15,8 @@ use crate::error::{Corrupt, Field};
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, Header, record_len, tag};
-use crate::region::{Area, Control, Span};
+use crate::record::{Geometry, HEADER, Header, stated_len, tag};
+use crate::region::{Area, Control, Span, Stretch, Taken};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
 
@@ -31,6 +31,9 @@ pub struct Consumer<'m> {
     geometry: Geometry,
     /// Where the next header is polled.
     head: Position,
+    /// What is at the head. A record that fits into what is left of it is not too long: the quick part's one question.
+    /// Nothing is left where that is not known.
+    stretch: Stretch<'m>,
     /// The head as last stored for the producer.
     published: Position,
     /// Records before this position may have been seen by a dead predecessor.
@@ -53,12 +56,13 @@ pub struct Consumer<'m> {
 
 /// A record that has been found and checked, and not yet handed out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
+pub(super) struct Found<'m> {
     pub(super) record: Position,
-    pub(super) len: u64,
+    pub(super) span: Span<'m>,
     pub(super) tag: u32,
-    /// The position after it.
+    /// The position after it, and what is there.
     pub(super) end: Position,
+    pub(super) rest: Stretch<'m>,
 }
 
 /// What came with a message that was copied out.
@@ -83,6 +87,7 @@ impl<'m> Consumer<'m> {
             head,
             published: head,
             redelivered_before: seen,
+            stretch: ring.area.stretch(head, 0),
             seen: seen.max(head),
             control: ring.control,
             wake: ring.wake,
@@ -101,8 +106,10 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`]; on `BufferTooSmall` the record stays.
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let found = self.find(self.head)?;
-        self.take::<true>(found, buf)
+        match self.recv_here::<true>(buf) {
+            Ok(received) => Ok(received),
+            Err(word) => self.recv_rest::<true>(word, buf),
+        }
     }
 
     /// [`try_recv_into`](Self::try_recv_into) that looks for no sleeper: for producers that poll. One that sleeps all the
@@ -112,8 +119,10 @@ impl<'m> Consumer<'m> {
     /// As there.
     #[inline(always)]
     pub fn try_recv_into_untold(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let found = self.find(self.head)?;
-        self.take::<false>(found, buf)
+        match self.recv_here::<false>(buf) {
+            Ok(received) => Ok(received),
+            Err(word) => self.recv_rest::<false>(word, buf),
+        }
     }
 
     /// [`try_recv_into`](Self::try_recv_into) that, when empty, also looks whether the producer's session is over:
@@ -127,24 +136,59 @@ impl<'m> Consumer<'m> {
         buf: &mut [u8],
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Received, ReadError> {
-        let found = self.find_asking(verdict)?;
-        self.take::<true>(found, buf)
+        match self.recv_here::<true>(buf) {
+            Ok(received) => Ok(received),
+            Err(word) => self.recv_rest_asking(word, buf, verdict),
+        }
     }
 
-    /// Copies out and releases.
+    /// The quick part, which becomes part of its caller: the record at the head, if it is one of the many. Otherwise the
+    /// header, for the rest to see to.
     #[inline(always)]
-    fn take<const TELLS: bool>(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let Some(span) = self.span(&found).filter(|span| span.len() <= buf.len()) else {
-            return Err(ReadError::BufferTooSmall { needed: usize::try_from(found.len).unwrap_or(usize::MAX) });
-        };
-        let len = span.copy_out(buf);
+    fn recv_here<const TELLS: bool>(&mut self, buf: &mut [u8]) -> Result<Received, u64> {
+        let (word, found) = self.look(self.head, self.stretch);
+        match found {
+            Some(found) if found.span.len() <= buf.len() => Ok(self.take::<TELLS>(found, buf)),
+            _ => Err(word),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_rest<const TELLS: bool>(&mut self, word: u64, buf: &mut [u8]) -> Result<Received, ReadError> {
+        let found = self.find_rest(self.head, word)?;
+        if found.span.len() > buf.len() {
+            return Err(ReadError::BufferTooSmall { needed: found.span.len() });
+        }
+        Ok(self.take::<TELLS>(found, buf))
+    }
+
+    #[inline(never)]
+    fn recv_rest_asking(
+        &mut self,
+        word: u64,
+        buf: &mut [u8],
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<Received, ReadError> {
+        match self.recv_rest::<true>(word, buf) {
+            Err(ReadError::Empty) => Err(self.why_empty(verdict)),
+            other => other,
+        }
+    }
+
+    /// Copies out, into a buffer that is long enough, and releases.
+    #[inline(always)]
+    fn take<const TELLS: bool>(&mut self, found: Found<'m>, buf: &mut [u8]) -> Received {
+        let len = found.span.len();
+        if !found.span.fill(buf) {
+            copy_shorter(found.span, buf);
+        }
         let received =
             Received { len, tag: found.tag, position: found.record, redelivered: self.is_redelivered(found.record) };
         // Released before it is handed out, so `seen` matters only while the head is held back.
-        if !self.release::<TELLS>(found.end) {
+        if !self.release::<TELLS>(found.end, found.rest) {
             self.mark_seen(found.end);
         }
-        Ok(received)
+        received
     }
 
     /// Lends the next record in place. [`Record::release`] gives its space back; a record that is dropped is kept
@@ -154,27 +198,29 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`].
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
-        let found = self.find(self.head)?;
-        self.lend(found)
+        let found = self.find(self.head, self.stretch)?;
+        Ok(self.lend(found))
     }
 
     /// [`try_read`](Self::try_read) that asks as [`try_recv_into_asking`](Self::try_recv_into_asking) does.
     ///
     /// # Errors
     /// As there.
-    #[inline]
+    #[inline(always)]
     pub fn try_read_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Record<'_, 'm>, ReadError> {
-        let found = self.find_asking(verdict)?;
-        self.lend(found)
+        let found = match self.look(self.head, self.stretch) {
+            (_, Some(found)) => found,
+            (word, None) => self.find_rest_asking(word, verdict)?,
+        };
+        Ok(self.lend(found))
     }
 
     /// Hands out in place.
     #[inline(always)]
-    fn lend(&mut self, found: Found) -> Result<Record<'_, 'm>, ReadError> {
-        let Some(span) = self.span(&found) else { return Err(ReadError::Empty) };
+    fn lend(&mut self, found: Found<'m>) -> Record<'_, 'm> {
         self.mark_seen(found.end);
         let redelivered = self.is_redelivered(found.record);
-        Ok(Record { consumer: self, span, found, redelivered })
+        Record { consumer: self, found, redelivered }
     }
 
     /// Lends up to `max` records, released together.
@@ -183,8 +229,8 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`] when there is not even one.
     #[inline]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        let first = self.find(self.head)?;
-        Ok(ReadBatch::new(self, first, max))
+        self.find(self.head, self.stretch)?;
+        Ok(ReadBatch::new(self, max))
     }
 
     /// [`try_read_batch`](Self::try_read_batch) that asks as
@@ -198,64 +244,110 @@ impl<'m> Consumer<'m> {
         max: usize,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        let first = self.find_asking(verdict)?;
-        Ok(ReadBatch::new(self, first, max))
+        self.find_asking(verdict)?;
+        Ok(ReadBatch::new(self, max))
     }
 
     /// Finds the record at the head, or the reason why none will come.
     #[inline(always)]
-    fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found, ReadError> {
-        match self.find(self.head) {
-            Err(ReadError::Empty) => match self.producer_end(verdict)? {
-                Some(end) => Err(ReadError::Ended(end)),
-                None => Err(ReadError::Empty),
-            },
+    fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found<'m>, ReadError> {
+        match self.find(self.head, self.stretch) {
+            Err(ReadError::Empty) => Err(self.why_empty(verdict)),
             other => other,
         }
     }
 
-    /// Finds the record at `at`, which is the head or follows records of the batch being read.
-    #[inline(always)]
-    pub(super) fn find(&mut self, at: Position) -> Result<Found, ReadError> {
-        self.slip.before_look();
-        // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
-        let word = self.area.load_header(at, ord!(C1, Acquire));
-        match record_len(word, at, &self.geometry) {
-            Some(len) => {
-                if self.slip.found() {
-                    self.area.prefetch_read(at.plus(READ_AHEAD), len);
-                }
-                Ok(self.found(at, len, tag(word)))
-            }
-            None if word == 0 => Err(self.on_empty()),
-            None => self.find_rare(at, word),
+    #[inline(never)]
+    fn find_rest_asking(&mut self, word: u64, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found<'m>, ReadError> {
+        match self.find_rest(self.head, word) {
+            Err(ReadError::Empty) => Err(self.why_empty(verdict)),
+            other => other,
         }
     }
 
-    #[inline(always)]
-    fn found(&self, record: Position, len: u64, tag: u32) -> Found {
-        Found { record, len, tag, end: record.plus(self.geometry.record_size(len)) }
+    /// `Empty`, unless the producer's session is over.
+    fn why_empty(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> ReadError {
+        match self.producer_end(verdict) {
+            Ok(Some(end)) => ReadError::Ended(end),
+            Ok(None) => ReadError::Empty,
+            Err(corrupt) => corrupt.into(),
+        }
     }
 
-    /// Padding and session marks. At most three headers are looked at, whatever a peer writes.
+    /// Finds the record at `at`, which is the head or follows records of the batch being read; `stretch` is what is there.
+    #[inline(always)]
+    pub(super) fn find(&mut self, at: Position, stretch: Stretch<'m>) -> Result<Found<'m>, ReadError> {
+        match self.look(at, stretch) {
+            (_, Some(found)) => Ok(found),
+            (word, None) => self.find_rest(at, word),
+        }
+    }
+
+    /// The header at `at`, and the record that it commits, if that lies within the stretch.
+    #[inline(always)]
+    fn look(&mut self, at: Position, stretch: Stretch<'m>) -> (u64, Option<Found<'m>>) {
+        self.slip.before_look();
+        // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
+        let word = stretch.load_header(ord!(C1, Acquire));
+        // The length of what is no record is beyond all bounds.
+        let Some(Taken { span, size, rest }) = stretch.take(stated_len(word) as usize, &self.geometry) else {
+            return (word, None);
+        };
+        let end = at.plus(size);
+        if self.slip.found() && (end.get() ^ at.get()) >= 64 {
+            self.area.prefetch_read(at.plus(READ_AHEAD), size);
+        }
+        (word, Some(Found { record: at, span, tag: tag(word), end, rest }))
+    }
+
+    /// What [`look`](Self::look) knows nothing of.
+    #[inline(always)]
+    fn find_rest(&mut self, at: Position, word: u64) -> Result<Found<'m>, ReadError> {
+        if word == 0 { Err(self.on_empty()) } else { self.find_rare(at, word) }
+    }
+
+    /// A record whose header has been checked: the head's, or one of a batch that began there.
+    fn found(&self, record: Position, word: u64, len: u64) -> Result<Found<'m>, ReadError> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        // More than the ring can hold would be headers that lead round and round.
+        let held = self.geometry.capacity().wrapping_sub(HEADER).saturating_sub(record.since(self.head));
+        let stretch = self.area.stretch(record, held.min(self.geometry.reach(record)));
+        let taken = match stretch.take(len, &self.geometry) {
+            None => self.area.take(record, len, &self.geometry), // it ends the area
+            some => some,
+        };
+        match taken {
+            Some(Taken { span, size, rest }) if size <= held => {
+                Ok(Found { record, span, tag: tag(word), end: record.plus(size), rest })
+            }
+            _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
+        }
+    }
+
+    /// Records beyond the stretch, padding, session marks, nonsense. At most three headers are looked at, whatever a peer
+    /// writes.
     #[cold]
     #[inline(never)]
-    fn find_rare(&mut self, at: Position, word: u64) -> Result<Found, ReadError> {
+    fn find_rare(&mut self, at: Position, word: u64) -> Result<Found<'m>, ReadError> {
         match Header::decode(word, at, &self.geometry)? {
-            Header::Record { len, tag } => Ok(self.found(at, len, tag)),
+            Header::Record { len, .. } => {
+                self.slip.found();
+                self.found(at, word, len)
+            }
             Header::Zero => Err(self.on_empty()),
             Header::Padding => {
                 let record = at.plus(self.geometry.room_to_end(at));
                 // Relaxed: the padding's Release published this header too. Nothing but a record can follow.
                 let word = self.area.load_header(record, ord!(C2, Relaxed));
                 match Header::decode(word, record, &self.geometry)? {
-                    Header::Record { len, tag } => Ok(self.found(record, len, tag)),
+                    Header::Record { len, .. } => self.found(record, word, len),
                     _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
                 }
             }
             Header::Mark { .. } if at != self.head => Err(ReadError::Empty), // a batch ends with its session
             Header::Mark { seat } => {
-                self.head = at.plus(self.geometry.align());
+                let head = at.plus(self.geometry.align());
+                self.moved(head, self.area.stretch(head, 0));
                 let (lease, end) = (seat >> 1, if seat & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died });
                 let told_here = core::mem::take(&mut self.told_here) && self.slip.is_dry();
                 if lease != self.told && !told_here {
@@ -286,12 +378,6 @@ impl<'m> Consumer<'m> {
         ReadError::Empty
     }
 
-    /// The payload of a found record.
-    #[inline(always)]
-    pub(super) fn span(&self, found: &Found) -> Option<Span<'m>> {
-        self.area.span(found.record.plus(HEADER), found.len)
-    }
-
     /// Stores that records before `end` may have been seen. Release, partner of R3: an onlooker that sees the mark also
     /// sees a head that it fits.
     #[inline(always)]
@@ -308,8 +394,8 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub(super) fn mark_seen_ahead(&mut self, end: Position) {
         if self.seen.precedes(end) {
-            let ahead = (self.geometry.capacity / 32).min(4096) & !self.geometry.align().wrapping_sub(1);
-            let (seen, limit) = (end.plus(ahead), self.published.plus(self.geometry.capacity));
+            let ahead = (self.geometry.capacity() / 32).min(4096) & !self.geometry.align().wrapping_sub(1);
+            let (seen, limit) = (end.plus(ahead), self.published.plus(self.geometry.capacity()));
             self.mark_seen(if limit.precedes(seen) { limit } else { seen });
         }
     }
@@ -321,13 +407,19 @@ impl<'m> Consumer<'m> {
 
     /// Moves the head to `end`; returns whether it was stored for the producer.
     #[inline(always)]
-    pub(super) fn release<const TELLS: bool>(&mut self, end: Position) -> bool {
-        self.head = end;
+    pub(super) fn release<const TELLS: bool>(&mut self, end: Position, rest: Stretch<'m>) -> bool {
+        self.moved(end, rest);
         let publish = end.since(self.published) >= u64::from(self.release_every);
         if publish {
             self.publish_head::<TELLS>();
         }
         publish
+    }
+
+    #[inline(always)]
+    fn moved(&mut self, head: Position, stretch: Stretch<'m>) {
+        self.head = head;
+        self.stretch = stretch;
     }
 
     #[inline(always)]
@@ -422,13 +514,18 @@ impl<'m> Consumer<'m> {
     /// Capacity of the data area in bytes; all but 8 of them hold records.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        self.geometry.capacity
+        self.geometry.capacity()
     }
 
     /// Longest payload of one record, in bytes.
     #[must_use]
     pub fn max_len(&self) -> usize {
         usize::try_from(self.geometry.max_len()).unwrap_or(usize::MAX)
+    }
+
+    /// The head, and what is there.
+    pub(super) fn here(&self) -> (Position, Stretch<'m>) {
+        (self.head, self.stretch)
     }
 
     /// The position where the next header is polled.
@@ -443,6 +540,12 @@ impl<'m> Consumer<'m> {
     pub fn len_guess(&self) -> u64 {
         let tail = self.control.word::<{ offset_of!(SpscControl, tail) }>().load(ord!(C8, Relaxed));
         let tail = Position::new(tail);
-        if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity) } else { 0 }
+        if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity()) } else { 0 }
     }
+}
+
+/// Copies a record out that is shorter than the buffer.
+#[inline(never)]
+fn copy_shorter(span: Span<'_>, buf: &mut [u8]) {
+    span.copy_out(buf);
 }

@@ -116,7 +116,7 @@ fn ended(state: SeatState, verdict: &mut dyn FnMut(u64) -> Verdict) -> u32 {
 fn end_of_chain(ring: &Ring<'_>) -> Result<(Position, Position, Option<u32>), Corrupt> {
     let at = ring.positions()?;
     let (mut end, mut last_mark) = (at.head.max(at.tail), None);
-    for _ in 0..=ring.geometry.capacity / HEADER {
+    for _ in 0..=ring.geometry.capacity() / HEADER {
         // Relaxed: all of it was written by owners whose end the seat's compare-and-swap, or the fence after the
         // verdict, has put before us.
         let word = ring.area.load_header(end, ord!(R6, Relaxed));
@@ -129,7 +129,7 @@ fn end_of_chain(ring: &Ring<'_>) -> Result<(Position, Position, Option<u32>), Co
         };
         last_mark = if let Header::Mark { seat } = header { Some(seat) } else { None };
         end = end.plus(size);
-        if end.since(at.head) > ring.geometry.capacity.wrapping_sub(HEADER) {
+        if end.since(at.head) > ring.geometry.capacity().wrapping_sub(HEADER) {
             return Err(Corrupt::new(Field::RecordHeader, word, end.get()));
         }
     }

@@ -189,7 +189,7 @@ impl<'m> Ring<'m> {
         // Acquire, partner of S6: a head no older than the one this tail was stored by can be loaded after it.
         let tail = Position::new(self.tail.load(ord!(R2, Acquire)));
         let later = Position::new(self.head.load(ord!(R9, Relaxed)));
-        let (capacity, unaligned) = (self.geometry.capacity, self.geometry.align().wrapping_sub(1));
+        let (capacity, unaligned) = (self.geometry.capacity(), self.geometry.align().wrapping_sub(1));
         if head.get() & unaligned != 0 || later.precedes(head) {
             return Err(Corrupt::new(Field::Head, head.get(), tail.get()));
         }
@@ -279,7 +279,7 @@ impl<'m> Ring<'m> {
     /// Capacity of the data area in bytes; all but 8 of them hold records.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        self.geometry.capacity
+        self.geometry.capacity()
     }
 
     /// Longest payload of one record, in bytes.
@@ -321,7 +321,7 @@ impl<'m> Ring<'m> {
     /// Bytes of the whole ring.
     #[must_use]
     pub fn footprint(&self) -> u64 {
-        self.geometry.capacity.saturating_add(CONTROL_SIZE)
+        self.geometry.capacity().saturating_add(CONTROL_SIZE)
     }
 
     /// The stored head and tail: a guess while anybody works, and the tail may lag behind after a death.
