@@ -55,6 +55,8 @@ pub enum Field {
     Lease,
     /// The memory itself: somebody has truncated the segment.
     Truncated,
+    /// The random number that tells a ring's objects from another's (strict mode).
+    Generation,
 }
 
 impl Field {
@@ -85,6 +87,7 @@ impl Field {
             Self::Intent => "intent word",
             Self::Lease => "participant's lease",
             Self::Truncated => "memory",
+            Self::Generation => "generation",
         }
     }
 }

@@ -306,7 +306,7 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     pub(super) fn moved(&mut self, end: Position) {
         self.tail = end;
-        self.control.word::<{ offset_of!(SpscControl, tail) }>().store(end.get(), ord!(S6, Release));
+        self.area.word_before::<{ offset_of!(SpscControl, tail) }>().store(end.get(), ord!(S6, Release));
     }
 
     /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
