@@ -12,8 +12,11 @@ use crate::sync::ord;
 mod strict;
 
 #[cfg(not(loom))]
-pub(crate) use strict::{FEATURE_STRICT, MAGIC_COMMON, MAGIC_CONSUMER, STRICT_BLOCK};
-pub use strict::{STRICT_COMMON, STRICT_PAGE, STRICT_PRODUCER, StrictCommon, StrictConsumer, StrictMark};
+pub(crate) use strict::{FEATURE_STRICT, MAGIC_COMMON, MAGIC_CONSUMER};
+pub use strict::{
+    STRICT_BLOCK, STRICT_COMMON, STRICT_OTHER, STRICT_PAGE, STRICT_REST, StrictCommon, StrictConsumer, StrictMark,
+    StrictProducer,
+};
 
 /// The version of the layout, apart from the crate's. Readers of one version refuse every other.
 pub const ABI_VERSION: u64 = 1;

@@ -229,8 +229,8 @@ impl<'m> Area<'m> {
         position.get() as usize & self.mask
     }
 
-    /// The word at `OFFSET` of the `CONTROL_SIZE` bytes before the area. Ring and strict ring alike have the producer's
-    /// word there, so that it costs no more than a word of the control block, and no second address.
+    /// The word at `OFFSET` of the `CONTROL_SIZE` bytes before the area. In an ordinary ring that is the control block; in a
+    /// strict one it is where the *other* side's words are.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "one page")]
     pub(crate) fn word_before<const OFFSET: usize>(&self) -> &'m Word {

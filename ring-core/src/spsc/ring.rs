@@ -12,8 +12,8 @@ use super::recover;
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{
-    ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TYPE_TEXT, Identity, Kind, Purpose, STRICT_PRODUCER,
-    SeatLine, SpscControl,
+    ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TYPE_TEXT, Identity, Kind, Purpose, STRICT_BLOCK,
+    STRICT_OTHER, SeatLine, SpscControl,
 };
 use crate::park::{self, Waiting, Wake};
 use crate::position::Position;
@@ -23,11 +23,15 @@ use crate::seat::{MAX_LEASE, Role, Seat, SeatError, SeatFacts, SeatState, Verdic
 use crate::sync::{Word, ord};
 use crate::type_text::TypeText;
 
+const TAIL: usize = offset_of!(SpscControl, tail);
+const HEAD: usize = offset_of!(SpscControl, head.head);
+const SEEN: usize = offset_of!(SpscControl, head.seen);
+
 /// An SPSC ring that has been validated: a private copy of its geometry and the way to its words.
 #[derive(Debug, Clone, Copy)]
 pub struct Ring<'m> {
-    /// Where the identity line is, and the type text.
-    front: Region<'m>,
+    /// What has the type text at its offset, if there is one.
+    text: Option<Region<'m>>,
     pub(super) control: Control<'m>,
     /// The side this is seen from where each has its own object and the other's are read-only (strict mode).
     pub(super) strict: Option<Side>,
@@ -55,8 +59,9 @@ impl<'m> Ring<'m> {
             return Err(too_small);
         }
         Self::clear(&region, size_of::<Identity>()..size_of::<SpscControl>());
-        let identity = Self::identify(&region, format, 0);
-        let ring = region.control().and_then(|control| Self::carve(region, control, &identity)).ok_or(too_small)?;
+        let identity = Self::identify(&region, &region, format, 0);
+        let ring = region.control().and_then(|control| Self::carve(control, region, &identity, None));
+        let ring = ring.ok_or(too_small)?;
         ring.begin([ring.tail, ring.head, ring.seen], format.start);
         ring.area.store_header(format.start, 0, ord!(L5, Relaxed));
         Ok(ring)
@@ -71,8 +76,9 @@ impl<'m> Ring<'m> {
         }
     }
 
-    /// Writes what a new ring is, with those incompatible features beside its own.
-    pub(super) fn identify(front: &Region<'m>, format: &Format, features: u64) -> Identity {
+    /// Writes what a new ring is, with those incompatible features beside its own, at the beginning of `block`; and the
+    /// type text at its offset in `front`.
+    pub(super) fn identify(block: &Region<'m>, front: &Region<'m>, format: &Format, features: u64) -> Identity {
         let identity = Identity {
             magic: Kind::Spsc.magic(),
             abi_version: ABI_VERSION,
@@ -86,7 +92,7 @@ impl<'m> Ring<'m> {
             release_every: format.release_every,
             ..Identity::default()
         };
-        identity.write(front);
+        identity.write(block);
         if !format.type_text.is_empty() {
             TypeText::write(front, format.type_text);
         }
@@ -142,7 +148,8 @@ impl<'m> Ring<'m> {
     fn attach_to(region: Region<'m>, purpose: Purpose) -> Result<Self, AttachError> {
         let identity = Self::examine(&region, 0, purpose)?;
         let truncated = AttachError::Truncated { found: region.len() as u64, needed: identity.total_len };
-        let ring = region.control().and_then(|control| Self::carve(region, control, &identity)).ok_or(truncated)?;
+        let ring =
+            region.control().and_then(|control| Self::carve(control, region, &identity, None)).ok_or(truncated)?;
         ring.positions()?;
         // The seats before the counter: a lease is counted before it is seated.
         let seated = [ring.seat(Role::Producer)?, ring.seat(Role::Consumer)?];
@@ -157,21 +164,33 @@ impl<'m> Ring<'m> {
         Ok(ring)
     }
 
-    /// Finds the parts of a ring whose identity, at the beginning of `front`, has been checked.
-    pub(super) fn carve(front: Region<'m>, control: Control<'m>, identity: &Identity) -> Option<Self> {
+    /// Finds the parts of a ring whose identity has been checked: the data area `CONTROL_SIZE` bytes into `front`, and the
+    /// words in `control` or at the beginning of `front`, which in an ordinary ring is the same.
+    pub(super) fn carve(
+        control: Control<'m>,
+        front: Region<'m>,
+        identity: &Identity,
+        strict: Option<Side>,
+    ) -> Option<Self> {
         let line_aligned = identity.features_incompatible & FEATURE_LINE_ALIGNED != 0;
         let area = front.area(CONTROL_SIZE, identity.capacity)?;
+        // The own words here, as in the handles; the other side's there.
+        let (tail, head, seen) = if strict.is_some_and(|side| side.role == Role::Producer) {
+            (control.word::<TAIL>(), area.word_before::<HEAD>(), area.word_before::<SEEN>())
+        } else {
+            (area.word_before::<TAIL>(), control.word::<HEAD>(), control.word::<SEEN>())
+        };
         Some(Self {
-            front,
+            text: (identity.features_compatible & FEATURE_TYPE_TEXT != 0).then_some(front),
             control,
-            strict: None,
+            strict,
             wake: Wake::NEVER,
             area,
             geometry: Geometry::new(identity.capacity, line_aligned),
             release_every: identity.release_every,
-            tail: area.word_before::<{ offset_of!(SpscControl, tail) }>(),
-            head: control.word::<{ offset_of!(SpscControl, head.head) }>(),
-            seen: control.word::<{ offset_of!(SpscControl, head.seen) }>(),
+            tail,
+            head,
+            seen,
             last_lease: control.word::<{ offset_of!(SpscControl, last_lease) }>(),
             type_hash: identity.type_hash,
             generation: identity.generation,
@@ -336,7 +355,7 @@ impl<'m> Ring<'m> {
     /// The description of the payload type, for people; empty where the ring has none.
     #[must_use]
     pub fn type_text(&self) -> TypeText {
-        TypeText::read(&self.front)
+        self.text.map_or(TypeText::NONE, |front| TypeText::read_words(&front))
     }
 
     /// The ring's random generation id.
@@ -348,7 +367,7 @@ impl<'m> Ring<'m> {
     /// Bytes of the whole ring; of a strict one, of all three objects.
     #[must_use]
     pub fn footprint(&self) -> u64 {
-        let others = if self.strict.is_some() { STRICT_PRODUCER } else { 0 };
+        let others = if self.strict.is_some() { STRICT_OTHER + STRICT_BLOCK } else { 0 };
         self.geometry.capacity.saturating_add(CONTROL_SIZE).saturating_add(others)
     }
 

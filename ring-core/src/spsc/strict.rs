@@ -8,9 +8,9 @@
 //!
 //! # Safety
 //!
-//! 1. Of the bytes of [`ProducerParts`] the common object and the producer's are writable, of [`ConsumerParts`] the
-//!    common object and the consumer's; all are readable. A ring made of them stores nowhere else: format and attach below
-//!    touch what is named there, and a [`Ring`] whose `strict` is set gives out a handle of that side alone.
+//! 1. Of the bytes of [`ProducerParts`] the own page, the common object and the rest are writable, of [`ConsumerParts`]
+//!    the own page and the common object; all are readable. A ring made of them stores nowhere else: format and attach
+//!    below touch what is named there, and a [`Ring`] whose `strict` is set gives out a handle of that side alone.
 #![allow(unsafe_code)]
 
 use core::mem::offset_of;
@@ -20,47 +20,52 @@ use super::format::Format;
 use super::ring::{Ring, Side};
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{
-    FEATURE_STRICT, Identity, MAGIC_COMMON, MAGIC_CONSUMER, Purpose, STRICT_BLOCK, STRICT_COMMON, STRICT_PAGE,
-    STRICT_PRODUCER, SpscControl, StrictCommon, StrictConsumer, StrictMark, read, write,
+    CONTROL_SIZE, FEATURE_STRICT, Identity, MAGIC_COMMON, MAGIC_CONSUMER, Purpose, STRICT_BLOCK, STRICT_COMMON,
+    STRICT_OTHER, SpscControl, StrictCommon, StrictConsumer, StrictMark, read, write,
 };
 use crate::position::Position;
 use crate::region::{Line, Region, RegionError};
 use crate::seat::Role;
 use crate::sync::ord;
 
-/// The three objects of a strict ring as the producer has them: the consumer's, which it only reads; at
-/// [`STRICT_COMMON`] the common one; at [`STRICT_PRODUCER`] its own.
-///
-/// Before the consumer's object has come, a page of zeros stands in its place.
+/// The three objects of a strict ring as the producer has them: the first page of its own; at
+/// [`STRICT_COMMON`](crate::STRICT_COMMON) the common one; at [`STRICT_OTHER`](crate::STRICT_OTHER) the consumer's, or a
+/// page of zeros until that has come; at [`STRICT_REST`](crate::STRICT_REST) the rest of its own.
 ///
 /// ```
 /// use ring_core::spsc::{Format, Ring, strict};
 /// use ring_core::{Line, Verdict};
 ///
-/// // Threads of one process may write everything: there is nothing strict about that, but the same protocol.
-/// static MEMORY: [Line; 128] = [const { Line::new() }; 128];
-/// let here = strict::ProducerParts::new(&MEMORY);
-/// let ours = Ring::format_strict(here, &Format::new(256))?;
-/// let mut tx = ours.sit_producer(1, |_| Verdict::Alive)?;
-/// let theirs = Ring::attach_strict(strict::ConsumerParts::new(&MEMORY[..98]))?;
-/// let mut rx = theirs.sit_consumer(2, |_| Verdict::Alive)?;
-/// here.expect_consumer(&ours)?;
-///
+/// static MEMORY: [Line; 127] = [const { Line::new() }; 127];
+/// let parts = strict::ProducerParts::new(&MEMORY);
+/// let ring = Ring::format_strict(parts, &Format::new(256))?;
+/// let mut tx = ring.sit_producer(1, |_| Verdict::Alive)?;
 /// tx.try_send(7, b"hello")?;
-/// assert_eq!(rx.try_recv_into(&mut [0; 16])?.tag, 7);
-/// assert!(ours.sit_producer(1, |_| Verdict::Dead).is_err(), "a seat is taken once");
+///
+/// assert!(parts.expect_consumer(&ring).is_err(), "no consumer has come yet");
+/// assert!(ring.sit_producer(1, |_| Verdict::Dead).is_err(), "a seat is taken once");
+/// assert!(ring.sit_consumer(2, |_| Verdict::Dead).is_err(), "and only the side's own");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ProducerParts<'m>(Region<'m>);
 
-/// The three objects of a strict ring as the consumer has them: its own; at [`STRICT_COMMON`] the common one; at
-/// [`STRICT_PRODUCER`] the producer's, which it only reads.
+/// The three objects of a strict ring as the consumer has them: its own; at [`STRICT_COMMON`](crate::STRICT_COMMON) the
+/// common one; at [`STRICT_OTHER`](crate::STRICT_OTHER) the producer's, all of it.
+///
+/// ```
+/// use ring_core::spsc::{Ring, strict};
+/// use ring_core::{AttachError, Field, Line};
+///
+/// static MEMORY: [Line; 127] = [const { Line::new() }; 127];
+/// let refused = Ring::attach_strict(strict::ConsumerParts::new(&MEMORY)).unwrap_err();
+/// assert!(matches!(refused, AttachError::Incompatible { field: Field::Magic, found: 0, .. }));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ConsumerParts<'m>(Region<'m>);
 
 impl<'m> ProducerParts<'m> {
-    /// Those in `lines`, for threads.
+    /// Those in `lines`, all of which can be written.
     #[must_use]
     pub fn new(lines: &'m [Line]) -> Self {
         Self(Region::new(lines))
@@ -72,7 +77,7 @@ impl<'m> ProducerParts<'m> {
     /// [`RegionError`], as for [`Region::from_raw_parts`].
     ///
     /// # Safety
-    /// As for [`Region::from_raw_parts`], but that the consumer's object need not be writable.
+    /// As for [`Region::from_raw_parts`], but that the consumer's page need not be writable.
     pub unsafe fn from_raw_parts(base: NonNull<u8>, len: usize) -> Result<Self, RegionError> {
         // SAFETY: the caller's word, and 1.
         unsafe { Region::from_raw_parts(base, len) }.map(Self)
@@ -85,11 +90,12 @@ impl<'m> ProducerParts<'m> {
     /// [`AttachError`], which names the word, what it holds and what was expected.
     pub fn expect_consumer(&self, ring: &Ring<'m>) -> Result<(), AttachError> {
         let start = ring.strict.map_or(0, |side| side.start.get());
-        expect_mark(&self.0, offset_of!(StrictConsumer, mark), [MAGIC_CONSUMER, ring.generation()])?;
+        let theirs = behind(&self.0, STRICT_OTHER)?;
+        expect_mark(&theirs, offset_of!(StrictConsumer, mark), [MAGIC_CONSUMER, ring.generation()])?;
         for (field, offset) in
             [(Field::Head, offset_of!(StrictConsumer, head.head)), (Field::Seen, offset_of!(StrictConsumer, head.seen))]
         {
-            let found = read(&self.0, offset)?;
+            let found = read(&theirs, offset)?;
             if found != start {
                 return Err(Corrupt::new(field, found, start).into());
             }
@@ -99,7 +105,7 @@ impl<'m> ProducerParts<'m> {
 }
 
 impl<'m> ConsumerParts<'m> {
-    /// Those in `lines`, for threads.
+    /// Those in `lines`, all of which can be written.
     #[must_use]
     pub fn new(lines: &'m [Line]) -> Self {
         Self(Region::new(lines))
@@ -111,22 +117,27 @@ impl<'m> ConsumerParts<'m> {
     /// [`RegionError`], as for [`Region::from_raw_parts`].
     ///
     /// # Safety
-    /// As for [`Region::from_raw_parts`], but that the producer's object need not be writable.
+    /// As for [`Region::from_raw_parts`], but that what is the producer's need not be writable.
     pub unsafe fn from_raw_parts(base: NonNull<u8>, len: usize) -> Result<Self, RegionError> {
         // SAFETY: the caller's word, and 1.
         unsafe { Region::from_raw_parts(base, len) }.map(Self)
     }
 }
 
+/// Bytes of the producer's object of a ring of this format.
+#[must_use]
+pub const fn producer_len(format: &Format) -> u64 {
+    format.footprint().saturating_add(STRICT_BLOCK)
+}
+
 /// Bytes of the three objects of a ring of this format, as they follow one another.
 #[must_use]
 pub const fn footprint(format: &Format) -> u64 {
-    format.footprint().saturating_add(STRICT_PRODUCER)
+    producer_len(format).saturating_add(STRICT_OTHER)
 }
 
 impl<'m> Ring<'m> {
-    /// Writes a fresh strict ring into its producer's parts, the consumer's object excepted. Nobody else may have them
-    /// yet.
+    /// Writes a fresh strict ring into its producer's parts, the consumer's page excepted. Nobody else may have them yet.
     ///
     /// # Errors
     /// As [`Ring::format`].
@@ -134,15 +145,19 @@ impl<'m> Ring<'m> {
         format.check()?;
         let region = parts.0;
         let too_small = FormatError::RegionTooSmall { found: region.len() as u64, needed: footprint(format) };
-        let (front, common) = match (producers(&region), common(&region)) {
-            (Some(front), Some(common)) if footprint(format) <= region.len() as u64 => (front, common),
-            _ => return Err(too_small),
-        };
-        Self::clear(&front, size_of::<Identity>()..size_of::<SpscControl>());
+        if footprint(format) > region.len() as u64 {
+            return Err(too_small);
+        }
+        let all = behind(&region, STRICT_BLOCK).and_then(|block| {
+            Ok((block, behind(&region, STRICT_COMMON)?, behind(&region, STRICT_OTHER.saturating_add(STRICT_BLOCK))?))
+        });
+        let (block, common, front) = all.map_err(|_| too_small)?;
+        Self::clear(&block, size_of::<Identity>()..offset_of!(SpscControl, head));
         Self::clear(&common, 0..size_of::<StrictCommon>());
         write_mark(&common, offset_of!(StrictCommon, mark), [MAGIC_COMMON, format.generation]);
-        let identity = Self::identify(&front, format, FEATURE_STRICT);
-        let ring = Self::strictly(&region, front, &identity, Side { role: Role::Producer, start: format.start });
+        let identity = Self::identify(&block, &front, format, FEATURE_STRICT);
+        let side = Side { role: Role::Producer, start: format.start };
+        let ring = block.control().and_then(|control| Self::carve(control, front, &identity, Some(side)));
         let ring = ring.ok_or(too_small)?;
         ring.begin([ring.tail], format.start);
         ring.area.store_header(format.start, 0, ord!(L5, Relaxed));
@@ -155,9 +170,9 @@ impl<'m> Ring<'m> {
     /// As [`Ring::attach`].
     pub fn attach_strict(parts: ConsumerParts<'m>) -> Result<Self, AttachError> {
         let region = parts.0;
-        let truncated = |needed| AttachError::Truncated { found: region.len() as u64, needed };
-        let (front, common) =
-            producers(&region).zip(common(&region)).ok_or(truncated(STRICT_PRODUCER.saturating_add(STRICT_PAGE)))?;
+        // What looks like an ordinary ring in the producer's object.
+        let front = behind(&region, STRICT_OTHER.saturating_add(STRICT_BLOCK))?;
+        let common = behind(&region, STRICT_COMMON)?;
         let identity = Self::examine(&front, FEATURE_STRICT, Purpose::Work)?;
         identity.expect([
             (Field::IncompatibleFeatures, identity.features_incompatible & FEATURE_STRICT, FEATURE_STRICT),
@@ -166,8 +181,10 @@ impl<'m> Ring<'m> {
         expect_mark(&common, offset_of!(StrictCommon, mark), [MAGIC_COMMON, identity.generation])?;
         // The producer has not sent anything: it waits for the object that is made here.
         let start = Position::new(read(&front, offset_of!(SpscControl, tail))?);
-        let ring = Self::strictly(&region, front, &identity, Side { role: Role::Consumer, start });
-        let ring = ring.ok_or(truncated(identity.total_len.saturating_add(STRICT_PRODUCER)))?;
+        let side = Side { role: Role::Consumer, start };
+        let control = behind(&region, STRICT_BLOCK)?.control();
+        let ring = control.and_then(|control| Self::carve(control, front, &identity, Some(side)));
+        let ring = ring.ok_or(AttachError::Truncated { found: front.len() as u64, needed: identity.total_len })?;
         if start.get() & ring.geometry.align().wrapping_sub(1) != 0 {
             return Err(Corrupt::new(Field::Tail, start.get(), 0).into());
         }
@@ -175,25 +192,15 @@ impl<'m> Ring<'m> {
         ring.begin([ring.head, ring.seen], start);
         Ok(ring)
     }
-
-    /// Finds the words of a strict ring in its three objects.
-    fn strictly(region: &Region<'m>, front: Region<'m>, identity: &Identity, side: Side) -> Option<Self> {
-        let mut ring = Self::carve(front, region.behind(STRICT_BLOCK)?.control()?, identity)?;
-        ring.strict = Some(side);
-        Some(ring)
-    }
 }
 
-/// The producer's object in the parts of either side.
-#[expect(clippy::cast_possible_truncation, reason = "two pages")]
-fn producers<'m>(region: &Region<'m>) -> Option<Region<'m>> {
-    region.behind(STRICT_PRODUCER as usize)
-}
-
-/// The common object, and what is behind it.
-#[expect(clippy::cast_possible_truncation, reason = "a page")]
-fn common<'m>(region: &Region<'m>) -> Option<Region<'m>> {
-    region.behind(STRICT_COMMON as usize)
+/// What lies behind the first `offset` bytes of a side's parts.
+fn behind<'m>(region: &Region<'m>, offset: u64) -> Result<Region<'m>, AttachError> {
+    let truncated = AttachError::Truncated {
+        found: region.len() as u64,
+        needed: STRICT_OTHER.saturating_add(STRICT_BLOCK).saturating_add(CONTROL_SIZE),
+    };
+    usize::try_from(offset).ok().and_then(|offset| region.behind(offset)).ok_or(truncated)
 }
 
 fn write_mark(region: &Region<'_>, at: usize, [magic, generation]: [u64; 2]) {
@@ -202,14 +209,10 @@ fn write_mark(region: &Region<'_>, at: usize, [magic, generation]: [u64; 2]) {
 }
 
 fn expect_mark(region: &Region<'_>, at: usize, [magic, generation]: [u64; 2]) -> Result<(), AttachError> {
-    for (field, offset, expected) in [
-        (Field::Magic, offset_of!(StrictMark, magic), magic),
-        (Field::Generation, offset_of!(StrictMark, generation), generation),
-    ] {
-        let found = read(region, at.wrapping_add(offset))?;
-        if found != expected {
-            return Err(AttachError::Incompatible { field, found, expected });
-        }
+    let found = read(region, at.wrapping_add(offset_of!(StrictMark, magic)))?;
+    if found != magic {
+        return Err(AttachError::Incompatible { field: Field::Magic, found, expected: magic });
     }
-    Ok(())
+    let found = read(region, at.wrapping_add(offset_of!(StrictMark, generation)))?;
+    if found == generation { Ok(()) } else { Err(AttachError::OtherRing { found, expected: generation }) }
 }
