@@ -389,3 +389,45 @@ fn page_of(object: &File) -> Vec<u8> {
     page[8..16].copy_from_slice(&contents(object)[3712 + 80..3712 + 88]);
     page
 }
+
+/// Whoever leaves when the other has already shown what is its own: both have an error.
+#[test]
+fn an_end_in_the_middle_is_an_error_of_both() {
+    let ((here, to_producer), (there, to_consumer)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    let (tx, rx) = thread::scope(|s| {
+        let tx = s.spawn(move || Producer::create_strict(&here, &options(), PATIENCE));
+        let rx = s.spawn(move || Consumer::open_strict(&there, PATIENCE));
+        let (byte, files) = receive(&to_producer).unwrap();
+        send(&to_consumer, byte, &files.iter().map(|file| file.as_raw_fd()).collect::<Vec<_>>());
+        assert_eq!(receive(&to_consumer).unwrap().0, b'h');
+        drop((to_producer, to_consumer));
+        (tx.join().unwrap(), rx.join().unwrap())
+    });
+    refused(&tx.unwrap_err(), |e| *e == HandoverError::PeerGone { peer: Role::Consumer }, "new socket");
+    refused(&rx.unwrap_err(), |e| *e == HandoverError::PeerGone { peer: Role::Producer }, "new socket");
+}
+
+/// A producer that is not content says so, and its consumer need not wait for a message that never comes; one that is
+/// killed when the consumer has its handle is found dead by that.
+#[test]
+fn an_answer_that_is_refused_ends_both() {
+    let ((here, to_producer), (there, to_consumer)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    let (tx, rx) = thread::scope(|s| {
+        let tx = s.spawn(move || {
+            let refused = Producer::create_strict(&here, &options(), PATIENCE);
+            drop(here);
+            refused
+        });
+        let rx = s.spawn(move || Consumer::open_strict(&there, PATIENCE));
+        let (byte, files) = receive(&to_producer).unwrap();
+        send(&to_consumer, byte, &files.iter().map(|file| file.as_raw_fd()).collect::<Vec<_>>());
+        receive(&to_consumer).unwrap();
+        send(&to_producer, b'h', &[sealed(&[0; PAGE], READ_ONLY).as_raw_fd()]);
+        let tx = tx.join().unwrap();
+        assert!(receive(&to_producer).is_none(), "nothing more comes");
+        drop(to_consumer);
+        (tx, rx.join().unwrap())
+    });
+    refused(&tx.unwrap_err(), |e| matches!(e, HandoverError::Foreign { object: CONSUMERS, .. }), "magic");
+    refused(&rx.unwrap_err(), |e| *e == HandoverError::PeerGone { peer: Role::Producer }, "new socket");
+}

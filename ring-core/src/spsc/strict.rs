@@ -29,8 +29,8 @@ use crate::seat::Role;
 use crate::sync::ord;
 
 /// The three objects of a strict ring as the producer has them: the first page of its own; at
-/// [`STRICT_COMMON`](crate::STRICT_COMMON) the common one; at [`STRICT_OTHER`](crate::STRICT_OTHER) the consumer's, or a
-/// page of zeros until that has come; at [`STRICT_REST`](crate::STRICT_REST) the rest of its own.
+/// [`STRICT_COMMON`] the common one; at [`STRICT_OTHER`] the consumer's, or a
+/// page of zeros until that has come; at [`STRICT_REST`] the rest of its own.
 ///
 /// ```
 /// use ring_core::spsc::{Format, Ring, strict};
@@ -50,8 +50,8 @@ use crate::sync::ord;
 #[derive(Debug, Clone, Copy)]
 pub struct ProducerParts<'m>(Region<'m>);
 
-/// The three objects of a strict ring as the consumer has them: its own; at [`STRICT_COMMON`](crate::STRICT_COMMON) the
-/// common one; at [`STRICT_OTHER`](crate::STRICT_OTHER) the producer's, all of it.
+/// The three objects of a strict ring as the consumer has them: its own; at [`STRICT_COMMON`] the
+/// common one; at [`STRICT_OTHER`] the producer's, all of it.
 ///
 /// ```
 /// use ring_core::spsc::{Ring, strict};
