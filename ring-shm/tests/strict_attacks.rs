@@ -94,11 +94,10 @@ fn attack(file: &File, for_writing: bool) -> Vec<String> {
     note("mprotect", unsafe { libc::mprotect(seen, PAGE, read | write) } == 0);
     // SAFETY: 1; our own mapping.
     note("madvise(MADV_REMOVE)", unsafe { libc::madvise(seen, PAGE, libc::MADV_REMOVE) } == 0);
+    // SAFETY: 1; our own mapping, a second time.
+    let more = unsafe { libc::mremap(seen, 0, PAGE, libc::MREMAP_MAYMOVE) };
     // SAFETY: 1; our own mapping.
-    note("remap and mprotect", unsafe {
-        let more = libc::mremap(seen, 0, PAGE, libc::MREMAP_MAYMOVE);
-        more != libc::MAP_FAILED && libc::mprotect(more, PAGE, read | write) == 0
-    });
+    note("remap and mprotect", more != libc::MAP_FAILED && unsafe { libc::mprotect(more, PAGE, read | write) } == 0);
     note("write", std::io::Write::write(&mut &*file, b"lie").is_ok());
     note("pwrite", file.write_at(b"lie", 128).is_ok());
     let hole = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
@@ -143,8 +142,8 @@ fn attack(file: &File, for_writing: bool) -> Vec<String> {
 }
 
 /// The mapping that the owner made before it sealed its object is writable, and the only one.
-fn is_no_owners_right(what: &String) -> bool {
-    !["a writable mapping", "mprotect of the library's"].contains(&what.as_str())
+fn is_no_owners_right(what: &str) -> bool {
+    !["a writable mapping", "mprotect of the library's"].contains(&what)
 }
 
 fn report(granted: &[String]) {
@@ -157,7 +156,7 @@ fn play_consumer(path: &str) {
         keeping(strict::meet(path), false, |socket| Consumer::open_strict(socket, PATIENCE).unwrap());
     let mut granted = attack(&theirs, true);
     granted.extend(attack(&common, false));
-    granted.extend(attack(&own, true).into_iter().filter(is_no_owners_right));
+    granted.extend(attack(&own, true).into_iter().filter(|what| is_no_owners_right(what)));
     report(&granted);
     hear();
     let (mut expected, mut buf) = (Vec::new(), [0; 4096]);
@@ -174,7 +173,7 @@ fn play_producer(path: &str) {
         keeping(strict::meet(path), true, |socket| Producer::create_strict(socket, &options(), PATIENCE).unwrap());
     let mut granted = attack(&theirs, true);
     granted.extend(attack(&common, false));
-    granted.extend(attack(&own, true).into_iter().filter(is_no_owners_right));
+    granted.extend(attack(&own, true).into_iter().filter(|what| is_no_owners_right(what)));
     report(&granted);
     hear();
     let mut payload = Vec::new();

@@ -182,7 +182,9 @@ fn spsc_ring() -> (spsc::Producer<Trusted>, spsc::Consumer<Trusted>) {
 fn strict_ring() -> (spsc::Producer<Trusted>, spsc::Consumer<Trusted>) {
     let (tx, rx) = strict::pair(&spsc::Options::new().capacity(64));
     // SAFETY: both handles are this process's.
-    let (mut tx, mut rx) = unsafe { (tx.trust_peers(), rx.trust_peers()) };
+    let mut tx = unsafe { tx.trust_peers() };
+    // SAFETY: as above.
+    let mut rx = unsafe { rx.trust_peers() };
     tx.set_wait_strategy(at_once());
     rx.set_wait_strategy(at_once());
     (tx, rx)

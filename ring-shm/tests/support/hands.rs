@@ -2,16 +2,17 @@
 //!
 //! # Safety
 //!
-//! 1. Messages are described by live locals of the right type, and descriptors that have been received are nobody
-//!    else's.
+//! 1. Descriptors that have been made or received here are nobody else's.
 #![allow(dead_code, unsafe_code, unreachable_pub)]
 
 use std::fs::File;
-use std::io::Error;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, RawFd};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::thread;
+
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
 pub const PAGE: usize = 4096;
 
@@ -21,61 +22,28 @@ pub const READ_ONLY: i32 = FOR_EVER | FUTURE_WRITE;
 pub const FUTURE_WRITE: i32 = 0x10;
 
 /// A message of one byte with `fds`.
-pub fn send(socket: &UnixStream, mut byte: u8, fds: &[RawFd]) {
-    let mut part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-    let mut control = [0_u64; 160];
-    // SAFETY: 1; plain numbers and pointers, for which zero is a value.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &mut part;
-    message.msg_iovlen = 1;
-    if !fds.is_empty() {
-        let bytes = size_of_val(fds) as u32;
-        message.msg_control = control.as_mut_ptr().cast();
-        // SAFETY: 1; plain numbers.
-        message.msg_controllen = unsafe { libc::CMSG_SPACE(bytes) } as _;
-        // SAFETY: 1; there is room for the header and all descriptors.
-        unsafe {
-            let header = libc::CMSG_FIRSTHDR(&message);
-            (*header).cmsg_level = libc::SOL_SOCKET;
-            (*header).cmsg_type = libc::SCM_RIGHTS;
-            (*header).cmsg_len = libc::CMSG_LEN(bytes) as _;
-            libc::CMSG_DATA(header).cast::<RawFd>().copy_from_nonoverlapping(fds.as_ptr(), fds.len());
-        }
-    }
-    // SAFETY: 1.
-    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
-    assert_eq!(sent, 1, "{}", Error::last_os_error());
+pub fn send(socket: &UnixStream, byte: u8, fds: &[RawFd]) {
+    let byte = [byte];
+    let rights = if fds.is_empty() { vec![] } else { vec![ControlMessage::ScmRights(fds)] };
+    let sent = sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&byte)], &rights, MsgFlags::MSG_NOSIGNAL, None);
+    assert_eq!(sent, Ok(1));
 }
 
 /// The next message; `None` at the end.
 pub fn receive(socket: &UnixStream) -> Option<(u8, Vec<File>)> {
-    let mut byte = 0_u8;
-    let mut part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-    let mut control = [0_u64; 160];
-    // SAFETY: 1; plain numbers and pointers, for which zero is a value.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = size_of_val(&control) as _;
-    // SAFETY: 1.
-    let read = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) };
-    if read <= 0 {
-        return None;
-    }
+    let (mut byte, mut space) = ([0], nix::cmsg_space!([RawFd; 253]));
+    let mut part = [IoSliceMut::new(&mut byte)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut part, Some(&mut space), flags).ok()?;
     let mut files = Vec::new();
-    // SAFETY: 1; the kernel has filled in the header and so many descriptors.
-    unsafe {
-        let header = libc::CMSG_FIRSTHDR(&message);
-        if !header.is_null() {
-            let count = ((*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
-            for i in 0..count {
-                let fd = libc::CMSG_DATA(header).cast::<RawFd>().add(i).read_unaligned();
-                files.push(File::from(OwnedFd::from_raw_fd(fd)));
-            }
+    for part in message.cmsgs().unwrap() {
+        if let ControlMessageOwned::ScmRights(fds) = part {
+            // SAFETY: 1.
+            files.extend(fds.into_iter().map(|fd| unsafe { File::from_raw_fd(fd) }));
         }
     }
-    Some((byte, files))
+    let read = message.bytes;
+    (read == 1).then(|| (byte[0], files))
 }
 
 /// A memfd with `bytes` in it and `seals` on it.
