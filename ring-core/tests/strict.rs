@@ -100,6 +100,9 @@ fn seats_are_taken_once_and_never_over() {
     let (here, there) = both(&format);
     let ours = Ring::format_strict(ProducerParts::new(&here), &format).unwrap();
     let theirs = Ring::attach_strict(ConsumerParts::new(&there)).unwrap();
+    // For an operator, even where nobody ever sat.
+    assert_eq!(ours.recover(Role::Producer, 9, true, |_| Verdict::Dead), Err(SeatError::Strict));
+    assert_eq!(theirs.recover(Role::Consumer, 9, true, |_| Verdict::Dead), Err(SeatError::Strict));
     // The other side's seat, whoever sits there.
     assert_eq!(ours.sit_consumer(2, |_| Verdict::Dead).err(), Some(SeatError::Strict));
     assert_eq!(theirs.sit_producer(1, |_| Verdict::Dead).err(), Some(SeatError::Strict));

@@ -343,16 +343,24 @@ fn full_is_full_and_ends_are_told_both_ways() {
 #[test]
 fn a_forked_child_has_nothing_of_it() {
     let (mut tx, mut rx) = pair(&options());
-    // SAFETY: the child looks at its handles and leaves.
+    // SAFETY: the child looks at its handles, waits to be looked at, and leaves.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         let good = tx.try_send(0, b"x") == Err(TrySendError::Forked)
             && rx.try_recv_into(&mut [0; 8]) == Err(TryRecvError::Forked);
+        // SAFETY: plain numbers.
+        unsafe { libc::raise(libc::SIGSTOP) };
         drop((tx, rx));
         // SAFETY: plain numbers.
         unsafe { libc::_exit(i32::from(!good)) };
     }
     let mut status = -1;
+    // SAFETY: our child, and a live local.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) }, pid);
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    assert!(!maps.contains("memfd:ring.strict"), "{maps}");
+    // SAFETY: plain numbers; our child, not reaped yet.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGCONT) }, 0);
     // SAFETY: our child, and a live local.
     assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
     assert_eq!(status, 0);
