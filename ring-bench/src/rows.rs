@@ -79,6 +79,9 @@ pub fn all() -> Vec<Row> {
         Row::higher("spsc-oneway-8-batch-vs-single", "ours-oneway-8-batch", "rtrb-oneway-8", 2.0),
         Row::higher("spsc-oneway-64-batch", "ours-oneway-64-batch", "rtrb-oneway-64-batch", 0.95),
         Row::higher("spsc-oneway-64-batch-vs-handover", "ours-oneway-64-batch", "handover-64", 0.90),
+        // Issue «Segments»: what it costs that neither side can touch what the other owns.
+        Row::lower("strict-rtt-8", "strict-rtt-8", "ours-rtt-8", 1.10),
+        Row::higher("strict-oneway-8", "strict-oneway-8", "ours-oneway-8", 1.0 / 1.10),
         // Issue «Waiting»: the kernel's part of a sleep and a wake-up, and what else there is for that.
         // The same issue: what it costs a stream that nobody sleeps for to be able to wake somebody.
         Row::higher("spsc-oneway-8-parkable", "core-oneway-8", "core-oneway-8-untold", 0.97),

@@ -156,6 +156,10 @@ impl<'m> Area<'m> {
         (self.start - self.region.model.data_offset + (position.get() as usize & self.mask)) / 8
     }
 
+    pub(crate) fn word_before<const OFFSET: usize>(&self) -> &'m Word {
+        self.region.word(self.start - CONTROL_SIZE as usize + OFFSET).expect("a control word that the model has")
+    }
+
     pub(crate) fn load_header(&self, position: Position, ordering: Ordering) -> u64 {
         self.region.model.data[self.index(position)].0.load(ordering)
     }

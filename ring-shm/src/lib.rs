@@ -34,6 +34,7 @@ mod range;
 mod segment;
 mod setup_error;
 mod shm;
+mod socket;
 pub mod spsc;
 mod strategy;
 mod sys;
@@ -43,7 +44,9 @@ mod typed;
 pub mod wait;
 
 pub use attach::kind_of;
-pub use error::{CreateError, FileKind, LeaseError, MapError, OpenError, OsError, UnlinkError};
+pub use error::{
+    CreateError, FileKind, HandoverError, LeaseError, MapError, OpenError, OsError, StrictObject, UnlinkError,
+};
 pub use facts::Facts;
 pub use guard::guard_against_truncation;
 pub use inventory::{SegmentInfo, StaleReport};

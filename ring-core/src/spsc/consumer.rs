@@ -538,7 +538,7 @@ impl<'m> Consumer<'m> {
     /// stored tail may lag behind).
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let tail = self.control.word::<{ offset_of!(SpscControl, tail) }>().load(ord!(C8, Relaxed));
+        let tail = self.area.word_before::<{ offset_of!(SpscControl, tail) }>().load(ord!(C8, Relaxed));
         let tail = Position::new(tail);
         if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity()) } else { 0 }
     }

@@ -32,6 +32,8 @@ mod producer;
 mod record;
 mod recover;
 mod ring;
+#[cfg(not(loom))]
+pub mod strict;
 
 pub use batch::{BatchRecord, ClaimBatch, ReadBatch};
 pub use claim::Claim;

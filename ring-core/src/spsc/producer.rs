@@ -264,7 +264,7 @@ impl<'m> Producer<'m> {
     pub(super) fn refill(&mut self, end: Position) -> Result<(), ClaimError> {
         self.patience.before_look();
         // Acquire, partner of C4: the consumer's reads of the space come before our overwriting it.
-        let head = Position::new(self.control.word::<HEAD>().load(ord!(S1, Acquire)));
+        let head = Position::new(self.area.word_before::<HEAD>().load(ord!(S1, Acquire)));
         let used = self.tail.since(self.cached_head);
         if head.since(self.cached_head) > used || head.get() & self.geometry.align().wrapping_sub(1) != 0 {
             return Err(Corrupt::new(Field::Head, head.get(), self.tail.get()).into());
@@ -452,7 +452,7 @@ impl<'m> Producer<'m> {
     /// Bytes committed and not yet released: a guess for the producer (an upper bound, the consumer may go on).
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let head = Position::new(self.control.word::<HEAD>().load(ord!(S8, Relaxed)));
+        let head = Position::new(self.area.word_before::<HEAD>().load(ord!(S8, Relaxed)));
         self.tail.since(head).min(self.geometry.capacity())
     }
 }
