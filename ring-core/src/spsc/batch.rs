@@ -1,8 +1,9 @@
 //! Many records at a time: a claim whose records become visible by one store, and a read whose records are released
 //! by one.
 
-use super::consumer::{Consumer, Found};
+use super::consumer::Consumer;
 use super::error::{ClaimError, ReadError};
+use super::find::Found;
 use super::producer::Producer;
 use crate::position::Position;
 use crate::record::{HEADER, padding_word, record_word};

@@ -1,5 +1,4 @@
-//! The consumer's half: read, release. It polls the header at its own head and nothing else; a header is loaded once,
-//! checked once, and then only its private copy is used.
+//! The consumer's half: read, release. It polls the header at its own head and nothing else: `find.rs`.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -8,61 +7,47 @@ use core::mem::offset_of;
 use super::batch::ReadBatch;
 use super::bell;
 use super::error::ReadError;
+use super::find::Found;
 use super::pace::Slip;
 use super::record::Record;
 use super::ring::Ring;
-use crate::error::{Corrupt, Field};
+use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, Header, stated_len, tag};
-use crate::region::{Area, Control, Span, Stretch, Taken};
+use crate::record::Geometry;
+use crate::region::{Area, Control, Span, Stretch};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
-
-/// How far ahead of the head a stream is prefetched: the way from record to record depends on what was just read, so
-/// without it each line is a miss of its own.
-const READ_AHEAD: u64 = 512;
 
 /// The reading handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
 #[derive(Debug)]
 pub struct Consumer<'m> {
-    area: Area<'m>,
-    geometry: Geometry,
+    pub(super) area: Area<'m>,
+    pub(super) geometry: Geometry,
     /// Where the next header is polled.
-    head: Position,
+    pub(super) head: Position,
     /// What is at the head. A record that fits into what is left of it is not too long: the quick part's one question.
     /// Nothing is left where that is not known.
-    stretch: Stretch<'m>,
+    pub(super) stretch: Stretch<'m>,
     /// The head as last stored for the producer.
-    published: Position,
+    pub(super) published: Position,
     /// Records before this position may have been seen by a dead predecessor.
-    redelivered_before: Position,
+    pub(super) redelivered_before: Position,
     /// The `seen` mark as this handle has stored it. It never goes back: a batch that was kept has been seen, whatever
     /// is read singly afterwards.
-    seen: Position,
-    control: Control<'m>,
-    wake: Wake,
+    pub(super) seen: Position,
+    pub(super) control: Control<'m>,
+    pub(super) wake: Wake,
     /// Unpublished bytes that are tolerated before the head is stored.
-    release_every: u32,
-    lease: u32,
+    pub(super) release_every: u32,
+    pub(super) lease: u32,
     /// Lease of the producer session whose end has been reported.
-    told: u32,
+    pub(super) told: u32,
     /// Whether that was at the present head: a mark that comes to stand there has been reported.
-    told_here: bool,
-    slip: Slip,
-    not_sync: PhantomData<Cell<()>>,
-}
-
-/// A record that has been found and checked, and not yet handed out.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Found<'m> {
-    pub(super) record: Position,
-    pub(super) span: Span<'m>,
-    pub(super) tag: u32,
-    /// The position after it, and what is there.
-    pub(super) end: Position,
-    pub(super) rest: Stretch<'m>,
+    pub(super) told_here: bool,
+    pub(super) slip: Slip,
+    pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
 /// What came with a message that was copied out.
@@ -248,136 +233,6 @@ impl<'m> Consumer<'m> {
         Ok(ReadBatch::new(self, max))
     }
 
-    /// Finds the record at the head, or the reason why none will come.
-    #[inline(always)]
-    fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found<'m>, ReadError> {
-        match self.find(self.head, self.stretch) {
-            Err(ReadError::Empty) => Err(self.why_empty(verdict)),
-            other => other,
-        }
-    }
-
-    #[inline(never)]
-    fn find_rest_asking(&mut self, word: u64, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found<'m>, ReadError> {
-        match self.find_rest(self.head, word) {
-            Err(ReadError::Empty) => Err(self.why_empty(verdict)),
-            other => other,
-        }
-    }
-
-    /// `Empty`, unless the producer's session is over.
-    fn why_empty(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> ReadError {
-        match self.producer_end(verdict) {
-            Ok(Some(end)) => ReadError::Ended(end),
-            Ok(None) => ReadError::Empty,
-            Err(corrupt) => corrupt.into(),
-        }
-    }
-
-    /// Finds the record at `at`, which is the head or follows records of the batch being read; `stretch` is what is there.
-    #[inline(always)]
-    pub(super) fn find(&mut self, at: Position, stretch: Stretch<'m>) -> Result<Found<'m>, ReadError> {
-        match self.look(at, stretch) {
-            (_, Some(found)) => Ok(found),
-            (word, None) => self.find_rest(at, word),
-        }
-    }
-
-    /// The header at `at`, and the record that it commits, if that lies within the stretch.
-    #[inline(always)]
-    fn look(&mut self, at: Position, stretch: Stretch<'m>) -> (u64, Option<Found<'m>>) {
-        self.slip.before_look();
-        // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
-        let word = stretch.load_header(ord!(C1, Acquire));
-        // The length of what is no record is beyond all bounds.
-        let Some(Taken { span, size, rest }) = stretch.take(stated_len(word) as usize, &self.geometry) else {
-            return (word, None);
-        };
-        let end = at.plus(size);
-        if self.slip.found() && (end.get() ^ at.get()) >= 64 {
-            self.area.prefetch_read(at.plus(READ_AHEAD), size);
-        }
-        (word, Some(Found { record: at, span, tag: tag(word), end, rest }))
-    }
-
-    /// What [`look`](Self::look) knows nothing of.
-    #[inline(always)]
-    fn find_rest(&mut self, at: Position, word: u64) -> Result<Found<'m>, ReadError> {
-        if word == 0 { Err(self.on_empty()) } else { self.find_rare(at, word) }
-    }
-
-    /// A record whose header has been checked: the head's, or one of a batch that began there.
-    fn found(&self, record: Position, word: u64, len: u64) -> Result<Found<'m>, ReadError> {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        // More than the ring can hold would be headers that lead round and round.
-        let held = self.geometry.capacity().wrapping_sub(HEADER).saturating_sub(record.since(self.head));
-        let stretch = self.area.stretch(record, held.min(self.geometry.reach(record)));
-        let taken = match stretch.take(len, &self.geometry) {
-            None => self.area.take(record, len, &self.geometry), // it ends the area
-            some => some,
-        };
-        match taken {
-            Some(Taken { span, size, rest }) if size <= held => {
-                Ok(Found { record, span, tag: tag(word), end: record.plus(size), rest })
-            }
-            _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
-        }
-    }
-
-    /// Records beyond the stretch, padding, session marks, nonsense. At most three headers are looked at, whatever a peer
-    /// writes.
-    #[cold]
-    #[inline(never)]
-    fn find_rare(&mut self, at: Position, word: u64) -> Result<Found<'m>, ReadError> {
-        match Header::decode(word, at, &self.geometry)? {
-            Header::Record { len, .. } => {
-                self.slip.found();
-                self.found(at, word, len)
-            }
-            Header::Zero => Err(self.on_empty()),
-            Header::Padding => {
-                let record = at.plus(self.geometry.room_to_end(at));
-                // Relaxed: the padding's Release published this header too. Nothing but a record can follow.
-                let word = self.area.load_header(record, ord!(C2, Relaxed));
-                match Header::decode(word, record, &self.geometry)? {
-                    Header::Record { len, .. } => self.found(record, word, len),
-                    _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
-                }
-            }
-            Header::Mark { .. } if at != self.head => Err(ReadError::Empty), // a batch ends with its session
-            Header::Mark { seat } => {
-                let head = at.plus(self.geometry.align());
-                self.moved(head, self.area.stretch(head, 0));
-                let (lease, end) = (seat >> 1, if seat & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died });
-                let told_here = core::mem::take(&mut self.told_here) && self.slip.is_dry();
-                if lease != self.told && !told_here {
-                    self.tells(lease);
-                    return Err(ReadError::Ended(end));
-                }
-                // Reported already, when the ring had run empty here. What follows is the successor's.
-                let after = self.area.load_header(self.head, ord!(C3, Acquire));
-                // One mark is passed, not two: nobody writes another one for the same session behind it.
-                if matches!(Header::decode(after, self.head, &self.geometry)?, Header::Mark { seat } if seat >> 1 == self.told)
-                {
-                    return Err(Corrupt::new(Field::RecordHeader, after, self.head.get()).into());
-                }
-                self.find_rare(self.head, after)
-            }
-        }
-    }
-
-    /// Nothing there. A head that was held back is published now: the producer may be waiting for it.
-    #[inline(always)]
-    fn on_empty(&mut self) -> ReadError {
-        if self.slip.ran_dry() {
-            self.told_here = false;
-        }
-        if self.published != self.head {
-            self.publish_head::<true>();
-        }
-        ReadError::Empty
-    }
-
     /// Stores that records before `end` may have been seen. Release, partner of R3: an onlooker that sees the mark also
     /// sees a head that it fits.
     #[inline(always)]
@@ -417,13 +272,13 @@ impl<'m> Consumer<'m> {
     }
 
     #[inline(always)]
-    fn moved(&mut self, head: Position, stretch: Stretch<'m>) {
+    pub(super) fn moved(&mut self, head: Position, stretch: Stretch<'m>) {
         self.head = head;
         self.stretch = stretch;
     }
 
     #[inline(always)]
-    fn publish_head<const TELLS: bool>(&mut self) {
+    pub(super) fn publish_head<const TELLS: bool>(&mut self) {
         self.published = self.head;
         // Release, partner of S1: our reads of the space come before the producer's overwriting it.
         self.control.word::<{ offset_of!(SpscControl, head) }>().store(self.head.get(), ord!(C4, Release));
@@ -489,7 +344,7 @@ impl<'m> Consumer<'m> {
 
     /// Remembers that the end of that session is told, for this handle and for its successors.
     #[cold]
-    fn tells(&mut self, session: u32) {
+    pub(super) fn tells(&mut self, session: u32) {
         self.told = session;
         if let Some(seat) = Seat::of(&self.control.region(), Role::Consumer) {
             seat.told(u64::from(self.lease), session);

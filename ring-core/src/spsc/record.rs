@@ -1,6 +1,7 @@
 //! A committed record in the consumer's hands.
 
-use super::consumer::{Consumer, Found};
+use super::consumer::Consumer;
+use super::find::Found;
 use crate::position::Position;
 
 /// One record, lent in place.
