@@ -92,8 +92,8 @@ pub fn all() -> Vec<Row> {
         // What every Unix has, polled; both between processes.
         Row::lower("spsc-rtt-8-vs-pipe", "ours-rtt-8", "pipe-rtt-8", 0.8),
         Row::lower("spsc-rtt-8-vs-unix", "ours-rtt-8", "unix-rtt-8", 0.8),
-        Row::higher("spsc-oneway-8-vs-pipe", "ours-oneway-8", "pipe-oneway-8", 3.0),
-        Row::higher("spsc-oneway-8-vs-unix", "ours-oneway-8", "unix-oneway-8", 3.0),
+        Row::higher("spsc-oneway-8-small-vs-pipe", "ours-oneway-8-small", "pipe-oneway-8-small", 3.0),
+        Row::higher("spsc-oneway-8-small-vs-unix", "ours-oneway-8-small", "unix-oneway-8-small", 3.0),
         // Issue «Waiting»: the kernel's part of a sleep and a wake-up, and what else there is for that.
         // The same issue: what it costs a stream that nobody sleeps for to be able to wake somebody.
         Row::higher("spsc-oneway-8-parkable", "core-oneway-8", "core-oneway-8-untold", 0.97),

@@ -94,6 +94,12 @@ pub struct Patience {
     left: u64,
 }
 
+impl Default for Patience {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Patience {
     /// About three seconds of nothing but failed tries.
     const TRIES: u64 = 1 << 27;

@@ -17,6 +17,8 @@ pub(crate) enum Scenario {
     Trip64,
     Trip256,
     OneWay8,
+    /// Through a ring so small that a slow rival goes round it in a slice.
+    OneWay8Small,
     Batch8,
     Batch64,
     Payload1k,
@@ -39,6 +41,7 @@ impl Scenario {
             Self::Trip64 => "rtt-64",
             Self::Trip256 => "rtt-256",
             Self::OneWay8 => "oneway-8",
+            Self::OneWay8Small => "oneway-8-small",
             Self::Batch8 => "oneway-8-batch",
             Self::Batch64 => "oneway-64-batch",
             Self::Payload1k => "payload-1k",
@@ -79,7 +82,7 @@ impl Scenario {
         match self {
             Self::Trip8 => trip(0.8),
             Self::Trip64 | Self::Trip256 => trip(1.0 / 1.1),
-            Self::OneWay8 => rate(3.0),
+            Self::OneWay8 | Self::OneWay8Small => rate(3.0),
             Self::Batch8 | Self::Batch64 => rate(1.1),
             // Where both work in place the memory decides, as beside the hand-written ring.
             Self::Payload1k | Self::Payload64k | Self::Payload1m => Row::higher(name, ours, base, 0.95),

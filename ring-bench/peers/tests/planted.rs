@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// The scenarios in which a message can be planted.
-const SCENARIOS: [&str; 4] = ["-rtt-8", "-rtt-64", "-rtt-256", "-oneway-8"];
+const SCENARIOS: [&str; 5] = ["-rtt-8", "-rtt-64", "-rtt-256", "-oneway-8", "-oneway-8-small"];
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

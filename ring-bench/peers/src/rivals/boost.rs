@@ -266,7 +266,7 @@ impl Rival for MessageQueue {
     const NAME: &'static str = "boost-mq";
     const PLACE: Place = Place::Processes;
     const TRIPS: u64 = 400;
-    const THOUSANDS: u64 = 4;
+    const THOUSANDS: u64 = 8;
     // Two that meet in its lock sleep a little.
     const SLEEPS: bool = true;
 
@@ -286,8 +286,8 @@ pub(crate) fn payloads() -> Vec<Entry> {
         })
     };
     vec![
-        payload(Scenario::Payload1k, 1 << 10, 2048),
-        payload(Scenario::Payload64k, 64 << 10, 64),
-        payload(Scenario::Payload1m, 1 << 20, 8),
+        payload(Scenario::Payload1k, 1 << 10, 8192),
+        payload(Scenario::Payload64k, 64 << 10, 128),
+        payload(Scenario::Payload1m, 1 << 20, 16),
     ]
 }

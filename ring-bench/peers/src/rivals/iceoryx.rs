@@ -148,7 +148,7 @@ pub(crate) fn payloads() -> Vec<Entry> {
         payload_entry(scenario, Iceoryx2::NAME, 8 * W, count, || Ok(ends::<W>(PAYLOAD_BYTES)))
     }
     vec![
-        payload::<128>(Scenario::Payload1k, 2048),
+        payload::<128>(Scenario::Payload1k, 8192),
         payload::<8192>(Scenario::Payload64k, 128),
         payload::<131_072>(Scenario::Payload1m, 16),
     ]
