@@ -141,7 +141,7 @@ fn select(plan: &Plan, lists: Lists) -> Result<Lists, String> {
     };
     let everything = names(&rows, &candidates).join(", ");
     let exists: Vec<_> = candidates.iter().map(|c| c.name).collect();
-    absent.retain(|(name, _)| wanted(name));
+    absent.retain(|(name, _)| wanted(name) || plan.only.as_deref().is_some_and(|part| part.contains(name)));
     rows.retain(|row| wanted(row.name) && exists.contains(&row.ours) && exists.contains(&row.base));
     candidates.retain(|c| wanted(c.name) || rows.iter().any(|row| row.ours == c.name || row.base == c.name));
     if candidates.is_empty() {
