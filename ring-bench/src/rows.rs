@@ -20,9 +20,9 @@ pub struct Row {
     /// Stable, kebab-case.
     pub name: &'static str,
     /// The candidate that is judged.
-    pub(crate) ours: &'static str,
+    pub ours: &'static str,
     /// What it is compared with.
-    pub(crate) base: &'static str,
+    pub base: &'static str,
     /// Which way is better.
     pub better: Better,
     target: f64,
@@ -31,15 +31,21 @@ pub struct Row {
 }
 
 impl Row {
-    const fn lower(name: &'static str, ours: &'static str, base: &'static str, target: f64) -> Self {
+    /// Times: at most `target` is wanted.
+    #[must_use]
+    pub const fn lower(name: &'static str, ours: &'static str, base: &'static str, target: f64) -> Self {
         Self { name, ours, base, better: Better::Lower, target, target_apart: None }
     }
 
-    const fn higher(name: &'static str, ours: &'static str, base: &'static str, target: f64) -> Self {
+    /// Rates: at least `target` is wanted.
+    #[must_use]
+    pub const fn higher(name: &'static str, ours: &'static str, base: &'static str, target: f64) -> Self {
         Self { name, ours, base, better: Better::Higher, target, target_apart: None }
     }
 
-    const fn apart(self, target: f64) -> Self {
+    /// Another target for CPUs that share no cache.
+    #[must_use]
+    pub const fn apart(self, target: f64) -> Self {
         Self { target_apart: Some(target), ..self }
     }
 
@@ -79,15 +85,27 @@ pub fn all() -> Vec<Row> {
         Row::higher("spsc-oneway-8-batch-vs-single", "ours-oneway-8-batch", "rtrb-oneway-8", 2.0),
         Row::higher("spsc-oneway-64-batch", "ours-oneway-64-batch", "rtrb-oneway-64-batch", 0.95),
         Row::higher("spsc-oneway-64-batch-vs-handover", "ours-oneway-64-batch", "handover-64", 0.90),
-        // Issue «Segments»: what it costs that neither side can touch what the other owns.
+        // What it costs that neither side can touch what the other owns.
         Row::lower("strict-rtt-8", "strict-rtt-8", "ours-rtt-8", 1.10),
         Row::higher("strict-oneway-8", "strict-oneway-8", "ours-oneway-8", 1.0 / 1.10),
+        // Whole payloads beside slots that a hand would write for one size alone.
+        Row::higher("payload-1k", "ours-payload-1k", "raw-payload-1k", 0.95),
+        Row::higher("payload-64k", "ours-payload-64k", "raw-payload-64k", 0.95),
+        Row::higher("payload-1m", "ours-payload-1m", "raw-payload-1m", 0.95),
+        // What every Unix has, polled; both between processes.
+        Row::lower("spsc-rtt-8-vs-pipe", "ours-rtt-8", "pipe-rtt-8", 0.8),
+        Row::lower("spsc-rtt-8-vs-unix", "ours-rtt-8", "unix-rtt-8", 0.8),
+        Row::higher("spsc-oneway-8-small-vs-pipe", "ours-oneway-8-small", "pipe-oneway-8-small", 3.0),
+        Row::higher("spsc-oneway-8-small-vs-unix", "ours-oneway-8-small", "unix-oneway-8-small", 3.0),
         // Issue «Waiting»: the kernel's part of a sleep and a wake-up, and what else there is for that.
         // The same issue: what it costs a stream that nobody sleeps for to be able to wake somebody.
         Row::higher("spsc-oneway-8-parkable", "core-oneway-8", "core-oneway-8-untold", 0.97),
         Row::lower("parked-rtt-8", "ours-parked-rtt-8", "futex-rtt", 1.1),
         Row::lower("parked-rtt-8-vs-sem", "ours-parked-rtt-8", "sem-rtt", 1.1),
         Row::lower("parked-rtt-8-vs-robust-mutex", "ours-parked-rtt-8", "robust-mutex-rtt", 1.1),
+        Row::lower("parked-rtt-8-vs-eventfd", "ours-parked-rtt-8", "eventfd-rtt", 1.1),
+        Row::lower("parked-rtt-8-vs-pipe", "ours-parked-rtt-8", "pipe-parked-rtt-8", 1.1),
+        Row::lower("parked-rtt-8-vs-unix", "ours-parked-rtt-8", "unix-parked-rtt-8", 1.1),
         // Issue «MPMC»; the speed issue tightens these: 1.05, then 2.0 and 1.2.
         Row::lower("mpmc-rtt-8", "ours-mpmc-rtt-8", "vyukov-rtt-8", 1.3),
         Row::higher("mpmc-1p1c", "ours-1p1c", "array-queue-1p1c", 1.8),
