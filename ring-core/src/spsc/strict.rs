@@ -30,7 +30,7 @@ use crate::sync::ord;
 
 /// The three objects of a strict ring as the producer has them: the first page of its own; at
 /// [`STRICT_COMMON`] the common one; at [`STRICT_OTHER`] the consumer's, or a
-/// page of zeros until that has come; at [`STRICT_REST`] the rest of its own.
+/// page of zeros until that has come; at [`STRICT_REST`](crate::STRICT_REST) the rest of its own.
 ///
 /// ```
 /// use ring_core::spsc::{Format, Ring, strict};

@@ -104,7 +104,7 @@ impl Producer<Untrusted> {
     /// In a strict ring neither side can touch what the other owns: records and tail are read-only to the consumer, the
     /// head is read-only to the producer, for good and by the kernel's word. It is anonymous memory, sealed against
     /// truncation, and goes with these two handles: it has no name, no successors, and nobody else can look at it. The
-    /// handles do the same as others, at the same speed. Of the options, mode, group and placement have no meaning here;
+    /// handles do the same as others, at nearly the same speed. Of the options, mode, group and placement have no meaning here;
     /// a budget cannot be had.
     ///
     /// The socket is as it was before when this returns, and can be used for something else; after an error it cannot.
