@@ -38,12 +38,16 @@ unsafe impl Shared for Mailbox {}
 #[repr(C, align(128))]
 pub(crate) struct Line(pub(crate) [AtomicU64; 16]);
 
+/// Operations of a slice that can be timed one by one.
+const SAMPLES: usize = 1 << 13;
+
 /// A growing claim on the mapping.
 #[derive(Debug)]
 pub(crate) struct Arena {
     next: usize,
     end: usize,
     base: *mut u8,
+    samples: Option<&'static [AtomicU64]>,
 }
 
 impl Arena {
@@ -55,7 +59,7 @@ impl Arena {
         let mapping =
             unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE) }
                 .map_err(|e| format!("cannot map {bytes} bytes of shared memory: {e}"))?;
-        Ok(Self { next: 0, end: bytes, base: mapping.as_ptr().cast() })
+        Ok(Self { next: 0, end: bytes, base: mapping.as_ptr().cast(), samples: None })
     }
 
     /// The next `count` elements of type `T`, zeroed, on lines of their own.
@@ -81,6 +85,16 @@ impl Arena {
         let first = NonNull::new(first).ok_or("an arena at address 0")?;
         // SAFETY: invariants 1 and 2: mapped for good, and nobody else has it.
         unsafe { Region::from_raw_parts(first, stop - start) }.map_err(|why| why.to_string())
+    }
+
+    /// Where a party that times single operations leaves them for the driver, until the next slice; one for all.
+    pub(crate) fn samples(&mut self) -> Result<&'static [AtomicU64], String> {
+        if let Some(samples) = self.samples {
+            return Ok(samples);
+        }
+        let samples = self.slice(SAMPLES)?;
+        self.samples = Some(samples);
+        Ok(samples)
     }
 
     /// One element of type `T`, zeroed, on lines of its own.

@@ -1,24 +1,33 @@
 #![doc = include_str!("../README.md")]
 
 mod arena;
+mod bulk;
 mod candidate;
+mod clock;
 mod crowd;
+pub mod curves;
 mod duplex;
+pub mod latency;
 mod limits;
+mod links;
 mod mailbox;
 pub mod message;
 mod ours;
 mod ours_mpmc;
+mod paced;
 mod parkable;
 mod parked;
+pub mod plot;
 mod pool;
 mod probe;
 pub mod record;
 mod registry;
 pub mod report;
+mod results;
 mod rivals;
 pub mod rows;
 pub mod run;
+mod scaling;
 mod seam;
 mod slotted;
 mod stats;
@@ -26,6 +35,7 @@ mod stream;
 mod sys;
 mod vyukov;
 
+pub use clock::Clock;
 pub use probe::Class;
 pub use stats::Quartiles;
 pub use sys::{pin, two_cpus};

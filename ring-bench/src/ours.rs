@@ -12,8 +12,8 @@ use crate::stream::{BatchDrain, BatchSource, Drain, Source};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use ring_shm::spsc::{Consumer, Options, Producer};
 
-struct Sender(Producer);
-struct Receiver(Consumer);
+pub(crate) struct Sender(pub(crate) Producer);
+pub(crate) struct Receiver(pub(crate) Consumer);
 
 impl<const W: usize> Tx<W> for Sender {
     #[inline(always)]
@@ -72,7 +72,7 @@ pub(crate) fn fresh_name() -> String {
     format!("ring-bench.{}.{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
 
-fn options(bytes: usize) -> Options {
+pub(crate) fn options(bytes: usize) -> Options {
     Options::new().capacity(bytes as u64)
 }
 

@@ -22,7 +22,7 @@ struct Arguments {
     only: Option<String>,
 
     /// Stop at the latest after so many minutes of measuring
-    #[arg(long, value_name = "M", default_value_t = 6.0, value_parser = minutes)]
+    #[arg(long, value_name = "M", default_value_t = 6.0, value_parser = run::minutes)]
     minutes: f64,
 
     /// Stop once every row has so many rounds of one class
@@ -36,13 +36,6 @@ struct Arguments {
     /// Append the table to FILE, with the date, the machine and this command
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-}
-
-fn minutes(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(minutes) if minutes > 0.0 && minutes <= 1e6 => Ok(minutes),
-        _ => Err("a number of minutes above 0 is wanted".into()),
-    }
 }
 
 fn main() -> ExitCode {
