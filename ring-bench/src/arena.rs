@@ -38,12 +38,16 @@ unsafe impl Shared for Mailbox {}
 #[repr(C, align(128))]
 pub(crate) struct Line(pub(crate) [AtomicU64; 16]);
 
+/// Operations of a slice that can be timed one by one.
+const SAMPLES: usize = 1 << 13;
+
 /// A growing claim on the mapping.
 #[derive(Debug)]
 pub struct Arena {
     next: usize,
     end: usize,
     base: *mut u8,
+    samples: Option<&'static [AtomicU64]>,
 }
 
 impl Arena {
@@ -55,7 +59,7 @@ impl Arena {
         let mapping =
             unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE) }
                 .map_err(|e| format!("cannot map {bytes} bytes of shared memory: {e}"))?;
-        Ok(Self { next: 0, end: bytes, base: mapping.as_ptr().cast() })
+        Ok(Self { next: 0, end: bytes, base: mapping.as_ptr().cast(), samples: None })
     }
 
     /// The next `count` elements of type `T`, zeroed, on lines of their own.
@@ -86,6 +90,16 @@ impl Arena {
     /// `bytes`, zeroed and page-aligned if they are the first, of plain words: who takes them says who may touch which.
     pub(crate) fn words(&mut self, bytes: usize) -> Result<*mut u64, String> {
         self.slice::<AtomicU64>(bytes / 8).map(|words| words.as_ptr().cast_mut().cast())
+    }
+
+    /// Where a party that times single operations leaves them for the driver, until the next slice; one for all.
+    pub(crate) fn samples(&mut self) -> Result<&'static [AtomicU64], String> {
+        if let Some(samples) = self.samples {
+            return Ok(samples);
+        }
+        let samples = self.slice(SAMPLES)?;
+        self.samples = Some(samples);
+        Ok(samples)
     }
 
     /// One element of type `T`, zeroed, on lines of its own.

@@ -1,29 +1,38 @@
 #![doc = include_str!("../README.md")]
 
 mod arena;
+mod bulk;
 mod candidate;
 pub mod cli;
+mod clock;
 pub mod crowd;
+pub mod curves;
 mod duplex;
 mod inplace;
 mod kernel;
 pub mod kit;
+pub mod latency;
 mod limits;
+mod links;
 mod mailbox;
 pub mod message;
 mod ours;
 mod ours_mpmc;
+mod paced;
 mod parkable;
 mod parked;
 mod payload;
+pub mod plot;
 mod pool;
 mod probe;
 pub mod record;
 mod registry;
 pub mod report;
+mod results;
 mod rivals;
 pub mod rows;
 pub mod run;
+mod scaling;
 mod seam;
 mod slotted;
 mod stats;
@@ -31,6 +40,7 @@ mod stream;
 mod sys;
 mod vyukov;
 
+pub use clock::Clock;
 pub use probe::Class;
 pub use stats::Quartiles;
 pub use sys::{pin, two_cpus};

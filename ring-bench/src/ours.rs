@@ -15,8 +15,8 @@ use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-struct Sender(Producer);
-struct Receiver(Consumer);
+pub(crate) struct Sender(pub(crate) Producer);
+pub(crate) struct Receiver(pub(crate) Consumer);
 
 impl<const W: usize> Tx<W> for Sender {
     #[inline(always)]
@@ -75,7 +75,7 @@ pub(crate) fn fresh_name() -> String {
     format!("ring-bench.{}.{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
 
-fn options(bytes: usize) -> Options {
+pub(crate) fn options(bytes: usize) -> Options {
     Options::new().capacity(bytes as u64)
 }
 

@@ -11,8 +11,8 @@ use crate::ours::{failed, fresh_name, maker, unlink};
 use crate::seam::{Rx, Tx};
 use ring_shm::mpmc::{Consumer, Options, Producer};
 
-struct Sender(Producer);
-struct Receiver(Consumer);
+pub(crate) struct Sender(pub(crate) Producer);
+pub(crate) struct Receiver(pub(crate) Consumer);
 
 impl<const W: usize> Tx<W> for Sender {
     #[inline(always)]
@@ -29,7 +29,7 @@ impl<const W: usize> Rx<W> for Receiver {
     }
 }
 
-fn options(slots: usize) -> Options {
+pub(crate) fn options(slots: usize) -> Options {
     Options::new().slots(slots as u64).slot_size(8)
 }
 

@@ -202,6 +202,11 @@ impl Pool {
             answers.push(wait(peer, parties > 2)?);
         }
         let lost = answers.iter().map(|answer| answer.lost).max().unwrap_or(0);
+        // Who was left waiting by a party that found something wrong knows less than that party.
+        let told = |answer: &&Answer| matches!(answer.result, Err(ref fault) if *fault != Fault::Stuck);
+        if let Some(Err(fault)) = answers.iter().find(told).map(|answer| &answer.result) {
+            return Err(fault.clone());
+        }
         let outcomes = answers.into_iter().map(|answer| answer.result).collect::<Result<Vec<_>, _>>()?;
         let sum = |field: fn(&Outcome) -> u64| outcomes.iter().map(field).fold(0, u64::wrapping_add);
         if sum(|o| o.sent) != sum(|o| o.received) {

@@ -1,9 +1,8 @@
 //! Keeps what was measured beside where and how: the date, the machine, its kernel, the compiler and the command.
 
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Appends `table` to `file` as a section of its own.
@@ -11,10 +10,14 @@ use std::process::Command;
 /// # Errors
 /// Whatever the file system says.
 pub fn append(file: &Path, table: &str) -> io::Result<()> {
-    let mut text = String::new();
-    let _ = writeln!(text, "\n## {}\n", first_line("date", &["-u", "+%FT%TZ"]));
-    let _ = writeln!(text, "{}\n\n```text\n{}\n```", circumstances(), table.trim_end());
+    let text = format!("\n{}", section(table));
     OpenOptions::new().append(true).create(true).open(file)?.write_all(text.as_bytes())
+}
+
+/// `table` under the date, with where and how it came about.
+#[must_use]
+pub fn section(table: &str) -> String {
+    format!("## {}\n\n{}\n\n```text\n{}\n```\n", date(), circumstances(), table.trim_end())
 }
 
 /// Machine, kernel, compiler, commit and command in one line.
@@ -22,17 +25,22 @@ fn circumstances() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |m| m.1);
     let cpus = info.lines().filter(|line| line.starts_with("processor")).count();
-    let mut arguments = std::env::args();
-    let program = arguments.next().map(PathBuf::from);
-    let program = program.as_deref().and_then(Path::file_name).map_or("ratios".into(), |name| name.to_string_lossy());
-    let command: Vec<_> = arguments.collect();
+    let mut command: Vec<_> = std::env::args().collect();
+    if let Some(program) = command.first_mut() {
+        *program = Path::new(program).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    }
     format!(
-        "{model}, {cpus} CPUs; Linux {}; {}; commit {}; `{program} {}`",
+        "{model}, {cpus} CPUs; Linux {}; {}; commit {}; `{}`",
         first_line("uname", &["-r"]),
         first_line("rustc", &["--version"]),
         first_line("git", &["describe", "--always", "--dirty"]),
         command.join(" ")
     )
+}
+
+/// The date of now.
+fn date() -> String {
+    first_line("date", &["-u", "+%FT%TZ"])
 }
 
 /// The first line of a program's output; "unknown" where there is no such program.

@@ -21,8 +21,8 @@ fn setup(parties: Vec<Maker>) -> Result<Setup, String> {
     Ok(Setup { parties, published: None })
 }
 
-struct RtrbTx<const W: usize>(rtrb::Producer<[u64; W]>);
-struct RtrbRx<const W: usize>(rtrb::Consumer<[u64; W]>);
+pub(crate) struct RtrbTx<const W: usize>(pub(crate) rtrb::Producer<[u64; W]>);
+pub(crate) struct RtrbRx<const W: usize>(pub(crate) rtrb::Consumer<[u64; W]>);
 
 impl<const W: usize> Tx<W> for RtrbTx<W> {
     #[inline(always)]
@@ -105,7 +105,7 @@ pub(crate) fn rtrb_batch<const W: usize>(slots: usize, batch: usize) -> Build {
 
 /// One handle of a queue that any number of threads share; both ends at once.
 #[derive(Debug)]
-struct Both<Q>(Arc<Q>);
+pub(crate) struct Both<Q>(pub(crate) Arc<Q>);
 
 impl<Q> Clone for Both<Q> {
     fn clone(&self) -> Self {

@@ -13,10 +13,11 @@ use crate::rows::{self, Better, Row};
 use crate::seam::Work;
 use crate::stats::{Quartiles, Sample, Series, pairs};
 use crate::sys;
+use core::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 /// Rings of each candidate.
-const INSTANCES: usize = 4;
+pub(crate) const INSTANCES: usize = 4;
 /// Shared memory for mailboxes, probes and limits; more than they need.
 const ARENA_BYTES: usize = 8 << 20;
 /// Rounds of one class from which on a verdict is given.
@@ -31,6 +32,17 @@ pub struct Plan {
     pub rounds: usize,
     /// Stop at the latest after this.
     pub limit: Duration,
+}
+
+/// A number of minutes, as an argument.
+///
+/// # Errors
+/// It is none, or not above 0.
+pub fn minutes(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(minutes) if minutes > 0.0 && minutes <= 1e6 => Ok(minutes),
+        _ => Err("a number of minutes above 0 is wanted".into()),
+    }
 }
 
 /// One row in one class.
@@ -117,19 +129,60 @@ impl Lists {
 /// For people: nothing is called so, no two CPUs, or a candidate that lost, reordered or changed a message. Nothing has
 /// been left behind when one is returned.
 pub fn run(plan: &Plan, lists: Lists) -> Result<Report, String> {
-    let cpus = sys::two_cpus()?;
-    sys::watch_signals()?;
     let Lists { rows, candidates, absent } = select(plan, lists)?;
-    let (mut pool, published) = start(&candidates, cpus)?;
+    let mut series: Vec<Series> = candidates.iter().map(|_| Series::new()).collect();
     let mut report = Report { absent, ..Report::default() };
-    if !check_all(&mut pool, &candidates, published)? {
-        report.interrupted = true;
-        return Ok(report);
-    }
-    let series = measure(&mut pool, plan, &rows, &candidates, &mut report)?;
+    let kept = core::cell::RefCell::new(&mut series);
+    rounds(
+        plan,
+        &candidates,
+        INSTANCES,
+        &mut report,
+        |rounds| enough(plan, &rows, &candidates, &kept.borrow(), rounds),
+        |index, sample, _| kept.borrow_mut()[index].push(sample),
+    )?;
     report.findings = findings(&rows, &candidates, &series);
     report.levels = levels(&candidates, &series);
     Ok(report)
+}
+
+/// Runs all candidates in turn, after every word of a few thousand messages of each instance was checked, until
+/// `enough` says so of the number of rounds, or time is up. `keep` is told of every slice: which candidate, what came
+/// of it (`None`: dropped), and the operations that were timed one by one, if any were.
+///
+/// Call it once in a process, before any thread exists.
+pub(crate) fn rounds(
+    plan: &Plan,
+    candidates: &[Candidate],
+    instances: usize,
+    report: &mut Report,
+    enough: impl Fn(usize) -> bool,
+    mut keep: impl FnMut(usize, Option<Sample>, &[AtomicU64]),
+) -> Result<(), String> {
+    let cpus = sys::two_cpus()?;
+    sys::watch_signals()?;
+    let mut arena = Arena::new(ARENA_BYTES)?;
+    let samples = arena.samples()?;
+    let (mut pool, published) = start(&mut arena, candidates, instances, cpus)?;
+    if !check_all(&mut pool, candidates, instances, published)? {
+        report.interrupted = true;
+        return Ok(());
+    }
+    let start = Instant::now();
+    while !enough(report.rounds) && start.elapsed() < plan.limit {
+        for (index, candidate) in candidates.iter().enumerate() {
+            if sys::interrupted() {
+                report.interrupted = true;
+                return Ok(());
+            }
+            let instance = index * instances + report.rounds % instances;
+            let sample = slice(&mut pool, candidate, instance, report)
+                .map_err(|fault| format!("{} in round {}: {fault}", candidate.name, report.rounds))?;
+            keep(index, sample, samples);
+        }
+        report.rounds += 1;
+    }
+    Ok(())
 }
 
 /// The rows asked for and the candidates they need; without a filter all candidates, limits and rivals included.
@@ -156,14 +209,18 @@ fn select(plan: &Plan, lists: Lists) -> Result<Lists, String> {
 type Published = Vec<Option<Box<dyn FnOnce()>>>;
 
 /// Describes every instance, forks and spawns the peers.
-fn start(candidates: &[Candidate], cpus: [usize; 2]) -> Result<(Pool, Published), String> {
-    let mut arena = Arena::new(ARENA_BYTES)?;
-    let total = candidates.len() * INSTANCES;
+fn start(
+    arena: &mut Arena,
+    candidates: &[Candidate],
+    instances: usize,
+    cpus: [usize; 2],
+) -> Result<(Pool, Published), String> {
+    let total = candidates.len() * instances;
     let (mut driver, mut processes, mut threads) = (Parts::new(), Vec::<Parts>::new(), Vec::<Parts>::new());
     let mut published = Vec::new();
     for instance in 0..total {
-        let candidate = &candidates[instance / INSTANCES];
-        let setup = (candidate.build)(&mut arena).map_err(|why| format!("{}: {why}", candidate.name))?;
+        let candidate = &candidates[instance / instances];
+        let setup = (candidate.build)(arena).map_err(|why| format!("{}: {why}", candidate.name))?;
         let peers = if candidate.place == Place::Processes { &mut processes } else { &mut threads };
         for (party, maker) in setup.parties.into_iter().enumerate() {
             let slot = PartSlot::Unmade(maker);
@@ -179,13 +236,18 @@ fn start(candidates: &[Candidate], cpus: [usize; 2]) -> Result<(Pool, Published)
         }
         published.push(setup.published);
     }
-    Ok((Pool::start(&mut arena, cpus, driver, processes, threads)?, published))
+    Ok((Pool::start(arena, cpus, driver, processes, threads)?, published))
 }
 
 /// Makes and checks every instance; false when the user asked to stop.
-fn check_all(pool: &mut Pool, candidates: &[Candidate], published: Published) -> Result<bool, String> {
+fn check_all(
+    pool: &mut Pool,
+    candidates: &[Candidate],
+    instances: usize,
+    published: Published,
+) -> Result<bool, String> {
     for (instance, published) in published.into_iter().enumerate() {
-        let candidate = &candidates[instance / INSTANCES];
+        let candidate = &candidates[instance / instances];
         let (place, n) = (candidate.place, candidate.parties);
         let ready = pool.one_by_one(Order::Make, instance, place, n);
         // Whatever came of it: names that were made are taken away again.
@@ -201,32 +263,6 @@ fn check_all(pool: &mut Pool, candidates: &[Candidate], published: Published) ->
         }
     }
     Ok(true)
-}
-
-/// Runs rounds until there is enough.
-fn measure(
-    pool: &mut Pool,
-    plan: &Plan,
-    rows: &[Row],
-    candidates: &[Candidate],
-    report: &mut Report,
-) -> Result<Vec<Series>, String> {
-    let start = Instant::now();
-    let mut series: Vec<Series> = candidates.iter().map(|_| Series::new()).collect();
-    while !enough(plan, rows, candidates, &series, report.rounds) && start.elapsed() < plan.limit {
-        for (index, candidate) in candidates.iter().enumerate() {
-            if sys::interrupted() {
-                report.interrupted = true;
-                return Ok(series);
-            }
-            let instance = index * INSTANCES + report.rounds % INSTANCES;
-            let sample = slice(pool, candidate, instance, report)
-                .map_err(|fault| format!("{} in round {}: {fault}", candidate.name, report.rounds))?;
-            series[index].push(sample);
-        }
-        report.rounds += 1;
-    }
-    Ok(series)
 }
 
 /// One slice between two probes; `None` when it does not count.
@@ -253,7 +289,7 @@ fn slice(
     Ok(Some(Sample { class: before, nanos: joint.nanos as f64 / candidate.work.count as f64 }))
 }
 
-const CLASSES: [Class; 3] = [Class::S, Class::C, Class::X];
+pub(crate) const CLASSES: [Class; 3] = [Class::S, Class::C, Class::X];
 
 fn series_of<'a>(name: &str, candidates: &[Candidate], series: &'a [Series]) -> &'a Series {
     static EMPTY: Series = Series::new();
@@ -304,7 +340,7 @@ fn levels(candidates: &[Candidate], series: &[Series]) -> Vec<Level> {
     levels
 }
 
-fn figure(unit: Unit, nanos: f64) -> f64 {
+pub(crate) fn figure(unit: Unit, nanos: f64) -> f64 {
     match unit {
         Unit::RoundTrip => nanos,
         Unit::ParkedTrip => nanos - 2.0 * crate::parked::THINK as f64,
