@@ -34,6 +34,7 @@ mod range;
 mod segment;
 mod setup_error;
 mod shm;
+mod sleep;
 pub mod spsc;
 mod strategy;
 mod sys;

@@ -14,21 +14,13 @@ use std::time::{Duration, Instant};
 
 use ring_core::{Interrupt, Sleeper};
 
+pub use crate::sleep::SLICE;
 pub use crate::strategy::{Idle, Park, Round, Spin, SpinYield, WaitStrategy};
 
 use crate::error::OsError;
 use crate::fork;
 use crate::futex::{self, Slept};
-
-/// The longest sleep: what a wake-up that was lost to a death costs.
-pub const SLICE: Duration = Duration::from_millis(50);
-
-/// The first sleep of a handle whose barrier reaches nobody: a publisher may just have missed the wish for fences.
-const FIRST_SLICE: Duration = Duration::from_millis(1);
-
-/// The first sleep while somebody else is in the middle of what we wait for. He is through with it in a microsecond,
-/// or dead; doubled from sleep to sleep.
-const BLOCKED_SLICE: Duration = Duration::from_millis(2);
+use crate::sleep::{Announced, BLOCKED_SLICE, Reach};
 
 /// What a look has found that found nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,10 +94,7 @@ impl fmt::Debug for Canceller {
 pub(crate) struct Waiter {
     strategy: Box<dyn WaitStrategy>,
     interrupt: Option<Arc<Interrupt<'static>>>,
-    /// Whether its barrier reaches other processes; `None` before the first sleep.
-    reaches: Option<bool>,
-    /// Whether a whole sleep has passed since publishers were asked to fence, so that all of them know.
-    known: bool,
+    reach: Reach,
     one_cpu: bool,
     /// The process image this belongs to.
     born: u64,
@@ -120,8 +109,7 @@ impl Waiter {
         Self {
             strategy: Box::new(Park::default()),
             interrupt: None,
-            reaches: None,
-            known: false,
+            reach: Reach::default(),
             one_cpu: futex::is_alone_on_one_cpu(),
             born: fork::epoch(),
         }
@@ -135,21 +123,6 @@ impl Waiter {
         if let Some(interrupt) = &self.interrupt {
             interrupt.take();
         }
-    }
-
-    /// The barrier between announcing a sleep and the last look before it. Returns how long the sleep may be.
-    fn barrier(&mut self, sleeper: &Sleeper<'_>) -> Duration {
-        let reaches = self.reaches != Some(false) && futex::barrier();
-        if self.reaches != Some(reaches) {
-            self.reaches = Some(reaches);
-            self.known = false;
-            sleeper.set_reach(reaches);
-        }
-        if reaches {
-            return SLICE;
-        }
-        sleeper.fence();
-        if self.known { SLICE } else { FIRST_SLICE }
     }
 }
 
@@ -231,13 +204,6 @@ struct Wait<'w> {
     announced: Option<Announced>,
 }
 
-struct Announced {
-    sleeper: Sleeper<'static>,
-    ticket: u32,
-    /// The longest this sleep may be.
-    slice: Duration,
-}
-
 impl Wait<'_> {
     fn run<H: Waits, T, E>(mut self, handle: &mut H, mut look: impl Look<H, T, E>) -> Result<T, Ended<E>> {
         let mut blocked_slice = BLOCKED_SLICE;
@@ -256,20 +222,19 @@ impl Wait<'_> {
             if left.is_zero() {
                 return self.leave(handle, look, |_| Ended::Timeout);
             }
-            if let Some(Announced { sleeper, ticket, mut slice }) = self.announced {
-                if handle.sleeper().is_some_and(|now| !sleeper.hears_all_of(&now)) {
-                    // The ring was closed since, too late for whoever closed it to see us.
-                    self.withdraw();
+            if let Some(announced) = self.announced.take() {
+                if announced.is_deaf(handle.sleeper()) {
+                    drop(announced);
                     self.announce(handle.sleeper());
                     continue;
                 }
+                let mut time = announced.slice.min(left);
                 if nothing == Nothing::Blocked {
-                    slice = slice.min(blocked_slice);
+                    time = time.min(blocked_slice);
                     blocked_slice = blocked_slice.saturating_mul(2);
                 }
-                let time = slice.min(left);
-                if self.sleep(&sleeper, ticket, time).map_err(Ended::Os)? == Slept::Expired {
-                    self.waiter.known |= time >= FIRST_SLICE;
+                if self.sleep(announced, time).map_err(Ended::Os)? == Slept::Expired {
+                    self.waiter.reach.slept(time);
                     handle.slept();
                 }
                 continue;
@@ -284,21 +249,14 @@ impl Wait<'_> {
     /// From here on a publisher wakes us; what was published before, the next look finds.
     fn announce(&mut self, sleeper: Option<Sleeper<'static>>) {
         let Some(sleeper) = sleeper else { return };
-        let ticket = sleeper.announce();
-        let slice = self.waiter.barrier(&sleeper);
-        self.announced = Some(Announced { sleeper, ticket, slice });
+        self.announced = Some(Announced::with_barrier(sleeper, &mut self.waiter.reach));
     }
 
-    fn sleep(&mut self, sleeper: &Sleeper<'_>, ticket: u32, time: Duration) -> Result<Slept, OsError> {
-        let slept = futex::sleep(sleeper.event(), ticket, time);
-        self.withdraw();
+    fn sleep(&mut self, announced: Announced, time: Duration) -> Result<Slept, OsError> {
+        let slept = futex::sleep(announced.event(), announced.ticket(), time);
+        announced.withdraw();
         self.waiter.one_cpu = futex::is_alone_on_one_cpu();
         slept
-    }
-
-    /// Takes the announcement back; true if a waker had been quicker.
-    fn withdraw(&mut self) -> bool {
-        self.announced.take().is_some_and(|announced| announced.sleeper.withdraw())
     }
 
     /// Leaves empty-handed; unless a waker has just taken us for somebody who will see to what it published, and that
@@ -309,19 +267,12 @@ impl Wait<'_> {
         mut look: impl Look<H, T, E>,
         ended: impl FnOnce(&mut Self) -> Ended<E>,
     ) -> Result<T, Ended<E>> {
-        if self.withdraw() {
+        if self.announced.take().is_some_and(Announced::withdraw) {
             if let Ok(found) = look(handle).map_err(Ended::Refused)? {
                 return Ok(found);
             }
         }
         Err(ended(self))
-    }
-}
-
-impl Drop for Wait<'_> {
-    /// However the wait ends, and be it by a look that panics.
-    fn drop(&mut self) {
-        self.withdraw();
     }
 }
 
