@@ -15,6 +15,7 @@ mod fork;
 mod futex;
 mod guard;
 mod heap;
+mod hub;
 mod inventory;
 mod lease;
 mod life;
@@ -42,6 +43,8 @@ mod sysv;
 mod trust;
 mod typed;
 pub mod wait;
+mod wait_set;
+mod watched;
 
 pub use attach::kind_of;
 pub use error::{CreateError, FileKind, LeaseError, MapError, OpenError, OsError, UnlinkError};

@@ -45,14 +45,12 @@ impl Reach {
     }
 }
 
-/// Runs the barrier between announcing sleeps and the last look before them: once for all of those announced. Returns
-/// whether it reaches the publishers of other processes; if not they have to fence, and have to be told.
-fn run_barrier(believed: Option<bool>, sleepers: impl Iterator<Item = Sleeper<'static>>) -> bool {
-    let reaches = believed != Some(false) && futex::barrier();
-    if !reaches {
-        for sleeper in sleepers.take(1) {
-            sleeper.fence(); // one fence of this thread orders all of its announcements
-        }
+/// Runs the barrier between announcing sleeps and the last look before them, once for all of those announced, `any` among
+/// them. Returns whether it reaches the publishers of other processes; if not they have to fence, and have to be told.
+pub(crate) fn barrier(any: Option<Sleeper<'static>>) -> bool {
+    let reaches = futex::barrier();
+    if let (false, Some(sleeper)) = (reaches, any) {
+        sleeper.fence(); // one fence of this thread orders all of its announcements
     }
     reaches
 }
@@ -81,23 +79,28 @@ impl Announced {
     /// look finds.
     pub(crate) fn with_barrier(sleeper: Sleeper<'static>, reach: &mut Reach) -> Self {
         let mut announced = Self::new(sleeper);
-        let reaches = run_barrier(reach.reaches, [sleeper].into_iter());
-        announced.slice = reach.note(reaches, &sleeper);
+        let reaches = reach.reaches != Some(false) && futex::barrier();
+        if !reaches {
+            sleeper.fence();
+        }
+        announced.note(reaches, reach);
         announced
     }
 
-    /// The barrier for all of them. `reach` finds what the handle of each has told.
-    pub(crate) fn barrier_for_all<'r>(all: &mut [Self], mut reach: impl FnMut(usize) -> &'r mut Reach) {
-        let reaches = run_barrier(None, all.iter().map(|announced| announced.sleeper));
-        for (index, announced) in all.iter_mut().enumerate() {
-            announced.slice = reach(index).note(reaches, &announced.sleeper);
-        }
+    /// After the [`barrier`]: how long the sleep may be. Publishers are told if it is news.
+    pub(crate) fn note(&mut self, reaches: bool, reach: &mut Reach) {
+        self.slice = reach.note(reaches, &self.sleeper);
     }
 
     /// Whether `now`, where its handle would sleep now, hears of more than this: asked after the last look, since the ring
     /// may have been closed too late for whoever closed it to see us.
     pub(crate) fn is_deaf(&self, now: Option<Sleeper<'static>>) -> bool {
         now.is_some_and(|now| !self.sleeper.hears_all_of(&now))
+    }
+
+    /// Where it is.
+    pub(crate) fn sleeper(&self) -> Sleeper<'static> {
+        self.sleeper
     }
 
     /// What to sleep on.

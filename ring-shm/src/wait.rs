@@ -12,10 +12,12 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring_core::{Interrupt, Sleeper};
+use ring_core::{Doorbell, Interrupt, Sleeper};
 
 pub use crate::sleep::SLICE;
 pub use crate::strategy::{Idle, Park, Round, Spin, SpinYield, WaitStrategy};
+pub use crate::wait_set::{Ready, WaitError, WaitSet};
+pub use crate::watched::{Readiness, Room, Waitable};
 
 use crate::error::OsError;
 use crate::fork;
@@ -51,7 +53,7 @@ pub(crate) trait Waits {
     fn slept(&mut self);
 }
 
-/// Interrupts the blocking calls of one handle, from any thread of the process or from a signal handler.
+/// Interrupts the blocking calls of one handle, or of one [`WaitSet`], from any thread of the process or from a signal handler.
 ///
 /// [`cancel`](Canceller::cancel) makes the call that waits now, or else the next one that would have to wait, return
 /// `Cancelled`; nothing is lost or taken. One request cancels one call. After the handle is gone it does nothing.
@@ -67,18 +69,38 @@ pub(crate) trait Waits {
 /// ```
 #[derive(Clone)]
 pub struct Canceller {
-    interrupt: Option<Arc<Interrupt<'static>>>,
+    whom: Whom,
     /// The process image it belongs to: a forked child has no memory behind the event.
     born: u64,
 }
 
+#[derive(Clone)]
+enum Whom {
+    /// One that cannot sleep any more.
+    Nobody,
+    Handle(Arc<Interrupt<'static>>),
+    Set(Arc<Doorbell>),
+}
+
 impl Canceller {
+    /// For a wait set.
+    pub(crate) fn of_set(bell: Arc<Doorbell>) -> Self {
+        Self { whom: Whom::Set(bell), born: fork::epoch() }
+    }
+
     /// Cancels. Async-signal-safe, and idempotent until the handle has noticed.
     pub fn cancel(&self) {
-        if let (Some(interrupt), true) = (&self.interrupt, self.born == fork::epoch()) {
-            interrupt.request(|event| {
+        if self.born != fork::epoch() {
+            return;
+        }
+        match &self.whom {
+            Whom::Nobody => {}
+            Whom::Handle(interrupt) => interrupt.request(|event| {
                 futex::wake(event);
-            });
+            }),
+            Whom::Set(bell) => bell.request(|event| {
+                futex::wake(event);
+            }),
         }
     }
 }
@@ -94,7 +116,7 @@ impl fmt::Debug for Canceller {
 pub(crate) struct Waiter {
     strategy: Box<dyn WaitStrategy>,
     interrupt: Option<Arc<Interrupt<'static>>>,
-    reach: Reach,
+    pub(crate) reach: Reach,
     one_cpu: bool,
     /// The process image this belongs to.
     born: u64,
@@ -135,7 +157,7 @@ impl Drop for Waiter {
 }
 
 /// The waiter of a handle, made if it has none.
-fn of<H: Waits>(handle: &mut H) -> &mut Box<Waiter> {
+pub(crate) fn of<H: Waits + ?Sized>(handle: &mut H) -> &mut Box<Waiter> {
     handle.waiter().get_or_insert_with(|| Box::new(Waiter::new()))
 }
 
@@ -151,7 +173,7 @@ pub(crate) fn canceller<H: Waits>(handle: &mut H) -> Canceller {
     if let (None, Some(sleeper)) = (&waiter.interrupt, sleeper) {
         waiter.interrupt = Some(Arc::new(Interrupt::new(sleeper.event())));
     }
-    Canceller { interrupt: waiter.interrupt.clone(), born: waiter.born }
+    Canceller { whom: waiter.interrupt.clone().map_or(Whom::Nobody, Whom::Handle), born: waiter.born }
 }
 
 /// When a wait has to end.
@@ -164,7 +186,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// The moment; `None`: never, be it because it lies beyond the clock.
-    fn moment(self) -> Option<Instant> {
+    pub(crate) fn moment(self) -> Option<Instant> {
         match self {
             Self::Never => None,
             Self::After(timeout) => Instant::now().checked_add(timeout),
