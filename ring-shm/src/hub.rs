@@ -206,7 +206,7 @@ struct List {
 impl Shard {
     fn run(&self) {
         let mut list = List::default();
-        let mut tick = Instant::now();
+        let mut tick = Instant::now() + SLICE;
         let mut faulted = false;
         while let Some((ticket, time)) = self.list(&mut list, &mut tick, mem::take(&mut faulted)) {
             for waker in list.wakers.drain(..) {

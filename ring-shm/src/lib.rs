@@ -6,6 +6,8 @@ compile_error!(
 );
 
 mod attach;
+#[cfg(feature = "async")]
+mod awaited;
 mod backing;
 mod descriptor;
 pub mod doctor;

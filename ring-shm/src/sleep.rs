@@ -108,6 +108,11 @@ impl Announced {
         self.sleeper.event()
     }
 
+    /// Whether nobody has been at the event since.
+    pub(crate) fn is_current(&self) -> bool {
+        !self.event().has_moved(self.ticket)
+    }
+
     /// What the event must still be.
     pub(crate) fn ticket(&self) -> u32 {
         self.ticket

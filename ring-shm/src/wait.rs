@@ -51,6 +51,8 @@ pub(crate) trait Waits {
     fn sleeper(&self) -> Option<Sleeper<'static>>;
     /// It has slept a whole slice: the next look asks about peers, whenever it asked before.
     fn slept(&mut self);
+    /// It was woken, and does not look: somebody else may have to. Where there is nobody else, nothing.
+    fn pass_wake(&mut self) {}
 }
 
 /// Interrupts the blocking calls of one handle, or of one [`WaitSet`], from any thread of the process or from a signal handler.

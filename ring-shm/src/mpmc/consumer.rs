@@ -184,7 +184,7 @@ impl<T: Trust> Consumer<T> {
     }
 
     /// For who was woken and does not look.
-    pub(crate) fn pass_wake(&mut self) {
+    pub(super) fn wake_another(&mut self) {
         if let Some(core) = self.joined.usable() {
             core.pass_wake();
         }
