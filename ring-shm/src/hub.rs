@@ -4,7 +4,7 @@
 //! A thread (a *shard*) watches up to 127 events and its own bell. It lives while something is watched, and a second
 //! longer. Every slice it wakes everybody whom it watches for, since the wake-up they wait for may have died with its
 //! sender: they look, and go on waiting. Where more than two shards are busy that is done less often in proportion, so
-//! that its cost stays the same: every 200 ms for 1,000 rings.
+//! that its cost stays the same: every 350 ms for 1,000 rings.
 //!
 //! It touches an event only under the shard's lock, under which a [`Watch`] also ends: after that the event's memory
 //! may go. It never touches a ring: looking is the business of those it wakes.
@@ -123,7 +123,7 @@ impl Watch {
         let state = State { spots: vec![Some(spot)], running: false, lists: false, until: Instant::now(), every: 1 };
         let shard = Arc::new(Shard { bell: Doorbell::new(), state: Mutex::new(state) });
         shards.1.push(Arc::clone(&shard));
-        let every = u32::try_from(shards.1.len() / 2).unwrap_or(u32::MAX).max(1);
+        let every = u32::try_from(shards.1.len() - 1).unwrap_or(u32::MAX).max(1);
         for shard in &shards.1 {
             lock(&shard.state).every = every;
         }

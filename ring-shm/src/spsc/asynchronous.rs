@@ -32,7 +32,7 @@ pub struct Message {
 /// A [`Consumer`] for tasks, whatever runtime they run on. Made by [`Consumer::into_async`].
 ///
 /// All futures are cancel-safe: one that is dropped before it is ready has taken nothing. Without a message a task costs a
-/// look every 50 ms (some 200 ms where 1,000 rings are awaited), which also bounds what a wake-up costs that died with its
+/// look every 50 ms (350 ms where 1,000 rings are awaited), which also bounds what a wake-up costs that died with its
 /// sender, and the news of a death. A task that has begun to poll and stops without dropping the future calls
 /// [`get_mut`](Self::get_mut), or drops the handle.
 ///
