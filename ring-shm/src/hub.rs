@@ -110,23 +110,25 @@ impl Watch {
         let spot = Spot { event, ticket: 0, waker: None, due: None, listed: None, idle: u8::MAX, expired: false };
         let born = fork::epoch();
         for shard in &shards.1 {
-            let state = &mut *lock(&shard.state);
+            let mut state = lock(&shard.state);
             let slot = state.spots.iter().position(Option::is_none).unwrap_or(state.spots.len());
             if slot < ROOM {
+                let was_empty = state.is_empty();
                 if slot == state.spots.len() {
                     state.spots.push(None);
                 }
                 state.spots[slot] = Some(spot);
+                drop(state);
+                if was_empty {
+                    spread(&shards.1);
+                }
                 return Ok(Self { shard: Arc::clone(shard), slot, born });
             }
         }
         let state = State { spots: vec![Some(spot)], running: false, lists: false, until: Instant::now(), every: 1 };
         let shard = Arc::new(Shard { bell: Doorbell::new(), state: Mutex::new(state) });
         shards.1.push(Arc::clone(&shard));
-        let every = u32::try_from(shards.1.len() - 1).unwrap_or(u32::MAX).max(1);
-        for shard in &shards.1 {
-            lock(&shard.state).every = every;
-        }
+        spread(&shards.1);
         Ok(Self { shard, slot: 0, born })
     }
 
@@ -189,8 +191,29 @@ impl Drop for Watch {
         if self.born != fork::epoch() {
             return;
         }
-        let spot = lock(&self.shard.state).spots.get_mut(self.slot).and_then(Option::take);
+        let mut state = lock(&self.shard.state);
+        let spot = state.spots.get_mut(self.slot).and_then(Option::take);
+        let is_empty = state.is_empty();
+        drop(state);
         drop(spot); // not under the lock
+        if let (true, Ok(_pause)) = (is_empty, fork::pause()) {
+            spread(&lock(&SHARDS).1);
+        }
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.spots.iter().all(Option::is_none)
+    }
+}
+
+/// Has the slices of all shards cost what those of two do.
+fn spread(shards: &[Arc<Shard>]) {
+    let busy = shards.iter().filter(|shard| !lock(&shard.state).is_empty()).count();
+    let every = u32::try_from(busy.saturating_sub(1)).unwrap_or(u32::MAX).max(1);
+    for shard in shards {
+        lock(&shard.state).every = every;
     }
 }
 

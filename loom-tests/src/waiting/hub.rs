@@ -8,7 +8,8 @@ use loom::thread::{self, Thread};
 use ring_core::spsc::Consumer;
 use ring_core::{Doorbell, Event, Sleeper};
 
-use super::{Sleeps as _, kernel};
+use super::{Sleeps as _, kernel, wait};
+use crate::mpmc::{self, Mpmc};
 use crate::spsc::world::{got, msg, send};
 use crate::spsc::{Body, Spsc, World, model};
 use crate::{Bound, Model};
@@ -16,14 +17,37 @@ use crate::{Bound, Model};
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
     model("await_message", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 1))).waking(false),
-    model("await_messages", Bound::preemptions(1), Body::Plain(|w| messages(w, Way::Sound, 2))).waking(false),
+    model("await_messages", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 2))).waking(false),
+];
+
+/// Those of a task that gives up, while somebody else waits for the same.
+pub static DROPPED: &[Model<Mpmc>] =
+    &[mpmc::model("dropped_when_woken", 3, Bound::preemptions(1), mpmc::Body::Plain(|w| dropped(w, GivesUp::Soundly)))
+        .waking(false)];
+
+/// Those of them that must fail.
+pub static BROKEN_DROPPED: &[Model<Mpmc>] = &[
+    mpmc::model(
+        "drop_forgets",
+        3,
+        Bound::preemptions(1),
+        mpmc::Body::Plain(|w| dropped(w, GivesUp::WithoutWithdrawing)),
+    )
+    .waking(false),
+    mpmc::model(
+        "drop_keeps_it",
+        3,
+        Bound::preemptions(1),
+        mpmc::Body::Plain(|w| dropped(w, GivesUp::WithoutPassingOn)),
+    )
+    .waking(false),
 ];
 
 /// Those that must fail.
 pub static BROKEN: &[Model<Spsc>] = &[
     model("late_ticket", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::TicketAfterLook, 1))).waking(false),
     model("unrung", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Unrung, 1))).waking(false),
-    model("woken_early", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::WokenBeforeTaken, 1))).waking(false),
+    model("woken_early", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::WokenBeforeTaken, 2))).waking(false),
     model("bell_after_list", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::BellAfterList, 1))).waking(false),
 ];
 
@@ -53,7 +77,8 @@ struct Hub {
 #[derive(Default)]
 struct State {
     ticket: u32,
-    waker: Option<Thread>,
+    /// Whom to wake, if anybody waits; a task that is not polled again needs no thread.
+    waker: Option<Option<Thread>>,
     /// What the waiter compares the event with.
     listed: Option<u32>,
     /// Whether the waiter will make a list before it sleeps.
@@ -107,7 +132,7 @@ impl Hub {
                 Some((bell, state.listed))
             });
             let Some((mut bell, listed)) = listed else { return };
-            if let Some(thread) = woken {
+            if let Some(Some(thread)) = woken {
                 thread.unpark();
                 if self.way == Way::WokenBeforeTaken {
                     thread::yield_now();
@@ -127,7 +152,7 @@ impl Hub {
     fn arm(&self, ticket: u32) {
         self.locked(|state| {
             state.ticket = ticket;
-            state.waker = Some(thread::current());
+            state.waker = Some(Some(thread::current()));
             state.used = true;
             if !state.lists && state.listed != Some(ticket) && self.way != Way::Unrung {
                 state.lists = true;
@@ -186,9 +211,11 @@ fn messages(w: &World, way: Way, count: u32) {
     let hub = Hub::new(rx.place().event(), way);
     let (waiter, task, world) = (Rc::clone(&hub), Rc::clone(&hub), w.clone());
     w.three(
-        move || (1..=count).for_each(|n| {
-            send(&mut tx, msg(n, 8));
-        }),
+        move || {
+            (1..=count).for_each(|n| {
+                send(&mut tx, msg(n, 8));
+            })
+        },
         move || waiter.run(),
         move || {
             for n in 1..=count {
@@ -197,4 +224,37 @@ fn messages(w: &World, way: Way, count: u32) {
             task.quit();
         },
     );
+}
+
+/// What a future does when it is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivesUp {
+    Soundly,
+    WithoutWithdrawing,
+    WithoutPassingOn,
+}
+
+/// A task has been polled, and is dropped while a message comes; a thread sleeps, or is about to, that would take it.
+fn dropped(w: &mpmc::World, gives_up: GivesUp) {
+    let (mut tx, first, mut second) = (w.producer(), w.consumer(), w.consumer());
+    let sleeper = first.place();
+    let hub = Hub::new(sleeper.event(), Way::Sound);
+    let ticket = sleeper.announce();
+    sleeper.fence();
+    hub.locked(|state| (state.ticket, state.waker, state.used) = (ticket, Some(None), true));
+    w.four(
+        |w| w.send(&mut tx, 1).unwrap(),
+        |_| hub.run(),
+        |_| {
+            hub.disarm();
+            if gives_up != GivesUp::WithoutWithdrawing && sleeper.withdraw() && gives_up == GivesUp::Soundly {
+                first.pass_wake();
+            }
+        },
+        |w| {
+            assert_eq!(wait(&mut second, |rx| w.recv(rx).ok()), 1);
+            hub.quit();
+        },
+    );
+    w.settle(&mut tx, &mut second);
 }

@@ -128,12 +128,12 @@ pub fn wait_by<H: Sleeps, T>(
 /// All of them.
 pub(crate) fn models() -> Vec<&'static dyn Explore> {
     let spsc = [spsc::MODELS, cancel::MODELS, hub::MODELS].into_iter().flatten().map(|model| model as &dyn Explore);
-    spsc.chain(mpmc::MODELS.iter().map(|model| model as &dyn Explore)).collect()
+    spsc.chain([mpmc::MODELS, hub::DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
 }
 
 /// Broken on purpose: each of them must fail.
 #[must_use]
 pub fn broken() -> Vec<&'static dyn Explore> {
     let spsc = [spsc::BROKEN, hub::BROKEN].into_iter().flatten().map(|model| model as &dyn Explore);
-    spsc.chain(mpmc::BROKEN.iter().map(|model| model as &dyn Explore)).collect()
+    spsc.chain([mpmc::BROKEN, hub::BROKEN_DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
 }
