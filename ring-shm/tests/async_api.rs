@@ -84,6 +84,23 @@ async fn space_wakes() {
     assert!(sent.is_ok() && took < SLICE, "{took:?}: a wake-up was lost");
 }
 
+/// Wake-ups come from publishers: the end of a slice would be as quick by chance only.
+#[test]
+fn wake_ups_come_at_once() {
+    const ROUNDS: usize = 20;
+    let (tx, rx) = spsc::heap(64).unwrap();
+    let (mut rx, tx) = (rx.into_async(), Arc::new(std::sync::Mutex::new(tx)));
+    let mut quick = 0;
+    for _ in 0..ROUNDS {
+        let sender = Arc::clone(&tx);
+        let act = move || assert!(sender.lock().unwrap().try_send(0, b"").is_ok());
+        let (got, took) = current_thread(after(act, async { rx.recv_into(&mut []).await.map(|got| got.len) }));
+        assert_eq!(got, Ok(0));
+        quick += usize::from(took < Duration::from_millis(10));
+    }
+    assert!(quick > ROUNDS * 2 / 3, "{quick} of {ROUNDS} wake-ups came within 10 ms");
+}
+
 async fn an_end_wakes() {
     let (tx, rx) = spsc::heap(64).unwrap();
     let mut rx = rx.into_async();
@@ -171,7 +188,7 @@ impl Wake for Counts {
 
 impl Counts {
     fn reaches(&self, count: u32) -> bool {
-        let end = Instant::now() + SLICE / 2;
+        let end = Instant::now() + MOMENT;
         while Instant::now() < end {
             if *self.0.lock().unwrap() >= count {
                 return true;
@@ -186,7 +203,8 @@ impl Counts {
 /// another receiver asleep.
 #[test]
 fn a_dropped_recv_passes_its_wake_up_on() {
-    for drops_the_handle in [false, true] {
+    // Several times: now and then the end of a slice wakes whom nobody has woken.
+    for drops_the_handle in [false, true].repeat(8) {
         let ring = mpmc::heap(4, 8).unwrap();
         let mut tx = ring.producer().unwrap();
         let (mut first, mut second) = (ring.consumer().unwrap().into_async(), ring.consumer().unwrap().into_async());

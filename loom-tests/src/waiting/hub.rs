@@ -30,14 +30,14 @@ pub static BROKEN_DROPPED: &[Model<Mpmc>] = &[
     mpmc::model(
         "drop_forgets",
         3,
-        Bound::preemptions(1),
+        Bound::preemptions(2),
         mpmc::Body::Plain(|w| dropped(w, GivesUp::WithoutWithdrawing)),
     )
     .waking(false),
     mpmc::model(
         "drop_keeps_it",
         3,
-        Bound::preemptions(1),
+        Bound::preemptions(2),
         mpmc::Body::Plain(|w| dropped(w, GivesUp::WithoutPassingOn)),
     )
     .waking(false),
