@@ -208,6 +208,10 @@ fn a_dropped_recv_passes_its_wake_up_on() {
         let ring = mpmc::heap(4, 8).unwrap();
         let mut tx = ring.producer().unwrap();
         let (mut first, mut second) = (ring.consumer().unwrap().into_async(), ring.consumer().unwrap().into_async());
+        // A publisher wakes whoever has the lower place in the table: that is the one to be dropped.
+        if second.get_mut().stats().index < first.get_mut().stats().index {
+            std::mem::swap(&mut first, &mut second);
+        }
         let (woken, other) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
         let (w, o) = (Waker::from(Arc::clone(&woken)), Waker::from(Arc::clone(&other)));
         let (mut w, mut o) = (Context::from_waker(&w), Context::from_waker(&o));

@@ -30,14 +30,14 @@ pub static BROKEN_DROPPED: &[Model<Mpmc>] = &[
     mpmc::model(
         "drop_forgets",
         3,
-        Bound::preemptions(2),
+        Bound::preemptions(1),
         mpmc::Body::Plain(|w| dropped(w, GivesUp::WithoutWithdrawing)),
     )
     .waking(false),
     mpmc::model(
         "drop_keeps_it",
         3,
-        Bound::preemptions(2),
+        Bound::preemptions(1),
         mpmc::Body::Plain(|w| dropped(w, GivesUp::WithoutPassingOn)),
     )
     .waking(false),
@@ -236,7 +236,8 @@ enum GivesUp {
 
 /// A task has been polled, and is dropped while a message comes; a thread sleeps, or is about to, that would take it.
 fn dropped(w: &mpmc::World, gives_up: GivesUp) {
-    let (mut tx, first, mut second) = (w.producer(), w.consumer(), w.consumer());
+    // A publisher wakes whoever has the lower place in the table: that is who joined last.
+    let (mut tx, mut second, first) = (w.producer(), w.consumer(), w.consumer());
     let sleeper = first.place();
     let hub = Hub::new(sleeper.event(), Way::Sound);
     let ticket = sleeper.announce();
