@@ -8,7 +8,7 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::hub::{Told, Watch};
 use crate::sleep::{Announced, BLOCKED_SLICE, SLICE};
@@ -23,18 +23,36 @@ pub(crate) struct Awaited<H: Waits> {
     watch: Option<Watch>,
     /// How long to wait for somebody in the middle of it.
     blocked_slice: Duration,
+    /// How long to be polled again and again before a sleep is announced.
+    spin: Duration,
+    /// Since when there has been nothing, while that is so.
+    since: Option<Instant>,
     handle: H,
 }
 
 impl<H: Waits> Awaited<H> {
     pub(crate) fn new(handle: H) -> Self {
-        Self { announced: None, watch: None, blocked_slice: BLOCKED_SLICE, handle }
+        Self { announced: None, watch: None, blocked_slice: BLOCKED_SLICE, spin: Duration::ZERO, since: None, handle }
     }
 
     /// The handle, for calls that do not wait, or block. It waits for nothing meanwhile.
     pub(crate) fn handle(&mut self) -> &mut H {
         self.stop();
         &mut self.handle
+    }
+
+    /// Has its task polled again at once for as long, when there is nothing, before it is to be woken.
+    pub(crate) fn spin_for(&mut self, time: Duration) {
+        self.spin = time;
+    }
+
+    /// Whether to be polled again at once.
+    fn spins(&mut self) -> bool {
+        if self.spin.is_zero() || self.announced.is_some() {
+            return false;
+        }
+        let now = Instant::now();
+        now.saturating_duration_since(*self.since.get_or_insert(now)) < self.spin
     }
 
     /// Looks; if there is nothing, the task of `cx` is woken when the next look is due. At least one look is made, and
@@ -51,11 +69,16 @@ impl<H: Waits> Awaited<H> {
                 found => {
                     // Whoever finds something after a refusal wakes one more if there is more (`pass_on` in ring-core).
                     self.withdraw();
+                    self.since = None;
                     return Poll::Ready(
                         found.map_err(Ended::Refused).and_then(|found| found.map_err(|_| Ended::Timeout)),
                     );
                 }
             };
+            if self.spins() {
+                cx.waker().wake_by_ref(); // others have their turn in between
+                return Poll::Pending;
+            }
             match &self.announced {
                 Some(announced) if announced.is_current() && !announced.is_deaf(self.handle.sleeper()) => {
                     return match self.watch(cx, nothing) {
@@ -123,6 +146,7 @@ impl<H: Waits> Awaited<H> {
 
     /// Nobody polls any more for now. A wake-up that has come meanwhile goes to somebody else.
     pub(crate) fn stop(&mut self) {
+        self.since = None;
         if self.withdraw() {
             self.handle.pass_wake();
         }

@@ -356,3 +356,21 @@ fn the_last_waker_counts() {
     let mut recv = pin!(rx.recv_into(&mut []));
     assert!(recv.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }
+
+/// While it spins it wakes itself and announces nothing; then it waits like any other.
+#[test]
+fn who_spins_is_polled_at_once_for_as_long() {
+    const SPIN: Duration = Duration::from_millis(5);
+    let (mut tx, rx) = spsc::heap(64).unwrap();
+    let mut rx = rx.into_async();
+    rx.spin_for(SPIN);
+    let counts = Arc::new(Counts::default());
+    let waker = Waker::from(Arc::clone(&counts));
+    let mut cx = Context::from_waker(&waker);
+    assert!(rx.poll_recv(&mut cx, &mut []).is_pending());
+    assert_eq!(*counts.0.lock().unwrap(), 1);
+    thread::sleep(SPIN);
+    assert!(rx.poll_recv(&mut cx, &mut []).is_pending());
+    let (got, took) = multi_thread(after(move || drop(tx.try_send(0, b"").map(|_| tx)), rx.recv_into(&mut [])));
+    assert!(got.is_ok() && took < SLICE, "{took:?}");
+}

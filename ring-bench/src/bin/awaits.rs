@@ -170,6 +170,7 @@ fn stream_blocking() -> Result<f64, Failure> {
 fn stream_tasks(runtime: &Runtime) -> Result<f64, Failure> {
     stream(|rx| {
         let mut rx = rx.into_async();
+        rx.spin_for(Duration::from_micros(20)); // as `Park::default` does
         runtime.block_on(async move {
             let mut count = 0;
             while let Ok(batch) = rx.recv_many(BATCH).await {
