@@ -40,9 +40,9 @@ fn run() -> Result<(), Failure> {
     let current = Builder::new_current_thread().build()?;
     let multi = Builder::new_multi_thread().worker_threads(1).build()?;
     for (name, runtime) in [("current-thread", &current), ("multi-thread", &multi)] {
-        pairs(&format!("wake-up, {name} / parked"), rounds, || wake_parked(), || wake_task(runtime))?;
+        pairs(&format!("wake-up, {name} / parked"), rounds, wake_parked, || wake_task(runtime))?;
     }
-    pairs("recv_many / read_batch, messages a second", rounds, || stream_blocking(), || stream_tasks(&current))?;
+    pairs("recv_many / read_batch, messages a second", rounds, stream_blocking, || stream_tasks(&current))?;
     Ok(())
 }
 
