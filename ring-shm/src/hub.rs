@@ -78,6 +78,7 @@ struct Spot {
 }
 
 /// How a wait that was watched for ended.
+#[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     /// It is still watched for.
@@ -132,6 +133,7 @@ impl Watch {
         Ok(Self { shard, slot: 0, born })
     }
 
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// Runs `f` on the spot; `None` where it is another process's.
     fn with<R>(&self, f: impl FnOnce(&mut Spot) -> R) -> Option<R> {
         if self.born != fork::epoch() {
@@ -169,6 +171,7 @@ impl Watch {
         Ok(())
     }
 
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// Whether it has been told of something since it was armed.
     pub(crate) fn told(&self) -> Told {
         self.with(|spot| match (&spot.waker, spot.expired) {
@@ -179,6 +182,7 @@ impl Watch {
         .unwrap_or(Told::Woken)
     }
 
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// Ends the watch, but not the right to it.
     pub(crate) fn disarm(&self) {
         let waker = self.with(|spot| spot.waker.take());

@@ -51,6 +51,7 @@ pub(crate) trait Waits {
     fn sleeper(&self) -> Option<Sleeper<'static>>;
     /// It has slept a whole slice: the next look asks about peers, whenever it asked before.
     fn slept(&mut self);
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// It was woken, and does not look: somebody else may have to. Where there is nobody else, nothing.
     fn pass_wake(&mut self) {}
 }

@@ -183,6 +183,7 @@ impl<T: Trust> Consumer<T> {
         self.joined.usable().is_some_and(|core| core.is_ready())
     }
 
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// For who was woken and does not look.
     pub(super) fn wake_another(&mut self) {
         if let Some(core) = self.joined.usable() {

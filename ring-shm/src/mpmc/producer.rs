@@ -196,6 +196,7 @@ impl<T: Trust> Producer<T> {
         }
     }
 
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// For who was woken and does not look.
     pub(super) fn wake_another(&mut self) {
         if let Some(core) = self.joined.usable() {
