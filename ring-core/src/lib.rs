@@ -14,6 +14,7 @@
 #[cfg(not(all(target_has_atomic = "64", target_endian = "little")))]
 compile_error!("ring-core needs 64-bit atomics and a little-endian target: the layout is shared between processes");
 
+mod doorbell;
 mod draft;
 mod error;
 mod interrupt;
@@ -43,6 +44,7 @@ pub mod spsc;
 mod sync;
 mod type_text;
 
+pub use doorbell::Doorbell;
 pub use error::{AttachError, Corrupt, Field, FormatError};
 pub use interrupt::Interrupt;
 pub use layout::{

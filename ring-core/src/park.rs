@@ -44,6 +44,20 @@ impl<'m> Event<'m> {
         core::ptr::from_ref(self.word).addr()
     }
 
+    /// Whether it has been moved on since `ticket` was drawn: what the kernel would say. For who sleeps on many events
+    /// and is told by none which it was.
+    #[must_use]
+    pub fn has_moved(&self, ticket: u32) -> bool {
+        low(self.word.load(ord!(W13, Relaxed))) != ticket
+    }
+
+    /// The ticket that a sleep announced now would get, if nobody is woken before. A guess: nobody may sleep on it
+    /// who has not announced it.
+    #[must_use]
+    pub fn ticket_guess(&self) -> u32 {
+        low(self.word.load(ord!(W13, Relaxed)))
+    }
+
     /// Makes whoever is about to sleep on a ticket given before not sleep. The caller then wakes who sleeps already.
     pub fn disturb(&self) {
         // Release, partner of W1: who draws a ticket that counts this sees why it was done.
@@ -191,6 +205,11 @@ impl<'m> Sleeper<'m> {
     #[must_use]
     pub fn hears_all_of(&self, other: &Self) -> bool {
         self.also.is_some() || other.also.is_none()
+    }
+
+    /// Whether it hears of the end of a closed ring from others who wait for it.
+    pub(crate) fn waits_for_the_end(&self) -> bool {
+        self.also.is_some()
     }
 
     /// Announces a sleep. The caller then runs its barrier ([`Sleeper::fence`], or the platform's), looks once more

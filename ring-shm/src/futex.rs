@@ -6,6 +6,8 @@
 //! 1. An event's address lies in memory that its handle keeps mapped for as long as anybody has the event. The kernel
 //!    reads four bytes there; were they gone, it would say `EFAULT`.
 //! 2. Every other pointer comes from a live local of the type that the call asks for.
+//! 3. The addresses of many events may outlive what they point at: the kernel compares four bytes of whatever is there
+//!    now, or says `EFAULT`; it writes nothing. Nothing but the kernel goes to these addresses.
 #![allow(unsafe_code)]
 #![allow(clippy::unnecessary_cast, clippy::useless_conversion)] // the widths of libc types differ between targets
 
@@ -32,6 +34,34 @@ pub(crate) enum Slept {
     Woken,
     /// The time is over.
     Expired,
+    /// Some event's memory was cut, or has gone.
+    Faulted,
+}
+
+/// One of many events to sleep on: `struct futex_waitv` of `linux/futex.h`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Target {
+    ticket: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+/// `linux/futex.h`: the word has 32 bits. Without `FUTEX2_PRIVATE`, as in [`sleep`].
+const FUTEX2_SIZE_U32: u32 = 2;
+
+/// As many events as one call takes.
+pub(crate) const MOST_TARGETS: usize = 128;
+
+/// The longest sleep where the kernel cannot sleep on many events.
+const NAP: Duration = Duration::from_millis(1);
+
+impl Target {
+    pub(crate) fn new(event: Event<'_>, ticket: u32) -> Self {
+        let address = event.address().as_ptr().expose_provenance() as u64;
+        Self { ticket: ticket.into(), address, flags: FUTEX2_SIZE_U32, reserved: 0 }
+    }
 }
 
 /// Sleeps on `event` while its low half is `ticket`, for `timeout` at most. Not the private kind of futex: the other
@@ -54,6 +84,41 @@ pub(crate) fn sleep(event: Event<'_>, ticket: u32, timeout: Duration) -> Result<
         OsError { code: libc::EFAULT, .. } if guard::is_on() => Ok(Slept::Woken),
         error => Err(error),
     }
+}
+
+/// Sleeps until one of up to [`MOST_TARGETS`] events is no longer its ticket, for `timeout` at most. `first` is among
+/// them. Where the kernel or a sandbox does not let us sleep on many it is the only one that ends the sleep, which then
+/// is a nap of a millisecond, and the caller has to look at all.
+pub(crate) fn sleep_any(first: (Event<'_>, u32), targets: &[Target], timeout: Duration) -> Result<Slept, OsError> {
+    let end = monotonic().checked_add(timeout).unwrap_or(Duration::MAX);
+    let until = [i64::try_from(end.as_secs()).unwrap_or(i64::MAX), end.subsec_nanos().into()]; // 64-bit on all targets
+    let count = targets.len().min(MOST_TARGETS);
+    // SAFETY: 2 and 3. The time is absolute, on the monotonic clock.
+    let code = unsafe {
+        libc::syscall(libc::SYS_futex_waitv, targets.as_ptr(), count, 0, until.as_ptr(), libc::CLOCK_MONOTONIC)
+    };
+    if code >= 0 {
+        return Ok(Slept::Woken);
+    }
+    match OsError::last("futex_waitv") {
+        OsError { code: libc::ETIMEDOUT, .. } => Ok(Slept::Expired),
+        OsError { code: libc::EAGAIN | libc::EINTR, .. } => Ok(Slept::Woken),
+        OsError { code: libc::EFAULT, .. } => Ok(Slept::Faulted),
+        // Not in this kernel, or not in this sandbox.
+        OsError { code: libc::ENOSYS | libc::EPERM, .. } => match sleep(first.0, first.1, timeout.min(NAP))? {
+            Slept::Expired if timeout > NAP => Ok(Slept::Woken),
+            slept => Ok(slept),
+        },
+        error => Err(error),
+    }
+}
+
+/// The monotonic clock, since whenever it counts.
+fn monotonic() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: 2. It fails for no clock that exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Wakes who sleeps on `event`; whether anybody did. Safe in a signal handler but for `errno`, which it keeps.

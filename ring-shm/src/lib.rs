@@ -6,6 +6,8 @@ compile_error!(
 );
 
 mod attach;
+#[cfg(feature = "async")]
+mod awaited;
 mod backing;
 mod descriptor;
 pub mod doctor;
@@ -15,6 +17,7 @@ mod fork;
 mod futex;
 mod guard;
 mod heap;
+mod hub;
 mod inventory;
 mod lease;
 mod life;
@@ -34,6 +37,7 @@ mod range;
 mod segment;
 mod setup_error;
 mod shm;
+mod sleep;
 mod socket;
 pub mod spsc;
 mod strategy;
@@ -42,6 +46,8 @@ mod sysv;
 mod trust;
 mod typed;
 pub mod wait;
+mod wait_set;
+mod watched;
 
 pub use attach::kind_of;
 pub use error::{

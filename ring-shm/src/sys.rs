@@ -368,6 +368,24 @@ pub(crate) fn pidfd_exited(pidfd: &OwnedFd) -> bool {
     ready == 1 && poll.revents & libc::POLLIN != 0
 }
 
+/// Starts a thread on which no signal handler of the program runs, but for those of faults.
+pub(crate) fn spawn_without_signals(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OsError> {
+    let mut all = MaybeUninit::<libc::sigset_t>::zeroed();
+    let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: a set of this frame's.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    for fault in [libc::SIGBUS, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS] {
+        // SAFETY: a set of this frame's, and a signal that exists.
+        unsafe { libc::sigdelset(all.as_mut_ptr(), fault) };
+    }
+    // SAFETY: two sets of this frame's.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    // SAFETY: the set that the call above has filled in.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), core::ptr::null_mut()) };
+    spawned.map(drop).map_err(|error| OsError { call: "clone", code: error.raw_os_error().unwrap_or(libc::EAGAIN) })
+}
+
 /// Calls the three handlers at every `fork` of this process: before it, and after it in parent and child.
 pub(crate) fn at_fork(
     prepare: extern "C" fn(),

@@ -12,23 +12,17 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring_core::{Interrupt, Sleeper};
+use ring_core::{Doorbell, Interrupt, Sleeper};
 
+pub use crate::sleep::SLICE;
 pub use crate::strategy::{Idle, Park, Round, Spin, SpinYield, WaitStrategy};
+pub use crate::wait_set::{Ready, WaitError, WaitSet};
+pub use crate::watched::{Readiness, Room, Waitable};
 
 use crate::error::OsError;
 use crate::fork;
 use crate::futex::{self, Slept};
-
-/// The longest sleep: what a wake-up that was lost to a death costs.
-pub const SLICE: Duration = Duration::from_millis(50);
-
-/// The first sleep of a handle whose barrier reaches nobody: a publisher may just have missed the wish for fences.
-const FIRST_SLICE: Duration = Duration::from_millis(1);
-
-/// The first sleep while somebody else is in the middle of what we wait for. He is through with it in a microsecond,
-/// or dead; doubled from sleep to sleep.
-const BLOCKED_SLICE: Duration = Duration::from_millis(2);
+use crate::sleep::{Announced, BLOCKED_SLICE, Reach};
 
 /// What a look has found that found nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +51,12 @@ pub(crate) trait Waits {
     fn sleeper(&self) -> Option<Sleeper<'static>>;
     /// It has slept a whole slice: the next look asks about peers, whenever it asked before.
     fn slept(&mut self);
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    /// It was woken, and does not look: somebody else may have to. Where there is nobody else, nothing.
+    fn pass_wake(&mut self) {}
 }
 
-/// Interrupts the blocking calls of one handle, from any thread of the process or from a signal handler.
+/// Interrupts the blocking calls of one handle, or of one [`WaitSet`], from any thread of the process or from a signal handler.
 ///
 /// [`cancel`](Canceller::cancel) makes the call that waits now, or else the next one that would have to wait, return
 /// `Cancelled`; nothing is lost or taken. One request cancels one call. After the handle is gone it does nothing.
@@ -75,18 +72,38 @@ pub(crate) trait Waits {
 /// ```
 #[derive(Clone)]
 pub struct Canceller {
-    interrupt: Option<Arc<Interrupt<'static>>>,
+    whom: Whom,
     /// The process image it belongs to: a forked child has no memory behind the event.
     born: u64,
 }
 
+#[derive(Clone)]
+enum Whom {
+    /// One that cannot sleep any more.
+    Nobody,
+    Handle(Arc<Interrupt<'static>>),
+    Set(Arc<Doorbell>),
+}
+
 impl Canceller {
+    /// For a wait set.
+    pub(crate) fn of_set(bell: Arc<Doorbell>) -> Self {
+        Self { whom: Whom::Set(bell), born: fork::epoch() }
+    }
+
     /// Cancels. Async-signal-safe, and idempotent until the handle has noticed.
     pub fn cancel(&self) {
-        if let (Some(interrupt), true) = (&self.interrupt, self.born == fork::epoch()) {
-            interrupt.request(|event| {
+        if self.born != fork::epoch() {
+            return;
+        }
+        match &self.whom {
+            Whom::Nobody => {}
+            Whom::Handle(interrupt) => interrupt.request(|event| {
                 futex::wake(event);
-            });
+            }),
+            Whom::Set(bell) => bell.request(|event| {
+                futex::wake(event);
+            }),
         }
     }
 }
@@ -102,10 +119,7 @@ impl fmt::Debug for Canceller {
 pub(crate) struct Waiter {
     strategy: Box<dyn WaitStrategy>,
     interrupt: Option<Arc<Interrupt<'static>>>,
-    /// Whether its barrier reaches other processes; `None` before the first sleep.
-    reaches: Option<bool>,
-    /// Whether a whole sleep has passed since publishers were asked to fence, so that all of them know.
-    known: bool,
+    pub(crate) reach: Reach,
     one_cpu: bool,
     /// The process image this belongs to.
     born: u64,
@@ -120,8 +134,7 @@ impl Waiter {
         Self {
             strategy: Box::new(Park::default()),
             interrupt: None,
-            reaches: None,
-            known: false,
+            reach: Reach::default(),
             one_cpu: futex::is_alone_on_one_cpu(),
             born: fork::epoch(),
         }
@@ -136,21 +149,6 @@ impl Waiter {
             interrupt.take();
         }
     }
-
-    /// The barrier between announcing a sleep and the last look before it. Returns how long the sleep may be.
-    fn barrier(&mut self, sleeper: &Sleeper<'_>) -> Duration {
-        let reaches = self.reaches != Some(false) && futex::barrier();
-        if self.reaches != Some(reaches) {
-            self.reaches = Some(reaches);
-            self.known = false;
-            sleeper.set_reach(reaches);
-        }
-        if reaches {
-            return SLICE;
-        }
-        sleeper.fence();
-        if self.known { SLICE } else { FIRST_SLICE }
-    }
 }
 
 impl Drop for Waiter {
@@ -162,7 +160,7 @@ impl Drop for Waiter {
 }
 
 /// The waiter of a handle, made if it has none.
-fn of<H: Waits>(handle: &mut H) -> &mut Box<Waiter> {
+pub(crate) fn of<H: Waits + ?Sized>(handle: &mut H) -> &mut Box<Waiter> {
     handle.waiter().get_or_insert_with(|| Box::new(Waiter::new()))
 }
 
@@ -178,7 +176,7 @@ pub(crate) fn canceller<H: Waits>(handle: &mut H) -> Canceller {
     if let (None, Some(sleeper)) = (&waiter.interrupt, sleeper) {
         waiter.interrupt = Some(Arc::new(Interrupt::new(sleeper.event())));
     }
-    Canceller { interrupt: waiter.interrupt.clone(), born: waiter.born }
+    Canceller { whom: waiter.interrupt.clone().map_or(Whom::Nobody, Whom::Handle), born: waiter.born }
 }
 
 /// When a wait has to end.
@@ -191,7 +189,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// The moment; `None`: never, be it because it lies beyond the clock.
-    fn moment(self) -> Option<Instant> {
+    pub(crate) fn moment(self) -> Option<Instant> {
         match self {
             Self::Never => None,
             Self::After(timeout) => Instant::now().checked_add(timeout),
@@ -231,13 +229,6 @@ struct Wait<'w> {
     announced: Option<Announced>,
 }
 
-struct Announced {
-    sleeper: Sleeper<'static>,
-    ticket: u32,
-    /// The longest this sleep may be.
-    slice: Duration,
-}
-
 impl Wait<'_> {
     fn run<H: Waits, T, E>(mut self, handle: &mut H, mut look: impl Look<H, T, E>) -> Result<T, Ended<E>> {
         let mut blocked_slice = BLOCKED_SLICE;
@@ -256,20 +247,19 @@ impl Wait<'_> {
             if left.is_zero() {
                 return self.leave(handle, look, |_| Ended::Timeout);
             }
-            if let Some(Announced { sleeper, ticket, mut slice }) = self.announced {
-                if handle.sleeper().is_some_and(|now| !sleeper.hears_all_of(&now)) {
-                    // The ring was closed since, too late for whoever closed it to see us.
-                    self.withdraw();
+            if let Some(announced) = self.announced.take() {
+                if announced.is_deaf(handle.sleeper()) {
+                    drop(announced);
                     self.announce(handle.sleeper());
                     continue;
                 }
+                let mut time = announced.slice.min(left);
                 if nothing == Nothing::Blocked {
-                    slice = slice.min(blocked_slice);
+                    time = time.min(blocked_slice);
                     blocked_slice = blocked_slice.saturating_mul(2);
                 }
-                let time = slice.min(left);
-                if self.sleep(&sleeper, ticket, time).map_err(Ended::Os)? == Slept::Expired {
-                    self.waiter.known |= time >= FIRST_SLICE;
+                if self.sleep(announced, time).map_err(Ended::Os)? == Slept::Expired {
+                    self.waiter.reach.slept(time);
                     handle.slept();
                 }
                 continue;
@@ -284,21 +274,14 @@ impl Wait<'_> {
     /// From here on a publisher wakes us; what was published before, the next look finds.
     fn announce(&mut self, sleeper: Option<Sleeper<'static>>) {
         let Some(sleeper) = sleeper else { return };
-        let ticket = sleeper.announce();
-        let slice = self.waiter.barrier(&sleeper);
-        self.announced = Some(Announced { sleeper, ticket, slice });
+        self.announced = Some(Announced::with_barrier(sleeper, &mut self.waiter.reach));
     }
 
-    fn sleep(&mut self, sleeper: &Sleeper<'_>, ticket: u32, time: Duration) -> Result<Slept, OsError> {
-        let slept = futex::sleep(sleeper.event(), ticket, time);
-        self.withdraw();
+    fn sleep(&mut self, announced: Announced, time: Duration) -> Result<Slept, OsError> {
+        let slept = futex::sleep(announced.event(), announced.ticket(), time);
+        announced.withdraw();
         self.waiter.one_cpu = futex::is_alone_on_one_cpu();
         slept
-    }
-
-    /// Takes the announcement back; true if a waker had been quicker.
-    fn withdraw(&mut self) -> bool {
-        self.announced.take().is_some_and(|announced| announced.sleeper.withdraw())
     }
 
     /// Leaves empty-handed; unless a waker has just taken us for somebody who will see to what it published, and that
@@ -309,19 +292,12 @@ impl Wait<'_> {
         mut look: impl Look<H, T, E>,
         ended: impl FnOnce(&mut Self) -> Ended<E>,
     ) -> Result<T, Ended<E>> {
-        if self.withdraw() {
+        if self.announced.take().is_some_and(Announced::withdraw) {
             if let Ok(found) = look(handle).map_err(Ended::Refused)? {
                 return Ok(found);
             }
         }
         Err(ended(self))
-    }
-}
-
-impl Drop for Wait<'_> {
-    /// However the wait ends, and be it by a look that panics.
-    fn drop(&mut self) {
-        self.withdraw();
     }
 }
 

@@ -371,33 +371,9 @@ fn a_parked_handle_costs_next_to_nothing() {
     }
 }
 
-/// Takes the barrier away from this process, as a sandbox does: the call fails with EPERM.
-fn forbid_membarrier() {
-    let code = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    let mut program = [
-        code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        libc::sock_filter {
-            code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-            jt: 0,
-            jf: 1,
-            k: libc::SYS_membarrier as u32,
-        },
-        code(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        code(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
-    ];
-    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: plain numbers.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
-    // SAFETY: a program that lives until the call returns.
-    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter) };
-    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: plain numbers.
-    assert_eq!(unsafe { libc::syscall(libc::SYS_membarrier, 0, 0, 0) }, -1);
-}
-
 /// One side of a conversation over two rings, both ends asleep most of the time, in a process without the barrier.
 fn play_sandboxed(there: &str, back: &str) {
-    forbid_membarrier();
+    support::forbid(&[libc::SYS_membarrier]);
     let mut rx = spsc::Consumer::open(there).unwrap();
     let mut tx = spsc::Producer::open(back).unwrap();
     rx.set_wait_strategy(at_once());

@@ -7,8 +7,8 @@ use loom::sync::{Mutex, MutexGuard};
 use loom::thread::{self, Thread};
 use ring_core::Event;
 
-/// Who sleeps, and on the event of which key.
-type Queue = Mutex<Vec<(usize, Thread)>>;
+/// Who sleeps, and on the events of which keys.
+type Queue = Mutex<Vec<(Vec<usize>, Thread)>>;
 
 std::thread_local! {
     // One OS thread runs all threads of a model, and a wake is a plain function.
@@ -21,7 +21,7 @@ pub fn boot() {
 }
 
 /// Runs `f` under the lock.
-fn locked<R>(f: impl FnOnce(&mut Vec<(usize, Thread)>) -> R) -> R {
+fn locked<R>(f: impl FnOnce(&mut Vec<(Vec<usize>, Thread)>) -> R) -> R {
     let queue = QUEUE.with_borrow(Rc::clone);
     let mut guard: MutexGuard<'_, _> = queue.lock().expect("no panic under this lock");
     f(&mut guard)
@@ -29,10 +29,15 @@ fn locked<R>(f: impl FnOnce(&mut Vec<(usize, Thread)>) -> R) -> R {
 
 /// `FUTEX_WAIT`: sleeps while the event is `ticket`.
 pub fn sleep(event: Event<'_>, ticket: u32) {
+    sleep_any(&[(event, ticket)]);
+}
+
+/// `futex_waitv`: sleeps while each of the events is its ticket.
+pub fn sleep_any(targets: &[(Event<'_>, u32)]) {
     let sleeps = locked(|queue| {
-        let sleeps = event.value() == ticket;
+        let sleeps = targets.iter().all(|(event, ticket)| event.value() == *ticket);
         if sleeps {
-            queue.push((event.key(), thread::current()));
+            queue.push((targets.iter().map(|(event, _)| event.key()).collect(), thread::current()));
         }
         sleeps
     });
@@ -44,7 +49,7 @@ pub fn sleep(event: Event<'_>, ticket: u32) {
 /// `FUTEX_WAKE`, one; whether anybody slept there.
 pub fn wake(event: Event<'_>) -> bool {
     locked(|queue| {
-        let place = queue.iter().position(|(key, _)| *key == event.key());
+        let place = queue.iter().position(|(keys, _)| keys.contains(&event.key()));
         if let Some(place) = place {
             queue.remove(place).1.unpark();
         }

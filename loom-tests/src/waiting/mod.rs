@@ -5,6 +5,7 @@
 //! lost wake. Deaths that only a slice cures are therefore left out.
 
 pub mod cancel;
+pub mod hub;
 pub mod kernel;
 pub mod mpmc;
 pub mod spsc;
@@ -126,13 +127,13 @@ pub fn wait_by<H: Sleeps, T>(
 
 /// All of them.
 pub(crate) fn models() -> Vec<&'static dyn Explore> {
-    let spsc = [spsc::MODELS, cancel::MODELS].into_iter().flatten().map(|model| model as &dyn Explore);
-    spsc.chain(mpmc::MODELS.iter().map(|model| model as &dyn Explore)).collect()
+    let spsc = [spsc::MODELS, cancel::MODELS, hub::MODELS].into_iter().flatten().map(|model| model as &dyn Explore);
+    spsc.chain([mpmc::MODELS, hub::DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
 }
 
 /// Broken on purpose: each of them must fail.
 #[must_use]
 pub fn broken() -> Vec<&'static dyn Explore> {
-    let spsc = spsc::BROKEN.iter().map(|model| model as &dyn Explore);
-    spsc.chain(mpmc::BROKEN.iter().map(|model| model as &dyn Explore)).collect()
+    let spsc = [spsc::BROKEN, hub::BROKEN].into_iter().flatten().map(|model| model as &dyn Explore);
+    spsc.chain([mpmc::BROKEN, hub::BROKEN_DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
 }

@@ -443,6 +443,19 @@ impl<'m> Consumer<'m> {
         self.ring.sleeper(&self.entry, Role::Consumer)
     }
 
+    /// For who withdraws from a sleep, finds its bit taken and does not look: wakes another one for what it may have been
+    /// woken for.
+    #[cold]
+    pub fn pass_wake(&self) {
+        // Relaxed, as in `pass_on`: withdrawing has acquired what the bit was taken for.
+        if self.is_ready() || self.ring.orphans.load(ord!(ME6, Relaxed)) != 0 {
+            self.ring.tell_receivers(1);
+        }
+        if self.sleeper().is_some_and(|sleeper| sleeper.waits_for_the_end()) {
+            self.ring.tell_senders(1);
+        }
+    }
+
     /// Writes who holds this handle.
     pub fn set_facts(&self, facts: SeatFacts) {
         self.entry.set_facts(self.lease, facts);

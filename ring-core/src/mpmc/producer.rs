@@ -301,6 +301,22 @@ impl<'m> Producer<'m> {
         self.ring.slots.at(p).word().load(ord!(MP16, Relaxed)) == free(p)
     }
 
+    /// Gives back what [`reserve`](Self::reserve) has claimed.
+    pub fn unreserve(&mut self) {
+        if self.reserved {
+            self.void_open();
+        }
+    }
+
+    /// For who withdraws from a sleep, finds its bit taken and does not look: wakes another one for what it may have been
+    /// woken for.
+    #[cold]
+    pub fn pass_wake(&self) {
+        if self.is_ready() {
+            self.ring.tell_senders(1);
+        }
+    }
+
     /// Settles what an operation said it was blocked by, if its owner is proven dead. See [`Ring::repair`].
     ///
     /// # Errors

@@ -174,8 +174,21 @@ impl<T: Trust> Consumer<T> {
     }
 
     /// Claims up to `max` messages for the next read or batch of this handle, which then has them.
-    pub(super) fn fetch(&mut self, max: usize) -> Result<(), TryRecvError> {
+    pub(crate) fn fetch(&mut self, max: usize) -> Result<(), TryRecvError> {
         self.joined.run(|core| some(max).and_then(|max| core.fetch(max)))
+    }
+
+    /// Whether a message can be seen that anybody may take: a guess.
+    pub(crate) fn seems_ready(&mut self) -> bool {
+        self.joined.usable().is_some_and(|core| core.is_ready())
+    }
+
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    /// For who was woken and does not look.
+    pub(super) fn wake_another(&mut self) {
+        if let Some(core) = self.joined.usable() {
+            core.pass_wake();
+        }
     }
 
     /// Ends the ring for everybody: from now on nothing can be sent, and consumers are told when the last message

@@ -14,6 +14,8 @@
 //! Whoever is in the way for 250 µs is asked after by the kernel's word; on the proof of its death, and on
 //! nothing else, the first one who is blocked settles what it has left, and goes on.
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod claims;
 mod consumer;
 mod cure;
@@ -31,6 +33,8 @@ mod wait;
 mod wait_error;
 mod watch;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{AsyncConsumer, AsyncProducer, Message};
 pub use claims::{Claim, ClaimBatch};
 pub use consumer::Consumer;
 pub use cure::Settled;

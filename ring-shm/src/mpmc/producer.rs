@@ -176,12 +176,32 @@ impl<T: Trust> Producer<T> {
     }
 
     /// Claims up to `max` slots for the next claim or batch of this handle, which then has them.
-    pub(super) fn reserve(&mut self, max: usize, len: usize) -> Result<(), TrySendError> {
+    pub(crate) fn reserve(&mut self, max: usize, len: usize) -> Result<(), TrySendError> {
         let most = self.max_len();
         if len > most {
             return Err(TrySendError::TooLong { len, max: most });
         }
         self.joined.run(|core| some(max).and_then(|max| core.reserve(max)))
+    }
+
+    /// Whether a slot can be seen that anybody may take: a guess.
+    pub(crate) fn seems_ready(&mut self) -> bool {
+        self.joined.usable().is_some_and(|core| core.is_ready())
+    }
+
+    /// Gives back what was reserved.
+    pub(crate) fn unreserve(&mut self) {
+        if let Some(core) = self.joined.usable() {
+            core.unreserve();
+        }
+    }
+
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    /// For who was woken and does not look.
+    pub(super) fn wake_another(&mut self) {
+        if let Some(core) = self.joined.usable() {
+            core.pass_wake();
+        }
     }
 
     /// Ends the ring for everybody: from now on nothing can be sent, and consumers are told when the last message

@@ -25,6 +25,10 @@ impl<T: Trust> Waits for Producer<T> {
     fn slept(&mut self) {
         self.joined.slept();
     }
+
+    fn pass_wake(&mut self) {
+        self.wake_another();
+    }
 }
 
 impl<T: Trust> Waits for Consumer<T> {
@@ -38,6 +42,10 @@ impl<T: Trust> Waits for Consumer<T> {
 
     fn slept(&mut self) {
         self.joined.slept();
+    }
+
+    fn pass_wake(&mut self) {
+        self.wake_another();
     }
 }
 

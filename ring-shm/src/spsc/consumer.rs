@@ -222,7 +222,7 @@ impl<T: Trust> Consumer<T> {
     }
 
     /// Whether a record can be read, which it then can: only this handle takes records.
-    pub(super) fn has_record(&mut self) -> Result<(), TryRecvError> {
+    pub(crate) fn has_record(&mut self) -> Result<(), TryRecvError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
         core.ready_asking(|lease| place.ask(Role::Producer, lease)).map_err(|error| refuse(error, born, place))

@@ -10,6 +10,8 @@
 //! | a stopped or slow peer | keeps its seat; nobody ever takes it over |
 //! | a lying peer | a handle that trusts nobody returns [`Corrupt`](ring_core::Corrupt), and never reads outside the ring |
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod consumer;
 mod error;
 mod guards;
@@ -22,6 +24,8 @@ mod typed;
 mod wait;
 mod wait_error;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{AsyncConsumer, AsyncProducer, Message};
 pub use consumer::Consumer;
 pub use error::{TryRecvError, TrySendError};
 pub use guards::{BatchRecord, Claim, ClaimBatch, ReadBatch, Record};

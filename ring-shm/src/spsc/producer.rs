@@ -243,7 +243,7 @@ impl<T: Trust> Producer<T> {
     }
 
     /// Whether a claim of up to `max` records would succeed, which it then does: only this handle takes space.
-    pub(super) fn has_room(&mut self, min: usize, max: usize, len: usize) -> Result<(), TrySendError> {
+    pub(crate) fn has_room(&mut self, min: usize, max: usize, len: usize) -> Result<(), TrySendError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
         let ask = |lease| place.ask(Role::Consumer, lease);

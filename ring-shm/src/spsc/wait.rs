@@ -41,7 +41,7 @@ impl<T: Trust> Waits for Consumer<T> {
 }
 
 /// Nothing, if the ring is full.
-fn full<R>(result: Result<R, TrySendError>) -> Result<Result<R, Nothing>, TrySendError> {
+pub(super) fn full<R>(result: Result<R, TrySendError>) -> Result<Result<R, Nothing>, TrySendError> {
     match result {
         Ok(done) => Ok(Ok(done)),
         Err(TrySendError::Full) => Ok(Err(Nothing::Idle)),
@@ -50,7 +50,7 @@ fn full<R>(result: Result<R, TrySendError>) -> Result<Result<R, Nothing>, TrySen
 }
 
 /// Nothing, if the ring is empty.
-fn empty<R>(result: Result<R, TryRecvError>) -> Result<Result<R, Nothing>, TryRecvError> {
+pub(super) fn empty<R>(result: Result<R, TryRecvError>) -> Result<Result<R, Nothing>, TryRecvError> {
     match result {
         Ok(done) => Ok(Ok(done)),
         Err(TryRecvError::Empty) => Ok(Err(Nothing::Idle)),

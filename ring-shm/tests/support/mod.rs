@@ -273,3 +273,31 @@ pub fn own_shm(size: &str) -> Result<(), String> {
     own_mounts()?;
     mount("ring-test", "/dev/shm", "tmpfs", 0, &format!("size={size},mode=1777"))
 }
+
+/// Takes system calls away from this process, as a sandbox does: they fail with EPERM.
+pub fn forbid(calls: &[libc::c_long]) {
+    let code = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let mut program = vec![code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
+    for call in calls {
+        program.extend([
+            libc::sock_filter {
+                code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+                jt: 0,
+                jf: 1,
+                k: *call as u32,
+            },
+            code(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        ]);
+    }
+    program.push(code(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: plain numbers.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    // SAFETY: a program that lives until the call returns.
+    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    for call in calls {
+        // SAFETY: plain numbers; the call does not happen.
+        assert_eq!(unsafe { libc::syscall(*call, 0, 0, 0, 0, 0) }, -1);
+    }
+}

@@ -35,7 +35,7 @@ impl Account {
         ]
     }
 
-    fn say(&mut self) {
+    pub(super) fn say(&mut self) {
         let words = self.fields().map(|(name, value)| format!("{name} {value}"));
         println!("{}", words.join(" "));
     }
@@ -82,7 +82,7 @@ impl WaitStrategy for Counting {
     }
 }
 
-extern "C" fn nothing(_: i32) {}
+pub(super) extern "C" fn nothing(_: i32) {}
 
 /// How a wait ended.
 enum Ended {
@@ -122,7 +122,7 @@ pub(super) fn run(kind: &str, name: &str, seed: &str, sleeps: &str, plant: &str)
     }
 }
 
-fn stamp(buf: &[u8; 16]) -> u64 {
+pub(super) fn stamp(buf: &[u8; 16]) -> u64 {
     buf.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
@@ -163,7 +163,7 @@ fn go(
 }
 
 /// How long this thread was ready to run and had no CPU: nothing that waiting could help.
-fn kept_off_cpu() -> Duration {
+pub(super) fn kept_off_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(stat.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0))
 }

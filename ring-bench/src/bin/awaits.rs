@@ -1,0 +1,182 @@
+//! Awaiting against blocking, in pairs: how long a task takes to wake, and how fast batches come, each round both ways
+//! and in changing order, so that what the machine does to the one it does to the other. Prints the quartiles of the ratios.
+//!
+//!     cargo run --release -p ring-bench --bin awaits -- [ROUNDS]
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ring_shm::Trusted;
+use ring_shm::spsc::{self, AsyncConsumer, Consumer};
+use ring_shm::wait::Park;
+use tokio::runtime::{Builder, Runtime};
+
+/// Wake-ups of one sample.
+const WAKES: u32 = 100;
+
+/// Between two of them: whoever waits has gone to sleep.
+const PAUSE: Duration = Duration::from_micros(300);
+
+/// Messages of one sample of the stream, their bytes, and how many are asked for at a time.
+const MESSAGES: u32 = 400_000;
+const LEN: usize = 64;
+const BATCH: usize = 256;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("awaits: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let rounds: u32 = std::env::args().nth(1).map_or(Ok(20), |text| text.parse())?;
+    let current = Builder::new_current_thread().build()?;
+    let multi = Builder::new_multi_thread().worker_threads(1).build()?;
+    for (name, runtime) in [("current-thread", &current), ("multi-thread", &multi)] {
+        pairs(&format!("wake-up, {name} / parked"), rounds, wake_parked, || wake_task(runtime))?;
+    }
+    pairs("recv_many / read_batch, messages a second", rounds, stream_blocking, || stream_tasks(&current))?;
+    Ok(())
+}
+
+/// Both ways in each round; what `ours` says in terms of what `base` says.
+fn pairs(
+    name: &str,
+    rounds: u32,
+    mut base: impl FnMut() -> Result<f64, Failure>,
+    mut ours: impl FnMut() -> Result<f64, Failure>,
+) -> Result<(), Failure> {
+    let (mut ratios, mut bases) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let (b, o) = if round % 2 == 0 {
+            let b = base()?;
+            (b, ours()?)
+        } else {
+            let o = ours()?;
+            (base()?, o)
+        };
+        ratios.push(o / b);
+        bases.push(b);
+    }
+    let quartile = |values: &mut Vec<f64>, q: usize| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() * q / 4).copied().unwrap_or(f64::NAN)
+    };
+    let quartiles = [1, 2, 3].map(|q| format!("{:.2}", quartile(&mut ratios, q)));
+    println!("{name}: {} ({rounds} rounds; base {:.3e})", quartiles.join(" "), quartile(&mut bases, 2));
+    Ok(())
+}
+
+/// Sends the time, `WAKES` times, to a consumer that is asleep each time. The median of what it says, in nanoseconds.
+fn wakes(receive: impl FnOnce(Consumer<Trusted>, Instant) -> Vec<u64> + Send) -> Result<f64, Failure> {
+    let (mut tx, rx) = spsc::heap(1 << 12)?;
+    let start = Instant::now();
+    let mut late = thread::scope(|s| {
+        let receives = s.spawn(move || receive(rx, start));
+        for _ in 0..WAKES {
+            thread::sleep(PAUSE);
+            let sent = start.elapsed().as_nanos() as u64;
+            tx.try_send(0, &sent.to_le_bytes()).map_err(|error| error.to_string())?;
+        }
+        drop(tx);
+        receives.join().map_err(|_| String::from("the receiver panicked"))
+    })?;
+    if late.len() != WAKES as usize {
+        return Err(format!("{} of {WAKES} messages came", late.len()).into());
+    }
+    late.sort_unstable();
+    Ok(late[late.len() / 2] as f64)
+}
+
+fn late(start: Instant, sent: [u8; 8]) -> u64 {
+    (start.elapsed().as_nanos() as u64).saturating_sub(u64::from_le_bytes(sent))
+}
+
+fn wake_parked() -> Result<f64, Failure> {
+    wakes(|mut rx, start| {
+        rx.set_wait_strategy(Park::after(Duration::ZERO));
+        let (mut seen, mut sent) = (Vec::new(), [0; 8]);
+        while rx.recv_into(&mut sent).is_ok() {
+            seen.push(late(start, sent));
+        }
+        seen
+    })
+}
+
+fn wake_task(runtime: &Runtime) -> Result<f64, Failure> {
+    wakes(|rx, start| {
+        let mut rx: AsyncConsumer<Trusted> = rx.into_async();
+        let task = async move {
+            let (mut seen, mut sent) = (Vec::new(), [0; 8]);
+            while rx.recv_into(&mut sent).await.is_ok() {
+                seen.push(late(start, sent));
+            }
+            seen
+        };
+        runtime.block_on(async { tokio::spawn(task).await.unwrap_or_default() })
+    })
+}
+
+/// Messages a second through `receive`, which says how many it has got.
+fn stream(receive: impl FnOnce(Consumer<Trusted>) -> u32 + Send) -> Result<f64, Failure> {
+    let (mut tx, rx) = spsc::heap(1 << 18)?;
+    let start = Instant::now();
+    let received = thread::scope(|s| {
+        let receives = s.spawn(move || receive(rx));
+        let mut left = MESSAGES as usize;
+        while left > 0 {
+            let mut batch = tx.claim_batch(BATCH.min(left), LEN).map_err(|error| error.to_string())?;
+            while batch.remaining() > 0 {
+                batch.push(0, &[7; LEN]).map_err(|error| error.to_string())?;
+            }
+            left -= batch.commit();
+        }
+        drop(tx);
+        receives.join().map_err(|_| String::from("the receiver panicked"))
+    })?;
+    if received != MESSAGES {
+        return Err(format!("{received} of {MESSAGES} messages came").into());
+    }
+    Ok(f64::from(MESSAGES) / start.elapsed().as_secs_f64())
+}
+
+/// Goes through a batch; how many there were.
+fn take(mut batch: spsc::ReadBatch<'_, Trusted>) -> u32 {
+    let mut count = 0;
+    while let Some(record) = batch.next_record() {
+        count += u32::from(record.first() == Some(&7));
+    }
+    batch.release();
+    count
+}
+
+fn stream_blocking() -> Result<f64, Failure> {
+    stream(|mut rx| {
+        let mut count = 0;
+        while let Ok(batch) = rx.read_batch(BATCH) {
+            count += take(batch);
+        }
+        count
+    })
+}
+
+fn stream_tasks(runtime: &Runtime) -> Result<f64, Failure> {
+    stream(|rx| {
+        let mut rx = rx.into_async();
+        rx.spin_for(Duration::from_micros(20)); // as `Park::default` does
+        runtime.block_on(async move {
+            let mut count = 0;
+            while let Ok(batch) = rx.recv_many(BATCH).await {
+                count += take(batch);
+            }
+            count
+        })
+    })
+}

@@ -1,0 +1,185 @@
+//! A handle whose waits are polled. It goes through the same handshake as a parked one, but for the sleep itself: the
+//! process's waiter ([`hub`](crate::hub)) sleeps in its place and wakes the task.
+//!
+//! Between two polls the sleep stays announced, so that a publisher's wake-up reaches the task. Whoever stops polling says
+//! so by [`stop`](Awaited::stop), which futures do when they are dropped: else a publisher would wake a handle that
+//! takes nothing, instead of another one.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::hub::{Told, Watch};
+use crate::sleep::{Announced, BLOCKED_SLICE, SLICE};
+use crate::wait::{self, Ended, Nothing, Waits};
+
+/// A handle that is polled.
+#[derive(Debug)]
+pub(crate) struct Awaited<H: Waits> {
+    /// While a poll has found nothing and the next is to come.
+    announced: Option<Announced>,
+    /// Made by the first poll that finds nothing. Dropped before the handle, whose memory it watches.
+    watch: Option<Watch>,
+    /// How long to wait for somebody in the middle of it.
+    blocked_slice: Duration,
+    /// How long to be polled again and again before a sleep is announced.
+    spin: Duration,
+    /// Since when there has been nothing, while that is so.
+    since: Option<Instant>,
+    handle: H,
+}
+
+impl<H: Waits> Awaited<H> {
+    pub(crate) fn new(handle: H) -> Self {
+        Self { announced: None, watch: None, blocked_slice: BLOCKED_SLICE, spin: Duration::ZERO, since: None, handle }
+    }
+
+    /// The handle, for calls that do not wait, or block. It waits for nothing meanwhile.
+    pub(crate) fn handle(&mut self) -> &mut H {
+        self.stop();
+        &mut self.handle
+    }
+
+    /// Has its task polled again at once for as long, when there is nothing, before it is to be woken.
+    pub(crate) fn spin_for(&mut self, time: Duration) {
+        self.spin = time;
+    }
+
+    /// Whether to be polled again at once.
+    fn spins(&mut self) -> bool {
+        if self.spin.is_zero() || self.announced.is_some() {
+            return false;
+        }
+        let now = Instant::now();
+        now.saturating_duration_since(*self.since.get_or_insert(now)) < self.spin
+    }
+
+    /// Looks; if there is nothing, the task of `cx` is woken when the next look is due. At least one look is made, and
+    /// one after the sleep was announced before it says `Pending`.
+    pub(crate) fn poll<T, E>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut look: impl FnMut(&mut H) -> Result<Result<T, Nothing>, E>,
+    ) -> Poll<Result<T, Ended<E>>> {
+        self.note_slice();
+        loop {
+            let nothing = match look(&mut self.handle) {
+                Ok(Err(nothing)) => nothing,
+                found => {
+                    // Whoever finds something after a refusal wakes one more if there is more (`pass_on` in ring-core).
+                    self.withdraw();
+                    self.since = None;
+                    return Poll::Ready(
+                        found.map_err(Ended::Refused).and_then(|found| found.map_err(|_| Ended::Timeout)),
+                    );
+                }
+            };
+            if self.spins() {
+                cx.waker().wake_by_ref(); // others have their turn in between
+                return Poll::Pending;
+            }
+            match &self.announced {
+                Some(announced) if announced.is_current() && !announced.is_deaf(self.handle.sleeper()) => {
+                    return match self.watch(cx, nothing) {
+                        Ok(()) => Poll::Pending,
+                        Err(error) => {
+                            self.stop();
+                            Poll::Ready(Err(Ended::Os(error)))
+                        }
+                    };
+                }
+                _ => self.announce(),
+            }
+        }
+    }
+
+    /// [`poll`](Self::poll) as a future.
+    pub(crate) fn until<T, E, F>(&mut self, look: F) -> Until<'_, H, F>
+    where
+        F: FnMut(&mut H) -> Result<Result<T, Nothing>, E> + Unpin,
+    {
+        Until { awaited: self, look }
+    }
+
+    /// What the waiter has told us since the last poll.
+    fn note_slice(&mut self) {
+        let (Some(announced), Some(watch)) = (&mut self.announced, &self.watch) else { return };
+        if watch.told() == Told::Expired {
+            wait::of(&mut self.handle).reach.slept(announced.slice);
+            announced.slice = SLICE;
+            self.handle.slept();
+        }
+    }
+
+    fn announce(&mut self) {
+        self.announced = None; // withdrawn first: the bit is the same
+        let Some(sleeper) = self.handle.sleeper() else { return };
+        let reach = &mut wait::of(&mut self.handle).reach;
+        self.announced = Some(Announced::with_barrier(sleeper, reach));
+    }
+
+    /// Has the waiter wake the task.
+    fn watch(&mut self, cx: &Context<'_>, nothing: Nothing) -> Result<(), crate::OsError> {
+        let Some(announced) = &self.announced else { return Ok(()) };
+        let mut slice = announced.slice;
+        if nothing == Nothing::Blocked {
+            slice = slice.min(self.blocked_slice);
+            self.blocked_slice = self.blocked_slice.saturating_mul(2);
+        }
+        if self.watch.is_none() {
+            self.watch = Some(Watch::new(announced.event())?);
+        }
+        let Some(watch) = &self.watch else { return Ok(()) };
+        watch.arm(announced.ticket(), cx.waker(), (slice < SLICE).then_some(slice))
+    }
+
+    /// Takes the announcement back; true if a waker was quicker.
+    fn withdraw(&mut self) -> bool {
+        let Some(announced) = self.announced.take() else { return false };
+        self.blocked_slice = BLOCKED_SLICE;
+        if let Some(watch) = &self.watch {
+            watch.disarm();
+        }
+        announced.withdraw()
+    }
+
+    /// Nobody polls any more for now. A wake-up that has come meanwhile goes to somebody else.
+    pub(crate) fn stop(&mut self) {
+        self.since = None;
+        if self.withdraw() {
+            self.handle.pass_wake();
+        }
+    }
+}
+
+impl<H: Waits> Drop for Awaited<H> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Ends with what a look finds.
+#[derive(Debug)]
+pub(crate) struct Until<'a, H: Waits, F> {
+    awaited: &'a mut Awaited<H>,
+    look: F,
+}
+
+impl<H: Waits, T, E, F> Future for Until<'_, H, F>
+where
+    F: FnMut(&mut H) -> Result<Result<T, Nothing>, E> + Unpin,
+{
+    type Output = Result<T, Ended<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { awaited, look } = self.get_mut();
+        awaited.poll(cx, look)
+    }
+}
+
+impl<H: Waits, F> Drop for Until<'_, H, F> {
+    fn drop(&mut self) {
+        self.awaited.stop();
+    }
+}

@@ -1,0 +1,303 @@
+//! The process's waiter: threads that sleep on the events of many rings for those who cannot sleep themselves, which are
+//! awaiting tasks, and wait sets of more rings than one call of the kernel takes.
+//!
+//! A thread (a *shard*) watches up to 127 events and its own bell. It lives while something is watched, and a second
+//! longer. Every slice it wakes everybody whom it watches for, since the wake-up they wait for may have died with its
+//! sender: they look, and go on waiting. Where more than two shards are busy that is done less often in proportion, so
+//! that its cost stays the same: every 350 ms for 1,000 rings.
+//!
+//! It touches an event only under the shard's lock, under which a [`Watch`] also ends: after that the event's memory
+//! may go. It never touches a ring: looking is the business of those it wakes.
+
+use core::mem;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ring_core::{Doorbell, Event};
+
+use crate::error::OsError;
+use crate::fork;
+use crate::futex::{self, MOST_TARGETS, Slept, Target};
+use crate::sleep::SLICE;
+use crate::sys;
+
+/// Events of one shard, besides its bell.
+const ROOM: usize = MOST_TARGETS - 1;
+
+/// For how many slices an event stays in the list of a sleeping shard though nobody waits: who waits again in time need not
+/// ring.
+const LINGER: u8 = 2;
+
+/// Slices after which a thread ends that has nobody to watch for.
+const IDLE_SLICES: u32 = 20;
+
+/// The shards of this process image.
+static SHARDS: Mutex<(u64, Vec<Arc<Shard>>)> = Mutex::new((0, Vec::new()));
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct Shard {
+    bell: Doorbell,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    spots: Vec<Option<Spot>>,
+    /// Whether there is a thread.
+    running: bool,
+    /// Whether the thread will list everybody before it sleeps again.
+    lists: bool,
+    /// When it will look up by itself.
+    until: Instant,
+    /// Slices between two looks of those who wait.
+    every: u32,
+}
+
+/// One event.
+#[derive(Debug)]
+struct Spot {
+    event: Event<'static>,
+    ticket: u32,
+    /// Who waits, if anybody does.
+    waker: Option<Waker>,
+    /// When to wake it at the latest, if before the slice is over.
+    due: Option<Instant>,
+    /// What the sleeping thread compares the event with.
+    listed: Option<u32>,
+    /// Slices since somebody waited.
+    idle: u8,
+    /// Whether it was woken because a slice was over.
+    expired: bool,
+}
+
+/// How a wait that was watched for ended.
+#[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It is still watched for.
+    Nothing,
+    /// The event has moved.
+    Woken,
+    /// A slice is over.
+    Expired,
+}
+
+/// The right to have one event watched. The event's memory must outlive it; in a forked child, where that is gone, it
+/// does nothing.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    shard: Arc<Shard>,
+    slot: usize,
+    born: u64,
+}
+
+impl Watch {
+    /// A place for `event` in some shard.
+    pub(crate) fn new(event: Event<'static>) -> Result<Self, OsError> {
+        let _pause = fork::pause()?; // no child finds this lock held
+        let mut shards = lock(&SHARDS);
+        if shards.0 != fork::epoch() {
+            // The parent's. Their locks may be held for ever, and their wakers belong to another process.
+            mem::take(&mut shards.1).into_iter().for_each(mem::forget);
+            shards.0 = fork::epoch();
+        }
+        let spot = Spot { event, ticket: 0, waker: None, due: None, listed: None, idle: u8::MAX, expired: false };
+        let born = fork::epoch();
+        for shard in &shards.1 {
+            let mut state = lock(&shard.state);
+            let slot = state.spots.iter().position(Option::is_none).unwrap_or(state.spots.len());
+            if slot < ROOM {
+                let was_empty = state.is_empty();
+                if slot == state.spots.len() {
+                    state.spots.push(None);
+                }
+                state.spots[slot] = Some(spot);
+                drop(state);
+                if was_empty {
+                    spread(&shards.1);
+                }
+                return Ok(Self { shard: Arc::clone(shard), slot, born });
+            }
+        }
+        let state = State { spots: vec![Some(spot)], running: false, lists: false, until: Instant::now(), every: 1 };
+        let shard = Arc::new(Shard { bell: Doorbell::new(), state: Mutex::new(state) });
+        shards.1.push(Arc::clone(&shard));
+        spread(&shards.1);
+        Ok(Self { shard, slot: 0, born })
+    }
+
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    /// Runs `f` on the spot; `None` where it is another process's.
+    fn with<R>(&self, f: impl FnOnce(&mut Spot) -> R) -> Option<R> {
+        if self.born != fork::epoch() {
+            return None;
+        }
+        lock(&self.shard.state).spots.get_mut(self.slot)?.as_mut().map(f)
+    }
+
+    /// Has `waker` woken as soon as the event is not `ticket` any more, and within `due` (or else a slice) in any case.
+    /// The ticket comes from an announcement, so it does not matter what has happened since.
+    pub(crate) fn arm(&self, ticket: u32, waker: &Waker, due: Option<Duration>) -> Result<(), OsError> {
+        let waker = waker.clone();
+        let due = due.and_then(|due| Instant::now().checked_add(due));
+        if self.born != fork::epoch() {
+            return Ok(()); // the handle's next look says so
+        }
+        let mut state = lock(&self.shard.state);
+        let until = state.until;
+        let Some(Some(spot)) = state.spots.get_mut(self.slot) else { return Ok(()) };
+        let before = spot.waker.replace(waker);
+        (spot.ticket, spot.due, spot.idle, spot.expired) = (ticket, due, 0, false);
+        let is_listed = spot.listed == Some(ticket) && due.is_none_or(|due| until <= due);
+        if !state.running {
+            let shard = Arc::clone(&self.shard);
+            sys::spawn_without_signals("ring-waiter", move || shard.run())?;
+            (state.running, state.lists) = (true, true);
+        } else if !state.lists && !is_listed {
+            state.lists = true;
+            self.shard.bell.ring(|event| {
+                futex::wake(event);
+            });
+        }
+        drop(state);
+        drop(before); // a waker may run anything
+        Ok(())
+    }
+
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    /// Whether it has been told of something since it was armed.
+    pub(crate) fn told(&self) -> Told {
+        self.with(|spot| match (&spot.waker, spot.expired) {
+            (Some(_), _) => Told::Nothing,
+            (None, true) => Told::Expired,
+            (None, false) => Told::Woken,
+        })
+        .unwrap_or(Told::Woken)
+    }
+
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    /// Ends the watch, but not the right to it.
+    pub(crate) fn disarm(&self) {
+        let waker = self.with(|spot| spot.waker.take());
+        drop(waker); // not under the lock
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.born != fork::epoch() {
+            return;
+        }
+        let mut state = lock(&self.shard.state);
+        let spot = state.spots.get_mut(self.slot).and_then(Option::take);
+        let is_empty = state.is_empty();
+        drop(state);
+        drop(spot); // not under the lock
+        if let (true, Ok(_pause)) = (is_empty, fork::pause()) {
+            spread(&lock(&SHARDS).1);
+        }
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.spots.iter().all(Option::is_none)
+    }
+}
+
+/// Has the slices of all shards cost what those of two do.
+fn spread(shards: &[Arc<Shard>]) {
+    let busy = shards.iter().filter(|shard| !lock(&shard.state).is_empty()).count();
+    let every = u32::try_from(busy.saturating_sub(1)).unwrap_or(u32::MAX).max(1);
+    for shard in shards {
+        lock(&shard.state).every = every;
+    }
+}
+
+/// What the thread of a shard has in its hands while it sleeps.
+#[derive(Debug, Default)]
+struct List {
+    targets: Vec<Target>,
+    wakers: Vec<Waker>,
+    /// Slices without anybody to watch for.
+    idle: u32,
+}
+
+impl Shard {
+    fn run(&self) {
+        let mut list = List::default();
+        let mut tick = Instant::now() + SLICE;
+        let mut faulted = false;
+        while let Some((ticket, time)) = self.list(&mut list, &mut tick, mem::take(&mut faulted)) {
+            for waker in list.wakers.drain(..) {
+                // Whoever panics there loses his wake-up, and nobody else theirs.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            }
+            let event = self.bell.sleeper().event();
+            match futex::sleep_any((event, ticket), &list.targets, time) {
+                Ok(Slept::Woken | Slept::Expired) => {}
+                Ok(Slept::Faulted) => faulted = true,
+                Err(_) => {
+                    // They all look, and are listed again: not more often than this.
+                    thread::sleep(Duration::from_millis(1));
+                    faulted = true;
+                }
+            }
+        }
+    }
+
+    /// Takes out whoever is to be woken, and lists who is to be watched for; the bell's ticket, and how long to sleep at
+    /// most. `None`: there has been nothing to do for long enough.
+    fn list(&self, list: &mut List, tick: &mut Instant, faulted: bool) -> Option<(u32, Duration)> {
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        let ticks = now >= *tick;
+        if ticks {
+            *tick = now + SLICE * state.every;
+        }
+        let ticket = self.bell.sleeper().announce();
+        list.targets.clear();
+        list.targets.push(Target::new(self.bell.sleeper().event(), ticket));
+        let mut until = *tick;
+        let mut armed = 0_usize;
+        for spot in state.spots.iter_mut().flatten() {
+            spot.idle = spot.idle.saturating_add(u8::from(ticks));
+            let moved = spot.event.has_moved(spot.ticket);
+            let expired = ticks || faulted || spot.due.is_some_and(|due| now >= due);
+            if moved || expired {
+                if let Some(waker) = spot.waker.take() {
+                    spot.expired = !moved;
+                    spot.idle = 0;
+                    list.wakers.push(waker);
+                }
+            }
+            spot.listed = None;
+            if spot.waker.is_some() {
+                spot.listed = Some(spot.ticket);
+                armed += 1;
+                until = spot.due.map_or(until, |due| until.min(due));
+            } else if spot.idle < LINGER && !faulted {
+                // Who waits again draws this ticket, unless somebody is quicker.
+                spot.listed = Some(spot.event.ticket_guess());
+            }
+            list.targets.extend(spot.listed.map(|ticket| Target::new(spot.event, ticket)));
+        }
+        list.idle = if armed > 0 || !list.wakers.is_empty() { 0 } else { list.idle + u32::from(ticks) };
+        if list.idle > IDLE_SLICES {
+            state.running = false;
+            return None;
+        }
+        (state.lists, state.until) = (false, until);
+        Some((ticket, until.saturating_duration_since(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

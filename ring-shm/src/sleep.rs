@@ -1,0 +1,141 @@
+//! The handshake of a sleep, taken apart so that it serves one ring or many: announce each, run the barrier once for
+//! all, look at each once more, sleep on the targets, withdraw. The steps are those of `docs/protocol-waiting.md`; the
+//! waits of one handle, wait sets and awaiting tasks all go through here.
+
+use std::time::Duration;
+
+use ring_core::{Event, Sleeper};
+
+use crate::fork;
+use crate::futex;
+
+/// The longest sleep: what a wake-up that was lost to a death costs.
+pub const SLICE: Duration = Duration::from_millis(50);
+
+/// The first sleep of a handle whose barrier reaches nobody: a publisher may just have missed the wish for fences.
+pub(crate) const FIRST_SLICE: Duration = Duration::from_millis(1);
+
+/// The first sleep while somebody else is in the middle of what we wait for. He is through with it in a microsecond,
+/// or dead; doubled from sleep to sleep.
+pub(crate) const BLOCKED_SLICE: Duration = Duration::from_millis(2);
+
+/// What one handle has told its publishers about its barrier.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    /// Whether the barrier reaches other processes; `None` before the first sleep.
+    reaches: Option<bool>,
+    /// Whether a whole sleep has passed since publishers were asked to fence, so that all of them know.
+    known: bool,
+}
+
+impl Reach {
+    /// Tells the publishers if it is news; how long the sleep may be.
+    fn note(&mut self, reaches: bool, sleeper: &Sleeper<'_>) -> Duration {
+        if self.reaches != Some(reaches) {
+            self.reaches = Some(reaches);
+            self.known = false;
+            sleeper.set_reach(reaches);
+        }
+        if reaches || self.known { SLICE } else { FIRST_SLICE }
+    }
+
+    /// A sleep of `time` has passed to its end.
+    pub(crate) fn slept(&mut self, time: Duration) {
+        self.known |= time >= FIRST_SLICE;
+    }
+}
+
+/// Runs the barrier between announcing sleeps and the last look before them, once for all of those announced, `any` among
+/// them. Returns whether it reaches the publishers of other processes; if not they have to fence, and have to be told.
+pub(crate) fn barrier(any: Option<Sleeper<'static>>) -> bool {
+    let reaches = futex::barrier();
+    if let (false, Some(sleeper)) = (reaches, any) {
+        sleeper.fence(); // one fence of this thread orders all of its announcements
+    }
+    reaches
+}
+
+/// A sleep that a publisher may end, from its announcement on until it is withdrawn. Whoever holds one keeps the ring's
+/// memory for longer.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    sleeper: Sleeper<'static>,
+    ticket: u32,
+    /// The longest this sleep may be.
+    pub(crate) slice: Duration,
+    /// The process image this belongs to: a forked child has no memory behind the event.
+    born: u64,
+    withdrawn: bool,
+}
+
+impl Announced {
+    /// Announces one sleep. The barrier is still to come.
+    pub(crate) fn new(sleeper: Sleeper<'static>) -> Self {
+        let ticket = sleeper.announce();
+        Self { sleeper, ticket, slice: SLICE, born: fork::epoch(), withdrawn: false }
+    }
+
+    /// Announces a sleep and runs its barrier. From here on a publisher wakes us; what was published before, the next
+    /// look finds.
+    pub(crate) fn with_barrier(sleeper: Sleeper<'static>, reach: &mut Reach) -> Self {
+        let mut announced = Self::new(sleeper);
+        let reaches = reach.reaches != Some(false) && futex::barrier();
+        if !reaches {
+            sleeper.fence();
+        }
+        announced.note(reaches, reach);
+        announced
+    }
+
+    /// After the [`barrier`]: how long the sleep may be. Publishers are told if it is news.
+    pub(crate) fn note(&mut self, reaches: bool, reach: &mut Reach) {
+        self.slice = reach.note(reaches, &self.sleeper);
+    }
+
+    /// Whether `now`, where its handle would sleep now, hears of more than this: asked after the last look, since the ring
+    /// may have been closed too late for whoever closed it to see us.
+    pub(crate) fn is_deaf(&self, now: Option<Sleeper<'static>>) -> bool {
+        now.is_some_and(|now| !self.sleeper.hears_all_of(&now))
+    }
+
+    /// Where it is.
+    pub(crate) fn sleeper(&self) -> Sleeper<'static> {
+        self.sleeper
+    }
+
+    /// What to sleep on.
+    pub(crate) fn event(&self) -> Event<'static> {
+        self.sleeper.event()
+    }
+
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    /// Whether nobody has been at the event since.
+    pub(crate) fn is_current(&self) -> bool {
+        !self.event().has_moved(self.ticket)
+    }
+
+    /// What the event must still be.
+    pub(crate) fn ticket(&self) -> u32 {
+        self.ticket
+    }
+
+    /// Takes the announcement back; true if a waker had been quicker: then who leaves without having looked since must
+    /// look, or pass the wake on.
+    pub(crate) fn withdraw(mut self) -> bool {
+        self.take_back()
+    }
+
+    fn take_back(&mut self) -> bool {
+        if core::mem::replace(&mut self.withdrawn, true) || self.born != fork::epoch() {
+            return false;
+        }
+        self.sleeper.withdraw()
+    }
+}
+
+impl Drop for Announced {
+    /// However the wait ends, and be it by a look that panics.
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}
