@@ -29,7 +29,7 @@ and where it says \`place\` the one that lends slices. A typed kind in place is 
 Recorded $(date -u +%F) by \`ci/instructions.sh --record\` with $(rustc --version), $(valgrind --version),
 $(uname -m). \`ci/instructions.sh\` fails above 1.03 times these.
 
-| kind | instructions | target of the speed issue |
+| kind | instructions | target |
 |---|---|---|
 HEAD
 fi

@@ -31,8 +31,31 @@ target=${CARGO_TARGET_DIR:-target}
 steps="$target/release/kill-steps"
 
 if [ -z "$long" ]; then
-    [ "${#rest[@]}" -gt 0 ] || "$steps" --plants
-    exec "$steps" --seed "$seed" "${rest[@]}"
+    [ "${#rest[@]}" -eq 0 ] || exec "$steps" --seed "$seed" "${rest[@]}"
+    # A victim shares its CPU with who traces it, so each CPU takes operations of its own.
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (c = $1; c <= $NF; c++) print c }')
+    run() { # all that these options are about, each by itself
+        local names name cpu
+        names=$("$steps" "$@" --list)
+        for cpu in "${cpus[@]}"; do
+            for name in $names; do
+                mkdir "$work/$name" 2>/dev/null || continue # another CPU has it
+                taskset -c "$cpu" "$steps" "$@" --only "$name" >"$work/$name/out" 2>&1 || touch "$work/failed"
+            done &
+        done
+        wait
+        for name in $names; do
+            grep -v -e '^seed' -e '^operation' -e '^kill' "$work/$name/out" || true
+        done
+    }
+    run --plants
+    run --seed "$seed"
+    awk '/^kill points:/ { tested += $3; failed += $5 }
+        END { printf "kill points: %d tested, %d failed\n", tested, failed }' "$work"/*/out
+    [ ! -e "$work/failed" ]
+    exit
 fi
 
 # Each line of the state is a part that is done: operation, kind, instructions, points, strayed, failed.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The models of models/ in SPIN: each must hold, and each with a bug planted (-DBUG_...) must fail. See models/README.md.
 #
-#   ci/spin.sh             the form of the gate: under three minutes and two GiB
+#   ci/spin.sh             the form of the gate: under two minutes and two GiB for each CPU
 #   ci/spin.sh --long      bigger configurations as well: up to eight GiB; writes docs/results/spin.md
 #   ci/spin.sh --record    the form of the gate, written to docs/results/spin.md
 #
@@ -103,52 +103,63 @@ optimise=-O0
 [ -z "$long" ] || optimise=-O1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-memory=2000
-[ -z "$long" ] || memory=7500
+memory=2000 at_a_time=$(nproc)
+[ -z "$long" ] || memory=7500 at_a_time=1
 
-# Runs one configuration; leaves what the verifier said in $work/out. Fails if it did not come to a verdict.
-run() {
-    local file=$1 seconds order=""
-    shift
+# Runs one configuration in a directory of its own, where the verifier's words stay in `out`. Fails if it came to no
+# verdict: a search that was cut short (memory, depth, a signal) must not pass for one that found nothing.
+run() { # directory, how to optimise, file, configuration
+    local place=$1 optimise=$2 file=$3 seconds order=""
+    shift 3
     [[ " $* " != *' -DREVERSE '* ]] || order=-DREVERSE # the last process first: finds some bugs sooner
-    (
-        cd "$work"
-        rm -f pan* out ./*.trail
-        spin -a "$@" "$OLDPWD/models/$file" >gen 2>&1 || { cat gen >&2; exit 1; }
-        gcc $optimise $order -w -DSAFETY -DCOLLAPSE -DMEMLIM=$memory -o pan pan.c
-        seconds=$(date +%s.%N)
-        ./pan -m1000000 -w22 >out 2>&1 || true
-        awk -v a="$seconds" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f\n", b - a }' >seconds
-    ) || return 1
-    # A search that was cut short (memory, depth, a signal) must not pass for one that found nothing.
-    grep -q 'errors: [1-9]' "$work/out" || { grep -q 'errors: 0' "$work/out" && ! grep -q 'Search not completed' "$work/out"; }
+    mkdir "$place"
+    cp "models/$file" "$place"
+    cd "$place"
+    spin -a "$@" "$file" >gen 2>&1 || { cat gen >&2; return 1; }
+    gcc "$optimise" $order -w -DSAFETY -DCOLLAPSE -DMEMLIM=$memory -o pan pan.c
+    seconds=$(date +%s.%N)
+    ./pan -m1000000 -w22 >out 2>&1 || true
+    awk -v a="$seconds" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f\n", b - a }' >seconds
+    rm pan pan.*
+    grep -q 'errors: [1-9]' out || { grep -q 'errors: 0' out && ! grep -q 'Search not completed' out; }
 }
-field() { # what the verifier counted
-    awk -v what="$1" 'what == "depth" && /depth reached/ { sub(/,/, "", $6); print $6 }
+field() { # place, what the verifier counted there
+    awk -v what="$2" 'what == "depth" && /depth reached/ { sub(/,/, "", $6); print $6 }
                       what == "errors" && /errors:/ { print $NF }
-                      what != "depth" && index($0, what) { print $1 }' "$work/out" | head -n 1
+                      what != "depth" && index($0, what) { print $1 }' "$1/out" 2>/dev/null | head -n 1
 }
+# Starts one when there is room for it.
+start() { # place, how to optimise, file and configuration in one word
+    local words
+    read -ra words <<<"$3"
+    while [ "$(jobs -rp | wc -l)" -ge "$at_a_time" ]; do wait -n || true; done
+    (run "$1" "$2" "${words[@]}") && : >"$1.done" || true &
+}
+
+for i in "${!models[@]}"; do start "$work/model$i" "$optimise" "${models[i]}"; done
+for i in "${!plants[@]}"; do start "$work/plant$i" -O0 "${plants[i]}"; done
+wait
 
 rows=() states=0 failed=0 caught=0
-for model in "${models[@]}"; do
-    read -ra words <<<"$model"
-    if ! run "${words[@]}" || [ "$(field errors)" != 0 ]; then
+for i in "${!models[@]}"; do
+    model=${models[i]} place=$work/model$i
+    if [ ! -e "$place.done" ] || [ "$(field "$place" errors)" != 0 ]; then
         echo "FAILED: $model" >&2
-        grep -E 'assertion|error|invalid|memory|not completed' "$work/out" >&2 || true
+        grep -E 'assertion|error|invalid|memory|not completed' "$place/out" >&2 || true
         failed=1
         continue
     fi
-    stored=$(field 'states, stored') transitions=$(field 'transitions (') depth=$(field depth) seconds=$(cat "$work/seconds")
+    stored=$(field "$place" 'states, stored') transitions=$(field "$place" 'transitions (')
+    depth=$(field "$place" depth) seconds=$(cat "$place/seconds")
     states=$((states + ${stored%.*}))
     echo "model $model: $stored states, $transitions transitions, depth $depth, $seconds s"
     rows+=("| \`$model\` | $stored | $transitions | $depth | $seconds |")
 done
-optimise=-O0
-for plant in "${plants[@]}"; do
-    read -ra words <<<"$plant"
-    if run "${words[@]}" && [ "$(field errors)" = 1 ]; then
+for i in "${!plants[@]}"; do
+    plant=${plants[i]} place=$work/plant$i
+    if [ -e "$place.done" ] && [ "$(field "$place" errors)" = 1 ]; then
         caught=$((caught + 1))
-        echo "plant $plant: caught after $(field 'states, stored') states"
+        echo "plant $plant: caught after $(field "$place" 'states, stored') states"
     else
         echo "MISSED: $plant" >&2
         failed=1

@@ -40,7 +40,7 @@ pub(crate) struct Line(pub(crate) [AtomicU64; 16]);
 
 /// A growing claim on the mapping.
 #[derive(Debug)]
-pub(crate) struct Arena {
+pub struct Arena {
     next: usize,
     end: usize,
     base: *mut u8,
@@ -81,6 +81,11 @@ impl Arena {
         let first = NonNull::new(first).ok_or("an arena at address 0")?;
         // SAFETY: invariants 1 and 2: mapped for good, and nobody else has it.
         unsafe { Region::from_raw_parts(first, stop - start) }.map_err(|why| why.to_string())
+    }
+
+    /// `bytes`, zeroed and page-aligned if they are the first, of plain words: who takes them says who may touch which.
+    pub(crate) fn words(&mut self, bytes: usize) -> Result<*mut u64, String> {
+        self.slice::<AtomicU64>(bytes / 8).map(|words| words.as_ptr().cast_mut().cast())
     }
 
     /// One element of type `T`, zeroed, on lines of its own.

@@ -8,22 +8,22 @@ use crate::seam::{Fault, Part, Work};
 use core::fmt;
 
 /// Makes one party's part, in the thread or process that will run it.
-pub(crate) type Maker = Box<dyn FnOnce() -> Result<Box<dyn Part>, Fault> + Send>;
+pub type Maker = Box<dyn FnOnce() -> Result<Box<dyn Part>, Fault> + Send>;
 
 /// Describes one instance of a candidate; runs before the fork, may carve shared memory.
-pub(crate) type Build = Box<dyn Fn(&mut Arena) -> Result<Setup, String>>;
+pub type Build = Box<dyn Fn(&mut Arena) -> Result<Setup, String>>;
 
 /// One instance, described.
-pub(crate) struct Setup {
+pub struct Setup {
     /// The parties' makers. Party 0 is the driver; party `i` runs on CPU `i % 2`. Made in this order.
-    pub(crate) parties: Vec<Maker>,
+    pub parties: Vec<Maker>,
     /// Runs in the driver once all parties are made, or one could not be: takes names away again.
-    pub(crate) published: Option<Box<dyn FnOnce()>>,
+    pub published: Option<Box<dyn FnOnce()>>,
 }
 
 /// Where the parties other than the driver live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// Threads of the driver's process.
     Threads,
     /// Processes of their own.
@@ -32,26 +32,47 @@ pub(crate) enum Place {
 
 /// What a slice's time is divided by, and how the figure is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub enum Unit {
     /// Nanoseconds a round trip.
     RoundTrip,
-    /// The same for parties that sleep in it, so that time without a CPU is no disturbance.
+    /// The same less the time that both parties thought before they sent (`parked`).
     ParkedTrip,
     /// Millions of messages a second.
     Messages,
+    /// Messages of so many bytes, in gigabytes a second.
+    Bytes(usize),
+}
+
+impl Unit {
+    /// How the figure is called in a table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundTrip | Self::ParkedTrip => "ns",
+            Self::Messages => "M/s",
+            Self::Bytes(_) => "GB/s",
+        }
+    }
 }
 
 /// A transport in a scenario.
-pub(crate) struct Candidate {
-    pub(crate) name: &'static str,
-    pub(crate) place: Place,
+pub struct Candidate {
+    /// Stable, kebab-case, unlike any other.
+    pub name: &'static str,
+    /// Where the other parties live.
+    pub place: Place,
     /// How many parties, the driver among them.
-    pub(crate) parties: usize,
-    pub(crate) unit: Unit,
-    pub(crate) work: Work,
+    pub parties: usize,
+    /// What a slice's time means.
+    pub unit: Unit,
+    /// True where parties sleep in the kernel for each other, so that time without a CPU is no disturbance.
+    pub sleeps: bool,
+    /// What one slice does.
+    pub work: Work,
     /// Messages of the full check before anything is timed.
-    pub(crate) check: u64,
-    pub(crate) build: Build,
+    pub check: u64,
+    /// Describes one instance.
+    pub build: Build,
 }
 
 impl fmt::Debug for Candidate {

@@ -10,7 +10,7 @@ use crate::sys;
 
 /// What a party of the crowd does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// Sends its share, as producer number so-and-so.
     Producer(usize),
     /// Receives its share.
@@ -19,7 +19,7 @@ pub(crate) enum Role {
 
 /// The roles of `pairs` producers and as many consumers in party order. Party `i` runs on CPU `i % 2`; producer `i`
 /// lands on CPU `i % 2` and its consumer on the other, so both kinds are on both CPUs as soon as there are two.
-pub(crate) fn roles(pairs: usize) -> Vec<Role> {
+pub fn roles(pairs: usize) -> Vec<Role> {
     (0..pairs)
         .flat_map(
             |i| if i % 2 == 0 { [Role::Producer(i), Role::Consumer] } else { [Role::Consumer, Role::Producer(i)] },
@@ -28,17 +28,17 @@ pub(crate) fn roles(pairs: usize) -> Vec<Role> {
 }
 
 /// The part of producer number `index` among `pairs`.
-pub(crate) fn producer<T: Tx<1> + 'static>(index: usize, pairs: usize, tx: T) -> impl Part + 'static {
+pub fn producer<T: Tx<1> + 'static>(index: usize, pairs: usize, tx: T) -> impl Part + 'static {
     Producer { tx, index, pairs, next: 1 }
 }
 
 /// The part of a consumer of what `pairs` producers send.
-pub(crate) fn consumer<R: Rx<1> + 'static>(pairs: usize, rx: R) -> impl Part + 'static {
+pub fn consumer<R: Rx<1> + 'static>(pairs: usize, rx: R) -> impl Part + 'static {
     Consumer { rx, pairs, last: vec![0; pairs] }
 }
 
 /// Makes the party of `role` out of a handle that can do either.
-pub(crate) fn maker(role: Role, pairs: usize, handle: impl Tx<1> + Rx<1> + 'static) -> Maker {
+pub fn maker(role: Role, pairs: usize, handle: impl Tx<1> + Rx<1> + 'static) -> Maker {
     match role {
         Role::Producer(index) => Box::new(move || Ok(Box::new(producer(index, pairs, handle)))),
         Role::Consumer => Box::new(move || Ok(Box::new(consumer(pairs, handle)))),

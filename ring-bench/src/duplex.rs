@@ -8,7 +8,7 @@ use crate::sys;
 
 /// The side that starts each round trip.
 #[derive(Debug)]
-pub(crate) struct Ping<const W: usize, T, R> {
+pub struct Ping<const W: usize, T, R> {
     pub(crate) tx: T,
     pub(crate) rx: R,
     next: u64,
@@ -16,14 +16,16 @@ pub(crate) struct Ping<const W: usize, T, R> {
 
 /// The side that answers.
 #[derive(Debug)]
-pub(crate) struct Pong<const W: usize, T, R> {
+pub struct Pong<const W: usize, T, R> {
     pub(crate) tx: T,
     pub(crate) rx: R,
     next: u64,
 }
 
 impl<const W: usize, T: Tx<W>, R: Rx<W>> Ping<W, T, R> {
-    pub(crate) fn new(tx: T, rx: R) -> Self {
+    /// Sends through `tx` and receives from `rx`; message numbers begin at 1.
+    #[must_use]
+    pub fn new(tx: T, rx: R) -> Self {
         Self { tx, rx, next: 1 }
     }
 
@@ -75,7 +77,9 @@ impl<const W: usize, T: Tx<W>, R: Rx<W>> Part for Ping<W, T, R> {
 }
 
 impl<const W: usize, T: Tx<W>, R: Rx<W>> Pong<W, T, R> {
-    pub(crate) fn new(tx: T, rx: R) -> Self {
+    /// Sends through `tx` and receives from `rx`; message numbers begin at 1.
+    #[must_use]
+    pub fn new(tx: T, rx: R) -> Self {
         Self { tx, rx, next: 1 }
     }
 

@@ -2,8 +2,12 @@
 
 mod arena;
 mod candidate;
-mod crowd;
+pub mod cli;
+pub mod crowd;
 mod duplex;
+mod inplace;
+mod kernel;
+pub mod kit;
 mod limits;
 mod mailbox;
 pub mod message;
@@ -11,6 +15,7 @@ mod ours;
 mod ours_mpmc;
 mod parkable;
 mod parked;
+mod payload;
 mod pool;
 mod probe;
 pub mod record;

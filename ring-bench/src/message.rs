@@ -11,7 +11,7 @@
 //!    and a byte slice over it has `8 * W` bytes with an alignment that is never stricter.
 
 /// Distance between neighbouring words of one message.
-const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(crate) const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Message number `number`, every word of it.
 #[inline(always)]

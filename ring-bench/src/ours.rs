@@ -7,10 +7,13 @@
 use crate::candidate::{Build, Maker, Setup};
 use crate::duplex::{Ping, Pong};
 use crate::message::{bytes, bytes_mut, message};
-use crate::seam::{BatchRx, BatchTx, Fault, Part, Rx, Tx};
+use crate::seam::{BatchRx, BatchTx, Fault, Outcome, Part, Rx, Tx, Work};
 use crate::stream::{BatchDrain, BatchSource, Drain, Source};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use ring_shm::spsc::{Consumer, Options, Producer};
+use std::os::unix::net::UnixStream;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 struct Sender(Producer);
 struct Receiver(Consumer);
@@ -107,6 +110,78 @@ pub(crate) fn round_trip<const W: usize>(bytes: usize) -> Build {
             Ok(Pong::<W, _, _>::new(Sender(tx), Receiver(rx)))
         });
         Ok(Setup { parties: vec![ping, pong], published })
+    })
+}
+
+/// Longer than any hand-over takes.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A part that comes into being while the other side makes its own: parties are made one after the other, and a strict
+/// ring takes both.
+struct Late<P>(Option<JoinHandle<Result<P, Fault>>>, Option<P>);
+
+impl<P: Send + 'static> Late<P> {
+    fn new(make: impl FnOnce() -> Result<P, Fault> + Send + 'static) -> Self {
+        Self(Some(std::thread::spawn(make)), None)
+    }
+
+    fn part(&mut self) -> Result<&mut P, Fault> {
+        if let Some(making) = self.0.take() {
+            self.1 = Some(making.join().map_err(|_| failed("a hand-over has panicked"))??);
+        }
+        self.1.as_mut().ok_or_else(|| failed("a hand-over has failed before"))
+    }
+}
+
+impl<P: Part + 'static> Part for Late<P> {
+    fn check(&mut self, count: u64) -> Result<Outcome, Fault> {
+        self.part()?.check(count)
+    }
+
+    fn slice(&mut self, work: Work) -> Result<Outcome, Fault> {
+        self.part()?.slice(work)
+    }
+}
+
+fn sockets() -> Result<(UnixStream, UnixStream), String> {
+    UnixStream::pair().map_err(|error| error.to_string())
+}
+
+/// [`round_trip`] over two strict rings.
+pub(crate) fn strict_round_trip<const W: usize>(bytes: usize) -> Build {
+    Box::new(move |_| {
+        let ((out, there), (back, here)) = (sockets()?, sockets()?);
+        let ping = maker(move || {
+            Ok(Late::new(move || {
+                let tx = Producer::create_strict(&out, &options(bytes), PATIENCE).map_err(failed)?;
+                let rx = Consumer::open_strict(&here, PATIENCE).map_err(failed)?;
+                Ok(Ping::<W, _, _>::new(Sender(tx), Receiver(rx)))
+            }))
+        });
+        let pong = maker(move || {
+            let rx = Consumer::open_strict(&there, PATIENCE).map_err(failed)?;
+            let tx = Producer::create_strict(&back, &options(bytes), PATIENCE).map_err(failed)?;
+            Ok(Pong::<W, _, _>::new(Sender(tx), Receiver(rx)))
+        });
+        Ok(Setup { parties: vec![ping, pong], published: None })
+    })
+}
+
+/// [`one_way`] over a strict ring.
+pub(crate) fn strict_one_way<const W: usize>(bytes: usize) -> Build {
+    Box::new(move |_| {
+        let (here, there) = sockets()?;
+        let source = maker(move || {
+            Ok(Late::new(move || {
+                let tx = Producer::create_strict(&here, &options(bytes), PATIENCE).map_err(failed)?;
+                Ok(Source::<W, _>::new(Sender(tx)))
+            }))
+        });
+        let drain = maker(move || {
+            let rx = Consumer::open_strict(&there, PATIENCE).map_err(failed)?;
+            Ok(Drain::<W, _>::new(Receiver(rx)))
+        });
+        Ok(Setup { parties: vec![source, drain], published: None })
     })
 }
 

@@ -1,5 +1,5 @@
 //! Round trips whose parties sleep in the kernel for every message: ours, a bare futex, `sem_t`, and a robust mutex with a
-//! condition variable. Nobody spins, so what is compared is what a wake-up takes beside the kernel's part of it.
+//! condition variable, and what the kernel has for it: eventfd, a pipe, a Unix socket. Nobody spins, so what is compared is what a wake-up takes beside the kernel's part of it.
 //!
 //! Each party thinks for [`THINK`] before it sends, so that the other is asleep by then: two that answer at once find each
 //! other awake, and nothing is measured. The time to think is taken off the figures.
@@ -18,11 +18,19 @@ use std::time::Duration;
 use ring_shm::spsc::{Consumer, Options, Producer};
 use ring_shm::wait::Park;
 
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::sys::eventfd::EventFd;
+use nix::unistd::{read, write};
+
 use crate::arena::{Arena, Line};
 use crate::candidate::{Build, Maker, Setup};
 use crate::duplex::{Ping, Pong};
+use crate::kernel;
 use crate::message::{bytes, bytes_mut};
 use crate::ours::{failed, fresh_name, maker, unlink};
+use crate::registry::ROUND_TRIP_BYTES;
 use crate::seam::{Fault, Outcome, Part, Rx, Tx, Work};
 use crate::sys;
 
@@ -254,6 +262,59 @@ impl Signal for Monitor {
         // SAFETY: 1; locked by us.
         unsafe { libc::pthread_mutex_unlock(self.mutex()) };
     }
+}
+
+/// A kernel counter that is read away; the count itself is ours.
+#[derive(Clone, Copy)]
+struct Counter(BorrowedFd<'static>);
+
+impl Signal for Counter {
+    fn new(_: &mut Arena) -> Result<Self, String> {
+        let counter = EventFd::new().map_err(|e| format!("no eventfd: {e}"))?;
+        // Both processes need it for as long as they live.
+        let counter: &'static EventFd = Box::leak(Box::new(counter));
+        Ok(Self(counter.as_fd()))
+    }
+
+    fn post(self) {
+        let _ = write(self.0, &1u64.to_ne_bytes());
+    }
+
+    fn wait(self, _count: u64) {
+        let mut count = [0; 8];
+        while read(self.0, &mut count) == Err(Errno::EINTR) {}
+    }
+}
+
+/// `eventfd`.
+pub(crate) fn eventfd() -> Build {
+    trips::<Counter>()
+}
+
+/// A sending or receiving end whose call sleeps.
+struct Asleep(kernel::End);
+
+impl Tx<1> for Asleep {
+    fn try_send(&mut self, message: &[u64; 1]) -> bool {
+        think();
+        self.0.try_send(message)
+    }
+}
+
+impl Rx<1> for Asleep {
+    fn try_recv(&mut self, message: &mut [u64; 1]) -> bool {
+        self.0.try_recv(message)
+    }
+}
+
+/// Messages of eight bytes through a descriptor each way.
+pub(crate) fn descriptor(open: fn(usize) -> Result<[kernel::End; 2], String>) -> Build {
+    Box::new(move |_| {
+        let ([out_tx, out_rx], [back_tx, back_rx]) = (open(ROUND_TRIP_BYTES)?, open(ROUND_TRIP_BYTES)?);
+        let ping = maker(move || Ok(Ping::<1, _, _>::new(Asleep(out_tx), Asleep(back_rx))));
+        let pong = maker(move || Ok(Pong::<1, _, _>::new(Asleep(back_tx), Asleep(out_rx))));
+        Ok(Setup { parties: vec![ping, pong], published: None })
+    })
 }
 
 /// The least that a parked round trip can take.

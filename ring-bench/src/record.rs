@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Appends `table` to `file` as a section of its own.
@@ -22,9 +22,12 @@ fn circumstances() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |m| m.1);
     let cpus = info.lines().filter(|line| line.starts_with("processor")).count();
-    let command: Vec<_> = std::env::args().skip(1).collect();
+    let mut arguments = std::env::args();
+    let program = arguments.next().map(PathBuf::from);
+    let program = program.as_deref().and_then(Path::file_name).map_or("ratios".into(), |name| name.to_string_lossy());
+    let command: Vec<_> = arguments.collect();
     format!(
-        "{model}, {cpus} CPUs; Linux {}; {}; commit {}; `ratios {}`",
+        "{model}, {cpus} CPUs; Linux {}; {}; commit {}; `{program} {}`",
         first_line("uname", &["-r"]),
         first_line("rustc", &["--version"]),
         first_line("git", &["describe", "--always", "--dirty"]),

@@ -8,47 +8,70 @@ use crate::candidate::{Build, Candidate, Place, Unit};
 use crate::seam::Work;
 use crate::slotted::{self, Owned, Plain};
 use crate::vyukov::Vyukov;
-use crate::{limits, ours, ours_mpmc, parkable, parked, rivals};
+use crate::{inplace, kernel, limits, ours, ours_mpmc, parkable, parked, rivals};
 use crossbeam_queue::ArrayQueue;
 
 /// Bytes of each of the two rings of a round trip.
-pub(crate) const ROUND_TRIP_BYTES: usize = 8 << 10;
+pub const ROUND_TRIP_BYTES: usize = 8 << 10;
 /// Bytes of a one-way ring.
-pub(crate) const ONE_WAY_BYTES: usize = 256 << 10;
+pub const ONE_WAY_BYTES: usize = 256 << 10;
 /// Messages in a batch of 8-byte messages.
-pub(crate) const BATCH_8: usize = 64;
+pub const BATCH_8: usize = 64;
 /// Slots of an MPMC queue that stays in the nearest caches, and of one that does not.
-pub(crate) const FEW: usize = 1 << 10;
+pub const FEW: usize = 1 << 10;
 /// See [`FEW`].
 pub(crate) const MANY: usize = 1 << 16;
 /// Messages in a batch of 64-byte messages.
-pub(crate) const BATCH_64: usize = 32;
+pub const BATCH_64: usize = 32;
 
-fn round_trip(name: &'static str, place: Place, build: Build) -> Candidate {
+/// A round trip by polling: 4000 a slice.
+pub fn round_trip(name: &'static str, place: Place, build: Build) -> Candidate {
     let work = Work { warm: 400, count: 4_000 };
-    Candidate { name, place, parties: 2, unit: Unit::RoundTrip, work, check: 5_000, build }
+    Candidate { name, place, parties: 2, unit: Unit::RoundTrip, sleeps: false, work, check: 5_000, build }
 }
 
 /// Parties that sleep for every message: some hundred times as long as one that polls.
 fn parked(name: &'static str, build: Build) -> Candidate {
     let work = Work { warm: 2, count: 30 };
-    Candidate { name, place: Place::Processes, parties: 2, unit: Unit::ParkedTrip, work, check: 200, build }
+    Candidate {
+        name,
+        place: Place::Processes,
+        parties: 2,
+        unit: Unit::ParkedTrip,
+        sleeps: true,
+        work,
+        check: 200,
+        build,
+    }
 }
 
 /// `thousands` of 1024 messages, so that every count is a whole number of batches and blocks.
-fn one_way(name: &'static str, place: Place, thousands: u64, build: Build) -> Candidate {
+pub fn one_way(name: &'static str, place: Place, thousands: u64, build: Build) -> Candidate {
     let count = thousands << 10;
     // The warm-up goes round the ring more than once.
     let work = Work { warm: (count / 8).next_multiple_of(2048), count };
-    Candidate { name, place, parties: 2, unit: Unit::Messages, work, check: 100 << 10, build }
+    Candidate { name, place, parties: 2, unit: Unit::Messages, sleeps: false, work, check: 100 << 10, build }
+}
+
+/// Whole payloads of `bytes`, `count` of them a slice; the check goes round the ring twice.
+pub fn payload(name: &'static str, place: Place, bytes: usize, count: u64, build: Build) -> Candidate {
+    let lap = (inplace::BYTES / bytes) as u64;
+    let work = Work { warm: lap, count };
+    let unit = Unit::Bytes(bytes);
+    Candidate { name, place, parties: 2, unit, sleeps: false, work, check: 2 * lap, build }
+}
+
+/// A polled system call a message: some ten times as long as one that stays in user space.
+fn kernel_round_trip(name: &'static str, build: Build) -> Candidate {
+    Candidate { work: Work { warm: 50, count: 400 }, check: 2_000, ..round_trip(name, Place::Processes, build) }
 }
 
 /// `pairs` producers and as many consumers of single words. They have no common moment after a warm-up, so there is
 /// none, and more parties than CPUs take milliseconds until all of them have had one: the slice goes round the larger
 /// queue 32 times instead, some 20 ms. (A sixteenth of it measures how an empty queue fills: decision 0010.)
-fn crowd(name: &'static str, place: Place, pairs: usize, build: Build) -> Candidate {
+pub fn crowd(name: &'static str, place: Place, pairs: usize, build: Build) -> Candidate {
     let work = Work { warm: 0, count: 2 << 20 };
-    Candidate { name, place, parties: 2 * pairs, unit: Unit::Messages, work, check: 100 << 10, build }
+    Candidate { name, place, parties: 2 * pairs, unit: Unit::Messages, sleeps: false, work, check: 100 << 10, build }
 }
 
 /// Slots of an in-process rival with messages of `words` words in a ring of `bytes`.
@@ -57,7 +80,7 @@ const fn slots(bytes: usize, words: usize) -> usize {
 }
 
 /// Every candidate. The order is the order within a round: a row's two sides stand close together.
-pub(crate) fn all() -> Vec<Candidate> {
+pub fn all() -> Vec<Candidate> {
     use Place::{Processes as P, Threads as T};
     const RTT: usize = ROUND_TRIP_BYTES;
     const ONE: usize = ONE_WAY_BYTES;
@@ -65,12 +88,14 @@ pub(crate) fn all() -> Vec<Candidate> {
         round_trip("line", P, limits::ping_pong(256)),
         round_trip("pp2", P, limits::ping_pong(1)),
         round_trip("ours-rtt-8", P, ours::round_trip::<1>(RTT)),
+        round_trip("strict-rtt-8", P, ours::strict_round_trip::<1>(RTT)),
         round_trip("rtrb-rtt-8", T, rivals::rtrb_round_trip::<1>(slots(RTT, 1))),
         round_trip("ours-rtt-64", P, ours::round_trip::<8>(RTT)),
         round_trip("rtrb-rtt-64", T, rivals::rtrb_round_trip::<8>(slots(RTT, 8))),
         round_trip("ours-rtt-256", P, ours::round_trip::<32>(RTT)),
         round_trip("rtrb-rtt-256", T, rivals::rtrb_round_trip::<32>(slots(RTT, 32))),
         one_way("ours-oneway-8", P, 200, ours::one_way::<1>(ONE)),
+        one_way("strict-oneway-8", P, 200, ours::strict_one_way::<1>(ONE)),
         one_way("rtrb-oneway-8", T, 200, rivals::rtrb_one_way::<1>(slots(ONE, 1))),
         one_way("core-oneway-8", P, 200, parkable::one_way::<1, true>(ONE)),
         one_way("core-oneway-8-untold", P, 200, parkable::one_way::<1, false>(ONE)),
@@ -84,10 +109,27 @@ pub(crate) fn all() -> Vec<Candidate> {
         one_way("handover-64", P, 200, limits::handover::<8>()),
         one_way("ours-oneway-256", P, 40, ours::one_way::<32>(ONE)),
         one_way("rtrb-oneway-256", T, 40, rivals::rtrb_one_way::<32>(slots(ONE, 32))),
+        payload("ours-payload-1k", P, 1 << 10, 8192, inplace::ours(1 << 10)),
+        payload("raw-payload-1k", P, 1 << 10, 8192, inplace::raw(1 << 10)),
+        payload("ours-payload-1k-copied", P, 1 << 10, 8192, inplace::ours_copied(1 << 10)),
+        payload("ours-payload-64k", P, 64 << 10, 128, inplace::ours(64 << 10)),
+        payload("raw-payload-64k", P, 64 << 10, 128, inplace::raw(64 << 10)),
+        payload("ours-payload-64k-copied", P, 64 << 10, 128, inplace::ours_copied(64 << 10)),
+        payload("ours-payload-1m", P, 1 << 20, 16, inplace::ours(1 << 20)),
+        payload("raw-payload-1m", P, 1 << 20, 16, inplace::raw(1 << 20)),
+        payload("ours-payload-1m-copied", P, 1 << 20, 16, inplace::ours_copied(1 << 20)),
+        kernel_round_trip("pipe-rtt-8", kernel::round_trip::<1>(kernel::pipe, RTT)),
+        kernel_round_trip("unix-rtt-8", kernel::round_trip::<1>(kernel::unix, RTT)),
+        one_way("ours-oneway-8-small", P, 50, ours::one_way::<1>(RTT)),
+        one_way("pipe-oneway-8-small", P, 8, kernel::one_way::<1>(kernel::pipe, RTT)),
+        one_way("unix-oneway-8-small", P, 4, kernel::one_way::<1>(kernel::unix, RTT)),
         parked("ours-parked-rtt-8", parked::ours(RTT)),
         parked("futex-rtt", parked::futex()),
         parked("sem-rtt", parked::semaphore()),
         parked("robust-mutex-rtt", parked::monitor()),
+        parked("eventfd-rtt", parked::eventfd()),
+        parked("pipe-parked-rtt-8", parked::descriptor(kernel::pipe_that_waits)),
+        parked("unix-parked-rtt-8", parked::descriptor(kernel::unix_that_waits)),
         round_trip("ours-mpmc-rtt-8", P, ours_mpmc::round_trip(FEW)),
         round_trip("vyukov-rtt-8", T, rivals::shared_round_trip::<Vyukov<u64>>(FEW)),
         round_trip("plain-rtt-8", P, slotted::round_trip::<Plain>(FEW)),

@@ -45,7 +45,7 @@ pub fn table(report: &Report) -> String {
         "row", "class", "ratio", "p25", "p75", "rounds", "target", "verdict", "ours", "base"
     );
     for finding in &report.findings {
-        let (sign, unit) = if finding.row.better == Better::Lower { ("<=", "ns") } else { (">=", "M/s") };
+        let sign = if finding.row.better == Better::Lower { "<=" } else { ">=" };
         let verdict = match finding.pass() {
             Some(true) => "pass",
             Some(false) => "MISS",
@@ -53,7 +53,7 @@ pub fn table(report: &Report) -> String {
         };
         let _ = writeln!(
             text,
-            "{:<34} {:>5} {:>7.3} {:>7.3} {:>7.3} {:>6}  {sign} {:<5.2} {verdict:<7} {:>9.1} {:>9.1} {unit}",
+            "{:<34} {:>5} {:>7.3} {:>7.3} {:>7.3} {:>6}  {sign} {:<5.2} {verdict:<7} {:>9.1} {:>9.1} {}",
             finding.row.name,
             finding.class,
             finding.ratio.p50,
@@ -63,6 +63,7 @@ pub fn table(report: &Report) -> String {
             finding.row.target(finding.class),
             finding.ours,
             finding.base,
+            finding.unit,
         );
     }
     let _ = writeln!(
@@ -77,6 +78,9 @@ pub fn table(report: &Report) -> String {
             "{:<34} {:>5} {:>9.1} {:>9.1} {:>9.1} {:>6} {}",
             level.name, level.class, q.p50, q.p25, q.p75, q.count, level.unit
         );
+    }
+    for (name, why) in &report.absent {
+        let _ = writeln!(text, "{name:<34} not run: {why}");
     }
     let _ = writeln!(
         text,

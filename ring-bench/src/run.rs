@@ -42,10 +42,12 @@ pub struct Finding {
     pub class: Class,
     /// Ratios of the rounds.
     pub ratio: Quartiles,
-    /// Median of ours: ns a round trip or M/s.
+    /// Median of ours, in `unit`.
     pub ours: f64,
     /// Median of the base, likewise.
     pub base: f64,
+    /// `ns` a round trip, `M/s` (millions of messages a second) or `GB/s`.
+    pub unit: &'static str,
 }
 
 impl Finding {
@@ -63,7 +65,7 @@ pub struct Level {
     pub name: &'static str,
     /// The placement.
     pub class: Class,
-    /// ns a round trip or M/s, quartiles.
+    /// In `unit`, quartiles.
     pub figure: Quartiles,
     /// The unit of `figure`.
     pub unit: &'static str,
@@ -84,17 +86,42 @@ pub struct Report {
     pub moved: usize,
     /// Slices dropped because the kernel gave a CPU to others meanwhile.
     pub disturbed: usize,
+    /// What this build has not, and why.
+    pub absent: Vec<(&'static str, String)>,
     /// The user asked to stop.
     pub interrupted: bool,
 }
 
-/// Measures. Errors are for people; nothing has been left behind when one is returned.
-pub fn run(plan: &Plan) -> Result<Report, String> {
+/// What there is to run: this crate's own lists, or another crate's.
+#[derive(Debug, Default)]
+pub struct Lists {
+    /// The order is the order within a round: a row's two sides stand close together.
+    pub candidates: Vec<Candidate>,
+    /// Comparisons of two of them, in the order of the table.
+    pub rows: Vec<Row>,
+    /// Candidates that this build has not, each with the reason and what would bring it: the table says so.
+    pub absent: Vec<(&'static str, String)>,
+}
+
+impl Lists {
+    /// What `ratios` runs.
+    #[must_use]
+    pub fn own() -> Self {
+        Self { candidates: registry::all(), rows: rows::all(), absent: Vec::new() }
+    }
+}
+
+/// Measures. Forks, so the process must have one thread.
+///
+/// # Errors
+/// For people: nothing is called so, no two CPUs, or a candidate that lost, reordered or changed a message. Nothing has
+/// been left behind when one is returned.
+pub fn run(plan: &Plan, lists: Lists) -> Result<Report, String> {
     let cpus = sys::two_cpus()?;
     sys::watch_signals()?;
-    let (rows, candidates) = select(plan)?;
+    let Lists { rows, candidates, absent } = select(plan, lists)?;
     let (mut pool, published) = start(&candidates, cpus)?;
-    let mut report = Report::default();
+    let mut report = Report { absent, ..Report::default() };
     if !check_all(&mut pool, &candidates, published)? {
         report.interrupted = true;
         return Ok(report);
@@ -106,18 +133,24 @@ pub fn run(plan: &Plan) -> Result<Report, String> {
 }
 
 /// The rows asked for and the candidates they need; without a filter all candidates, limits and rivals included.
-fn select(plan: &Plan) -> Result<(Vec<Row>, Vec<Candidate>), String> {
+fn select(plan: &Plan, lists: Lists) -> Result<Lists, String> {
     let wanted = |name: &str| plan.only.as_deref().is_none_or(|part| name.contains(part));
-    let mut candidates = registry::all();
+    let Lists { mut candidates, mut rows, mut absent } = lists;
+    let names = |rows: &[Row], candidates: &[Candidate]| -> Vec<&str> {
+        rows.iter().map(|row| row.name).chain(candidates.iter().map(|c| c.name)).collect()
+    };
+    let everything = names(&rows, &candidates).join(", ");
     let exists: Vec<_> = candidates.iter().map(|c| c.name).collect();
-    let mut rows = rows::all();
+    absent.retain(|(name, _)| wanted(name) || plan.only.as_deref().is_some_and(|part| part.contains(name)));
     rows.retain(|row| wanted(row.name) && exists.contains(&row.ours) && exists.contains(&row.base));
     candidates.retain(|c| wanted(c.name) || rows.iter().any(|row| row.ours == c.name || row.base == c.name));
     if candidates.is_empty() {
-        let names: Vec<_> = rows::all().iter().map(|row| row.name).chain(exists).collect();
-        return Err(format!("no row or candidate is called so; there are: {}", names.join(", ")));
+        if let Some((name, why)) = absent.first() {
+            return Err(format!("{name} is not in this build: {why}"));
+        }
+        return Err(format!("no row or candidate is called so; there are: {everything}"));
     }
-    Ok((rows, candidates))
+    Ok(Lists { candidates, rows, absent })
 }
 
 type Published = Vec<Option<Box<dyn FnOnce()>>>;
@@ -213,7 +246,7 @@ fn slice(
         return Ok(None);
     }
     // With more parties than CPUs the kernel has to take CPUs away, and who sleeps has none: that is what is measured.
-    if joint.disturbed && n == 2 && candidate.unit != Unit::ParkedTrip {
+    if joint.disturbed && n == 2 && !candidate.sleeps {
         report.disturbed += 1;
         return Ok(None);
     }
@@ -251,7 +284,7 @@ fn findings(rows: &[Row], candidates: &[Candidate], series: &[Series]) -> Vec<Fi
             if let (Some(ratio), Some(a), Some(b)) =
                 (Quartiles::of(pairs(ours, base, class).map(ratio).collect()), side(|p| p.0), side(|p| p.1))
             {
-                findings.push(Finding { row: row.clone(), class, ratio, ours: a.p50, base: b.p50 });
+                findings.push(Finding { row: row.clone(), class, ratio, ours: a.p50, base: b.p50, unit: unit.name() });
             }
         }
     }
@@ -263,9 +296,8 @@ fn levels(candidates: &[Candidate], series: &[Series]) -> Vec<Level> {
     for (candidate, series) in candidates.iter().zip(series) {
         for class in CLASSES {
             let own = series.iter().flatten().filter(|s| s.class == class).map(|s| figure(candidate.unit, s.nanos));
-            let unit = if candidate.unit == Unit::Messages { "M/s" } else { "ns" };
             if let Some(figure) = Quartiles::of(own.collect()) {
-                levels.push(Level { name: candidate.name, class, figure, unit });
+                levels.push(Level { name: candidate.name, class, figure, unit: candidate.unit.name() });
             }
         }
     }
@@ -277,5 +309,6 @@ fn figure(unit: Unit, nanos: f64) -> f64 {
         Unit::RoundTrip => nanos,
         Unit::ParkedTrip => nanos - 2.0 * crate::parked::THINK as f64,
         Unit::Messages => 1e3 / nanos,
+        Unit::Bytes(bytes) => bytes as f64 / nanos,
     }
 }

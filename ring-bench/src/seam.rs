@@ -8,25 +8,25 @@ use core::fmt;
 use core::hint::spin_loop;
 
 /// The sending end of a transport for messages of `W` words.
-pub(crate) trait Tx<const W: usize>: Send {
+pub trait Tx<const W: usize>: Send {
     /// Sends one message; false when there is no room now.
     fn try_send(&mut self, message: &[u64; W]) -> bool;
 }
 
 /// The receiving end of a transport for messages of `W` words.
-pub(crate) trait Rx<const W: usize>: Send {
+pub trait Rx<const W: usize>: Send {
     /// Receives one message into `message`; false when there is none now.
     fn try_recv(&mut self, message: &mut [u64; W]) -> bool;
 }
 
 /// A sending end that publishes several messages at once.
-pub(crate) trait BatchTx<const W: usize>: Send {
+pub trait BatchTx<const W: usize>: Send {
     /// Sends the messages numbered `first .. first + count` with one publication; false when they do not all fit now.
     fn try_send_batch(&mut self, first: u64, count: usize) -> bool;
 }
 
 /// A receiving end that takes several messages at once.
-pub(crate) trait BatchRx<const W: usize>: Send {
+pub trait BatchRx<const W: usize>: Send {
     /// Shows up to `max` messages to `each`, in order, until one is refused, and releases them together; returns how
     /// many there were.
     fn try_recv_batch(&mut self, max: usize, each: impl FnMut(&[u64; W]) -> Result<(), Fault>) -> Result<usize, Fault>;
@@ -34,30 +34,30 @@ pub(crate) trait BatchRx<const W: usize>: Send {
 
 /// How much one slice does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Work {
+pub struct Work {
     /// Untimed messages (or round trips) first, so that caches and positions are those of a running stream.
-    pub(crate) warm: u64,
+    pub warm: u64,
     /// Timed messages (or round trips).
-    pub(crate) count: u64,
+    pub count: u64,
 }
 
 /// What one party saw of a slice. Times are monotonic nanoseconds of the whole machine; a party that does not time
 /// leaves `begin` and `end` zero. The harness compares what all parties sent with what all parties received.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// When the timed part began.
-    pub(crate) begin: u64,
+    pub begin: u64,
     /// When it ended.
-    pub(crate) end: u64,
+    pub end: u64,
     /// Checksum over all messages sent.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// Checksum over all messages received.
-    pub(crate) received: u64,
+    pub received: u64,
 }
 
 /// Why a part could not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing moved for seconds: a message was lost or the other party is gone.
     Stuck,
     /// A message came out of order.
@@ -80,7 +80,7 @@ impl fmt::Display for Fault {
 }
 
 /// One party's part of a candidate.
-pub(crate) trait Part: Send {
+pub trait Part: Send {
     /// Runs `count` messages and checks number and every word of each.
     fn check(&mut self, count: u64) -> Result<Outcome, Fault>;
 
@@ -90,8 +90,14 @@ pub(crate) trait Part: Send {
 
 /// Bounds the polling of one slice; the policy between two tries is the same for every candidate.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub struct Patience {
     left: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Patience {
@@ -99,13 +105,13 @@ impl Patience {
     const TRIES: u64 = 1 << 27;
 
     /// A fresh allowance.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { left: Self::TRIES }
     }
 
     /// Called after a failed try: one `pause`, as a good user of a polled queue would write it.
     #[inline(always)]
-    pub(crate) fn miss(&mut self) -> Result<(), Fault> {
+    pub fn miss(&mut self) -> Result<(), Fault> {
         spin_loop();
         self.left -= 1;
         if self.left == 0 { Err(Fault::Stuck) } else { Ok(()) }
@@ -113,7 +119,7 @@ impl Patience {
 
     /// As [`miss`](Self::miss), for more parties than CPUs: after 64 failed tries in a row the CPU is given away.
     #[inline(always)]
-    pub(crate) fn miss_crowded(&mut self, tries: &mut u32) -> Result<(), Fault> {
+    pub fn miss_crowded(&mut self, tries: &mut u32) -> Result<(), Fault> {
         *tries += 1;
         if *tries >= 64 {
             *tries = 0;

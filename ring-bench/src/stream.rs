@@ -10,21 +10,21 @@ use crate::sys;
 
 /// Sends message after message, one publication each.
 #[derive(Debug)]
-pub(crate) struct Source<const W: usize, T> {
+pub struct Source<const W: usize, T> {
     pub(crate) tx: T,
     next: u64,
 }
 
 /// Receives message after message, one release each.
 #[derive(Debug)]
-pub(crate) struct Drain<const W: usize, R> {
+pub struct Drain<const W: usize, R> {
     pub(crate) rx: R,
     next: u64,
 }
 
 /// Sends in batches of exactly `batch` messages.
 #[derive(Debug)]
-pub(crate) struct BatchSource<const W: usize, T> {
+pub struct BatchSource<const W: usize, T> {
     pub(crate) tx: T,
     batch: usize,
     next: u64,
@@ -32,14 +32,16 @@ pub(crate) struct BatchSource<const W: usize, T> {
 
 /// Receives in batches of up to `batch` messages.
 #[derive(Debug)]
-pub(crate) struct BatchDrain<const W: usize, R> {
+pub struct BatchDrain<const W: usize, R> {
     pub(crate) rx: R,
     batch: usize,
     next: u64,
 }
 
 impl<const W: usize, T: Tx<W>> Source<W, T> {
-    pub(crate) fn new(tx: T) -> Self {
+    /// Message numbers begin at 1.
+    #[must_use]
+    pub fn new(tx: T) -> Self {
         Self { tx, next: 1 }
     }
 
@@ -70,7 +72,9 @@ impl<const W: usize, T: Tx<W>> Part for Source<W, T> {
 }
 
 impl<const W: usize, R: Rx<W>> Drain<W, R> {
-    pub(crate) fn new(rx: R) -> Self {
+    /// Message numbers begin at 1.
+    #[must_use]
+    pub fn new(rx: R) -> Self {
         Self { rx, next: 1 }
     }
 
@@ -113,7 +117,9 @@ impl<const W: usize, R: Rx<W>> Part for Drain<W, R> {
 }
 
 impl<const W: usize, T: BatchTx<W>> BatchSource<W, T> {
-    pub(crate) fn new(tx: T, batch: usize) -> Self {
+    /// Message numbers begin at 1.
+    #[must_use]
+    pub fn new(tx: T, batch: usize) -> Self {
         Self { tx, batch, next: 1 }
     }
 
@@ -144,7 +150,9 @@ impl<const W: usize, T: BatchTx<W>> Part for BatchSource<W, T> {
 }
 
 impl<const W: usize, R: BatchRx<W>> BatchDrain<W, R> {
-    pub(crate) fn new(rx: R, batch: usize) -> Self {
+    /// Message numbers begin at 1.
+    #[must_use]
+    pub fn new(rx: R, batch: usize) -> Self {
         Self { rx, batch, next: 1 }
     }
 

@@ -50,6 +50,14 @@ impl<'m> Draft<'m> {
     /// Zeroes what was not written, so that no old message's bytes are sent again.
     #[inline(always)]
     pub(crate) fn fill_rest(&self) {
+        if self.written < self.span.len() {
+            self.clear_rest();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn clear_rest(&self) {
         let mut at = self.written;
         while at < self.span.len() {
             self.span.copy_in_at(at, &[0; 64]);

@@ -250,6 +250,13 @@ pub enum AttachError {
         /// The value (or the nearest allowed one) that would have been accepted.
         expected: u64,
     },
+    /// An object of a strict ring belongs to another one.
+    OtherRing {
+        /// The generation it names.
+        found: u64,
+        /// That of the ring.
+        expected: u64,
+    },
     /// The identity is good, and a working word is impossible.
     Corrupt(Corrupt),
 }
@@ -275,6 +282,11 @@ impl fmt::Display for AttachError {
                 f,
                 "incompatible ring: its {field} is {found:#x}, expected {expected:#x}; \
                  use the version of the software that created it, or remove it and create it anew"
+            ),
+            Self::OtherRing { found, expected } => write!(
+                f,
+                "it belongs to another ring: its generation is {found:#x}, expected {expected:#x}; hand over the three \
+                 objects of one ring"
             ),
             Self::Corrupt(c) => c.fmt(f),
         }

@@ -9,6 +9,15 @@ use crate::Region;
 use crate::error::{AttachError, Field};
 use crate::sync::ord;
 
+mod strict;
+
+#[cfg(not(loom))]
+pub(crate) use strict::{FEATURE_STRICT, MAGIC_COMMON, MAGIC_CONSUMER};
+pub use strict::{
+    STRICT_BLOCK, STRICT_COMMON, STRICT_OTHER, STRICT_PAGE, STRICT_REST, StrictCommon, StrictConsumer, StrictMark,
+    StrictProducer,
+};
+
 /// The version of the layout, apart from the crate's. Readers of one version refuse every other.
 pub const ABI_VERSION: u64 = 1;
 
@@ -374,9 +383,7 @@ impl Identity {
     pub(crate) fn write(mut self, region: &Region<'_>) {
         self.checksum = self.sum();
         for (offset, value) in (0usize..).step_by(8).zip(self.words()) {
-            if let Some(word) = region.word(offset) {
-                word.store(value, ord!(L1, Relaxed));
-            }
+            write(region, offset, value);
         }
     }
 
@@ -411,8 +418,15 @@ impl Identity {
     }
 }
 
-/// One identity word.
-fn read(region: &Region<'_>, offset: usize) -> Result<u64, AttachError> {
+/// Writes a word that says what a ring is, before anybody else can see it.
+pub(crate) fn write(region: &Region<'_>, offset: usize, value: u64) {
+    if let Some(word) = region.word(offset) {
+        word.store(value, ord!(L1, Relaxed));
+    }
+}
+
+/// Reads such a word.
+pub(crate) fn read(region: &Region<'_>, offset: usize) -> Result<u64, AttachError> {
     region
         .word(offset)
         .map(|w| w.load(ord!(L2, Relaxed)))

@@ -48,8 +48,9 @@ pub use doorbell::Doorbell;
 pub use error::{AttachError, Corrupt, Field, FormatError};
 pub use interrupt::Interrupt;
 pub use layout::{
-    ABI_VERSION, CONTROL_SIZE, Identity, Kind, MpmcControl, ParticipantLine, SlotHeader, SpscControl, mpmc_data_offset,
-    slot_stride,
+    ABI_VERSION, CONTROL_SIZE, Identity, Kind, MpmcControl, ParticipantLine, STRICT_BLOCK, STRICT_COMMON, STRICT_OTHER,
+    STRICT_PAGE, STRICT_REST, SlotHeader, SpscControl, StrictCommon, StrictConsumer, StrictMark, StrictProducer,
+    mpmc_data_offset, slot_stride,
 };
 #[cfg(loom)]
 pub use model::Region;

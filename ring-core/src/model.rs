@@ -22,10 +22,12 @@ use crate::sync::{Ordering, Word, ord};
 
 mod readers;
 mod slots;
+mod stretch;
 mod tickets;
 
 pub use readers::{WatchedU64, begin, watch};
 pub(crate) use slots::{Slot, Slots};
+pub(crate) use stretch::{Stretch, Taken};
 pub(crate) use tickets::{Ticket, ticket_is_void};
 
 /// The words of one ring, as loom sees them.
@@ -154,6 +156,10 @@ impl<'m> Area<'m> {
         (self.start - self.region.model.data_offset + (position.get() as usize & self.mask)) / 8
     }
 
+    pub(crate) fn word_before<const OFFSET: usize>(&self) -> &'m Word {
+        self.region.word(self.start - CONTROL_SIZE as usize + OFFSET).expect("a control word that the model has")
+    }
+
     pub(crate) fn load_header(&self, position: Position, ordering: Ordering) -> u64 {
         self.region.model.data[self.index(position)].0.load(ordering)
     }
@@ -213,6 +219,10 @@ impl Span<'_> {
             word[..chunk.len()].copy_from_slice(chunk);
             self.store(i, u64::from_le_bytes(word), ord!(D1, Relaxed));
         }
+    }
+
+    pub(crate) fn fill(&self, buf: &mut [u8]) -> bool {
+        buf.len() == self.len && self.copy_out(buf) == self.len
     }
 
     pub(crate) fn copy_out(&self, buf: &mut [u8]) -> usize {

@@ -75,7 +75,8 @@ impl fmt::Debug for Event<'_> {
 #[derive(Clone, Copy)]
 pub struct Wake {
     call: fn(Event<'_>) -> bool,
-    light: bool,
+    /// 0 where a sleeper's barrier reaches this process's threads; else 1: as one more word to find somebody in.
+    fences: u64,
     /// Models of rings whose participants never sleep have no use for two more loads per step.
     #[cfg(loom)]
     never: bool,
@@ -85,7 +86,7 @@ impl Wake {
     /// For rings whose participants never sleep.
     pub const NEVER: Self = Self {
         call: |_| false,
-        light: true,
+        fences: 0,
         #[cfg(loom)]
         never: true,
     };
@@ -98,7 +99,7 @@ impl Wake {
     pub const fn new(call: fn(Event<'_>) -> bool, light: bool) -> Self {
         Self {
             call,
-            light,
+            fences: if light { 0 } else { 1 },
             #[cfg(loom)]
             never: false,
         }
@@ -107,13 +108,13 @@ impl Wake {
     /// Whether publishers need no fence of their own.
     #[must_use]
     pub const fn is_light(&self) -> bool {
-        self.light
+        self.fences == 0
     }
 }
 
 impl fmt::Debug for Wake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wake").field("light", &self.light).finish_non_exhaustive()
+        f.debug_struct("Wake").field("light", &self.is_light()).finish_non_exhaustive()
     }
 }
 
@@ -138,13 +139,13 @@ impl Bell<'_> {
         // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the loads up. Without
         // that barrier nothing can be told yet: there the fence comes first.
         compiler_fence();
-        !wake.light || self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) != 0
+        self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) | wake.fences != 0
     }
 
     /// Wakes up to `count` sleepers. A bit whose owner did not sleep (it was just about to, or is dead) does not count.
     /// `event` finds the event word of a participant. Belongs out of line.
     pub(crate) fn ring<'a>(&self, count: u64, wake: &Wake, event: impl Fn(u32) -> Option<&'a Word>) {
-        if !wake.light {
+        if !wake.is_light() {
             // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
             fence!(W4, SeqCst);
         } else if self.fences.load(ord!(W6, Relaxed)) != 0 {

@@ -21,30 +21,31 @@ pub(crate) const MAX_LEN: u64 = (1 << 31) - 16;
 const PADDING: u64 = 1 << 31;
 const LEN_MASK: u64 = PADDING - 1;
 
-/// The geometry that sizes records: private to a handle, validated once.
+/// The geometry that sizes records: private to a handle, validated once, and small: a handle has two cache lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
-    /// Bytes of the data area, a power of two.
-    pub(crate) capacity: u64,
-    /// Longest payload.
-    max_len: u32,
+    capacity_log2: u8,
     /// Alignment of record starts: 8 or 64.
-    align: u32,
+    align: u8,
 }
 
 impl Geometry {
-    /// The geometry of a data area of `capacity` bytes, whose validity the caller has checked.
+    /// The geometry of a data area of `capacity` bytes, a power of two.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     pub(crate) const fn new(capacity: u64, line_aligned: bool) -> Self {
-        let half = (capacity / 2).saturating_sub(HEADER);
-        let max_len = if half < MAX_LEN { half } else { MAX_LEN };
-        #[expect(clippy::cast_possible_truncation, reason = "MAX_LEN fits")]
-        Self { capacity, max_len: max_len as u32, align: if line_aligned { 64 } else { 8 } }
+        Self { capacity_log2: capacity.trailing_zeros() as u8, align: if line_aligned { 64 } else { 8 } }
+    }
+
+    /// Bytes of the data area, a power of two.
+    #[inline(always)]
+    pub(crate) const fn capacity(&self) -> u64 {
+        1u64.wrapping_shl(self.capacity_log2 as u32)
     }
 
     /// Longest payload.
-    #[inline(always)]
     pub(crate) const fn max_len(&self) -> u64 {
-        self.max_len as u64
+        let half = (self.capacity() / 2).saturating_sub(HEADER);
+        if half < MAX_LEN { half } else { MAX_LEN }
     }
 
     /// Alignment of record starts; what a session mark takes.
@@ -59,10 +60,18 @@ impl Geometry {
         len.wrapping_add(HEADER).wrapping_add(self.align().wrapping_sub(1)) & !self.align().wrapping_sub(1)
     }
 
+    /// Bytes from `position` within which every record lies before the end of the data area and is not too long, so that
+    /// one comparison can say so for most records.
+    pub(crate) const fn reach(&self, position: Position) -> u64 {
+        let longest = self.max_len().wrapping_add(HEADER) & !self.align().wrapping_sub(1);
+        let to_end = self.room_to_end(position);
+        if to_end < longest { to_end } else { longest }
+    }
+
     /// Bytes from `position` to the end of the data area: at least 8, at most `capacity`.
     #[inline(always)]
     pub(crate) const fn room_to_end(&self, position: Position) -> u64 {
-        self.capacity.wrapping_sub(position.get() & self.capacity.wrapping_sub(1))
+        self.capacity().wrapping_sub(position.get() & self.capacity().wrapping_sub(1))
     }
 }
 
@@ -104,21 +113,19 @@ pub(crate) enum Header {
     },
 }
 
-/// The payload length, if `word`, loaded once at `position`, commits a record that is within bounds.
-///
-/// One comparison refuses zero (which wraps), padding and marks (whose flag is the top bit of the half word) and what
-/// is too long; the other keeps the record before the end of the data area.
+/// The payload length that `word` states if it commits a record; else more than any record's: zero wraps, and the flag
+/// of padding and marks is the top bit of the half word.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
-pub(crate) const fn record_len(word: u64, position: Position, geometry: &Geometry) -> Option<u64> {
-    let len = (word as u32).wrapping_sub(1);
-    if len <= geometry.max_len {
-        let len = len as u64;
-        if geometry.record_size(len) <= geometry.room_to_end(position) {
-            return Some(len);
-        }
-    }
-    None
+pub(crate) const fn stated_len(word: u64) -> u32 {
+    (word as u32).wrapping_sub(1)
+}
+
+/// The payload length, if `word`, loaded once at `position`, commits a record that is within bounds.
+const fn record_len(word: u64, position: Position, geometry: &Geometry) -> Option<u64> {
+    let len = stated_len(word) as u64;
+    let fits = len <= geometry.max_len() && geometry.record_size(len) <= geometry.room_to_end(position);
+    if fits { Some(len) } else { None }
 }
 
 impl Header {
@@ -131,7 +138,7 @@ impl Header {
             return Ok(Self::Zero);
         }
         let room = geometry.room_to_end(position);
-        if word & PADDING != 0 && tag(word) == 0 && room < geometry.capacity && word == padding_word(room) {
+        if word & PADDING != 0 && tag(word) == 0 && room < geometry.capacity() && word == padding_word(room) {
             return Ok(Self::Padding);
         }
         if tag(word) > 1 && word == mark_word(tag(word)) {

@@ -6,8 +6,11 @@
 //! R1. A `Region` spans `len` bytes at `base`, readable and writable for `'m`, `base` is a multiple of 128.
 //! R2. For `'m` these bytes are reached by this process only through atomics, or through slices for which the
 //!     caller of an `unsafe` function has answered. Other processes may write anything at any time.
-//! R3. An `Area` lies inside a region, its base is a multiple of 8, its length `mask + 1` a power of two ≥ 8.
-//! R4. A `Control` stands at the start of a region of at least `CONTROL_SIZE` bytes.
+//!     In the parts of a strict ring (`spsc/strict.rs`) some of them are only readable: those that its handle's own side
+//!     never writes.
+//! R3. An `Area` lies inside a region with `CONTROL_SIZE` bytes before it, its base is a multiple of 8, its length
+//!     `mask + 1` a power of two ≥ 8.
+//! R4. A `Control` has `CONTROL_SIZE` bytes of a region, its base is a multiple of 128.
 //! R5. A `Span` lies inside an area, its base is a multiple of 8, and `len` rounded up to 8 is still inside.
 #![allow(unsafe_code)]
 
@@ -20,8 +23,10 @@ use crate::position::Position;
 use crate::sync::{Ordering, Word, ord};
 
 mod slots;
+mod stretch;
 
 pub(crate) use slots::{Slot, Slots};
+pub(crate) use stretch::{Stretch, Taken};
 
 /// 128 bytes of ring memory. A slice of lines is a safe home for a ring in a `static` or on the heap.
 #[repr(C, align(128))]
@@ -152,10 +157,16 @@ impl<'m> Region<'m> {
         (self.len as u64 >= CONTROL_SIZE).then_some(Control { base: self.base, memory: PhantomData })
     }
 
+    /// What lies behind the first `offset` bytes, a multiple of 128; `None` where nothing does.
+    pub(crate) fn behind(&self, offset: usize) -> Option<Self> {
+        let len = self.len.checked_sub(offset).filter(|_| offset % 128 == 0)?;
+        Some(Self { base: self.address(offset)?, len, memory: PhantomData })
+    }
+
     /// The power-of-two area of `capacity` bytes at `offset`; `None` where R3 would not hold.
     pub(crate) fn area(&self, offset: u64, capacity: u64) -> Option<Area<'m>> {
         let (offset, capacity) = (usize::try_from(offset).ok()?, usize::try_from(capacity).ok()?);
-        let inside = offset.checked_add(capacity)? <= self.len;
+        let inside = offset as u64 >= CONTROL_SIZE && offset.checked_add(capacity)? <= self.len;
         if !inside || offset % 8 != 0 || capacity < 8 || !capacity.is_power_of_two() {
             return None;
         }
@@ -218,6 +229,18 @@ impl<'m> Area<'m> {
     #[expect(clippy::cast_possible_truncation, reason = "the mask keeps only bits that a usize has")]
     fn offset(&self, position: Position) -> usize {
         position.get() as usize & self.mask
+    }
+
+    /// The word at `OFFSET` of the `CONTROL_SIZE` bytes before the area. In an ordinary ring that is the control block; in a
+    /// strict one it is where the *other* side's words are.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "one page")]
+    pub(crate) fn word_before<const OFFSET: usize>(&self) -> &'m Word {
+        const { assert!(OFFSET % 8 == 0 && OFFSET as u64 + 8 <= CONTROL_SIZE) };
+        // SAFETY: R3 with the offset just checked.
+        let at = unsafe { self.base.sub((CONTROL_SIZE as usize).wrapping_sub(OFFSET)) }.cast::<Word>();
+        // SAFETY: R3: in bounds and aligned; R2.
+        unsafe { at.as_ref() }
     }
 
     /// The word that `position` (rounded down to 8) falls on.
@@ -342,6 +365,17 @@ impl<'m> Span<'m> {
         if !rest.is_empty() {
             self.word(len.wrapping_sub(1)).store(load_partial(rest), ord!(D2, Relaxed));
         }
+    }
+
+    /// [`copy_out`](Self::copy_out) into a buffer that is exactly as long, so that where the compiler knows its size it knows
+    /// the copy's; false, and nothing copied, into another one.
+    #[inline(always)]
+    pub(crate) fn fill(&self, buf: &mut [u8]) -> bool {
+        if buf.len() != self.len {
+            return false;
+        }
+        Self { len: buf.len(), ..*self }.copy_out(buf);
+        true
     }
 
     /// Copies as many bytes as fit into `buf` from byte 0, through relaxed word loads; returns how many.

@@ -139,6 +139,8 @@ pub enum SeatError {
     },
     /// Others took and lost it all the while; try again.
     Contended,
+    /// The ring is strict: each seat is taken once, by the side that holds its object.
+    Strict,
     /// A word of the ring is impossible.
     Corrupt(Corrupt),
 }
@@ -152,6 +154,9 @@ impl fmt::Display for SeatError {
                 "the owner of lease {lease} cannot be shown to be dead; make sure, then recover with assume-dead"
             ),
             Self::Contended => f.write_str("others are taking this seat at the same time; try again"),
+            Self::Strict => f.write_str(
+                "a strict ring has no second producer and no second consumer: make a new ring for the next two",
+            ),
             Self::Corrupt(c) => c.fmt(f),
         }
     }

@@ -31,16 +31,22 @@ pub struct TypeText {
 }
 
 impl TypeText {
+    /// Where there is none.
+    pub(crate) const NONE: Self = Self { bytes: [0; TYPE_TEXT_LEN], len: 0 };
+
     /// The description in `region`, empty where it has none. Each word is read once.
     pub(crate) fn read(region: &Region<'_>) -> Self {
-        let mut text = Self { bytes: [0; TYPE_TEXT_LEN], len: 0 };
-        let word = |offset| region.word(offset).map_or(0, |word| word.load(ord!(L16, Relaxed)));
-        if word(offset_of!(Identity, features_compatible)) & FEATURE_TYPE_TEXT != 0 {
-            for (offset, to) in offsets().zip(text.bytes.chunks_exact_mut(8)) {
-                to.copy_from_slice(&word(offset).to_le_bytes());
-            }
-            text.len = text.bytes.iter().position(|byte| *byte == 0).unwrap_or(TYPE_TEXT_LEN);
+        let features = load(region, offset_of!(Identity, features_compatible));
+        if features & FEATURE_TYPE_TEXT != 0 { Self::read_words(region) } else { Self::NONE }
+    }
+
+    /// The description in a `region` that has one.
+    pub(crate) fn read_words(region: &Region<'_>) -> Self {
+        let mut text = Self::NONE;
+        for (offset, to) in offsets().zip(text.bytes.chunks_exact_mut(8)) {
+            to.copy_from_slice(&load(region, offset).to_le_bytes());
         }
+        text.len = text.bytes.iter().position(|byte| *byte == 0).unwrap_or(TYPE_TEXT_LEN);
         text
     }
 
@@ -69,6 +75,10 @@ impl fmt::Debug for TypeText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TypeText(\"{}\")", self.as_bytes().escape_ascii())
     }
+}
+
+fn load(region: &Region<'_>, offset: usize) -> u64 {
+    region.word(offset).map_or(0, |word| word.load(ord!(L16, Relaxed)))
 }
 
 /// The words of the description.

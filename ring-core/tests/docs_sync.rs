@@ -7,8 +7,8 @@ use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
 use ring_core::{
-    Identity, MpmcControl, ParticipantLine, SlotHeader, SpscControl, TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, mpmc_data_offset,
-    slot_stride,
+    Identity, MpmcControl, ParticipantLine, STRICT_BLOCK, SlotHeader, SpscControl, StrictCommon, StrictConsumer,
+    StrictProducer, TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, mpmc_data_offset, slot_stride,
 };
 
 fn root() -> PathBuf {
@@ -130,6 +130,20 @@ fn spsc_table_is_the_struct() {
     expected.push((TYPE_TEXT_OFFSET, "type text".into()));
     expected.push((4096, "data area".into()));
     assert_eq!(layout_table("## SPSC", 2), expected);
+}
+
+#[test]
+fn strict_tables_are_the_structs() {
+    let mut expected = offsets!(StrictProducer: identity, tail.word);
+    expected.push((STRICT_BLOCK as usize + TYPE_TEXT_OFFSET, "type text".into()));
+    expected.push((STRICT_BLOCK as usize + 4096, "data area".into()));
+    expected.extend(offsets!(StrictConsumer: mark.magic, mark.generation, head.head, head.seen));
+    expected.extend(offsets!(StrictCommon: producer, consumer, waiters, producer_event.word, consumer_event.word,
+        mark.magic, mark.generation));
+    for (_, name) in &mut expected {
+        *name = name.replace("head.", "").replace("mark.", "");
+    }
+    assert_eq!(layout_table("## Strict rings", 2), expected);
 }
 
 #[test]

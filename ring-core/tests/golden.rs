@@ -9,7 +9,7 @@ use std::fs;
 
 use ring_core::mpmc::{self, Redelivery};
 use ring_core::spsc::{self, ReadError};
-use ring_core::{Kind, Line, Region, Role, SeatState, SessionEnd, Verdict};
+use ring_core::{AttachError, Field, Kind, Line, Region, Role, SeatState, SessionEnd, Verdict};
 
 #[path = "golden/rings.rs"]
 mod rings;
@@ -78,6 +78,27 @@ fn kinds_and_geometry_are_read() {
         assert_eq!((ring.capacity(), ring.max_len(), ring.generation()), (4, 24, 0x0123_4567_89ab_cdef));
         assert_eq!((ring.max_participants(), ring.max_producers(), ring.max_consumers()), (4, 3, 3));
         assert_eq!(ring.redelivery(), Redelivery::AtLeastOnce { attempts: 3 });
+    }
+}
+
+#[test]
+fn a_strict_ring_is_three_objects() {
+    let file = fs::read(format!("{}/tests/golden/v1/spsc-strict.ring", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (producers, others) = file.split_at(file.len() - 8192);
+    let (common, consumers) = others.split_at(4096);
+    let memory = rings::strict_consumer(producers, common);
+    let ring = spsc::Ring::attach_strict(spsc::strict::ConsumerParts::new(&memory)).unwrap();
+    assert_eq!((ring.capacity(), ring.generation()), (256, 0x0123_4567_89ab_cdef));
+    assert_eq!((ring.type_hash(), ring.type_text().as_bytes()), (rings::type_hash(), rings::TYPE_TEXT.as_bytes()));
+    assert_eq!(ring.seat(Role::Producer), Ok(SeatState::Held(1)));
+    assert_eq!(ring.footprint(), file.len() as u64, "three objects and nothing else");
+    assert_eq!(rings::bytes(&memory, 4096), consumers);
+    ring.sit_consumer(2, dead).unwrap();
+    // What looks like an ordinary ring in the producer's object is none that others could use.
+    let inner = rings::memory(&producers[3712..]);
+    for refused in [spsc::Ring::attach(Region::new(&inner)), spsc::Ring::look(Region::new(&inner))] {
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, AttachError::Incompatible { field: Field::IncompatibleFeatures, found: 2, .. }));
     }
 }
 

@@ -87,6 +87,11 @@ impl LeasedMapping {
         acquire(segment, segment.len(), next_number)
     }
 
+    /// The same lease over `mapping`, which is unmapped before it ends.
+    pub(crate) fn over(self, mapping: Mapping) -> Self {
+        Self { mapping, _anchor: Some(self.mapping), ..self }
+    }
+
     /// The number of the lease, at least 1.
     #[inline]
     #[must_use]

@@ -38,6 +38,7 @@ mod segment;
 mod setup_error;
 mod shm;
 mod sleep;
+mod socket;
 pub mod spsc;
 mod strategy;
 mod sys;
@@ -49,7 +50,9 @@ mod wait_set;
 mod watched;
 
 pub use attach::kind_of;
-pub use error::{CreateError, FileKind, LeaseError, MapError, OpenError, OsError, UnlinkError};
+pub use error::{
+    CreateError, FileKind, HandoverError, LeaseError, MapError, OpenError, OsError, StrictObject, UnlinkError,
+};
 pub use facts::Facts;
 pub use guard::guard_against_truncation;
 pub use inventory::{SegmentInfo, StaleReport};

@@ -5,10 +5,13 @@
 //!
 //! 1. A `Region<'static>` made here stands for "as long as the `Life` beside it": a handle drops its core half
 //!    (which holds only addresses) before its `Life`, and never hands the region out.
+//! 2. The mappings that a strict ring's setup makes are all readable, with the common object and that of the own side
+//!    writable.
 #![allow(unsafe_code)]
 
 use std::time::{Duration, Instant};
 
+use ring_core::spsc::strict::{ConsumerParts, ProducerParts};
 use ring_core::{Corrupt, Region, Verdict};
 
 use crate::error::MapError;
@@ -16,7 +19,7 @@ use crate::facts::Facts;
 use crate::fork;
 use crate::heap::{Heap, HeapLease};
 use crate::lease::LeasedMapping;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Piece};
 use crate::placement::{self, Placed, Placement, PlacementError};
 
 /// Empty (or full) polls between two looks at the clock.
@@ -107,6 +110,14 @@ impl Life {
         }
     }
 
+    /// Maps the other side's page of a strict ring: before the handle does anything.
+    pub(crate) fn put(&self, piece: &Piece<'_>) -> Result<(), MapError> {
+        match &self.hold {
+            Hold::Mapped(leased) if !self.is_inherited() => leased.mapping().put(piece, &fork::pause()?),
+            _ => Err(MapError::Forked),
+        }
+    }
+
     /// Places the mapping.
     pub(crate) fn place(&self, wanted: &Placement) -> Result<(), PlacementError> {
         if *wanted == Placement::default() { Ok(()) } else { wanted.place_mapping(self.mapping()?) }
@@ -170,6 +181,22 @@ pub(crate) fn with_region<R>(mapping: &Mapping, f: impl FnOnce(Region<'_>) -> R)
 /// The region of a leased mapping, for the handle that will own both.
 pub(crate) fn leased_region(mapping: &LeasedMapping) -> Result<Region<'static>, MapError> {
     region(mapping.mapping())
+}
+
+/// A strict ring's objects as its producer has mapped them, for the handle that will own both.
+pub(crate) fn producer_parts(mapping: &LeasedMapping) -> Result<ProducerParts<'static>, MapError> {
+    let mapping = mapping.mapping();
+    // SAFETY: 1 and 2.
+    unsafe { ProducerParts::from_raw_parts(mapping.as_ptr(), mapping.len()) }
+        .map_err(|_| MapError::TooLarge { len: mapping.len() as u64 })
+}
+
+/// The same as its consumer has mapped them.
+pub(crate) fn consumer_parts(mapping: &LeasedMapping) -> Result<ConsumerParts<'static>, MapError> {
+    let mapping = mapping.mapping();
+    // SAFETY: 1 and 2.
+    unsafe { ConsumerParts::from_raw_parts(mapping.as_ptr(), mapping.len()) }
+        .map_err(|_| MapError::TooLarge { len: mapping.len() as u64 })
 }
 
 /// The region of a heap ring, for the handle that will own both.

@@ -43,9 +43,22 @@ pub struct Mapping {
     born: u64,
 }
 
+/// A piece of a file for a mapping [in parts](Mapping::in_parts).
+pub(crate) struct Piece<'a> {
+    /// Where it is to lie.
+    pub(crate) at: u64,
+    pub(crate) of: &'a File,
+    /// Where it begins in the file.
+    pub(crate) from: u64,
+    pub(crate) len: u64,
+    pub(crate) writable: bool,
+}
+
 /// By what system call it came.
 enum Raw {
     Mmap(Range),
+    /// A strict ring's objects: some parts are only readable.
+    Parts(Range),
     Shm(Attached),
 }
 
@@ -64,6 +77,27 @@ impl Mapping {
         let raw = Range::of_file(file.as_raw_fd(), len, stat.unit)?;
         let guarded = Guarded::over(&raw)?;
         Ok(Self { raw: ManuallyDrop::new(Raw::Mmap(raw)), guarded, born: fork::epoch() })
+    }
+
+    /// A range for the objects of a strict ring, zeros to begin with.
+    pub(crate) fn in_parts(len: u64, border: u64, _pause: &Pause) -> Result<Self, MapError> {
+        let too_large = || MapError::TooLarge { len };
+        let bytes = usize::try_from(len).ok().filter(|len| isize::try_from(*len).is_ok()).ok_or_else(too_large)?;
+        let raw = Range::in_parts(bytes, usize::try_from(border).map_err(|_| too_large())?)?;
+        Ok(Self { raw: ManuallyDrop::new(Raw::Parts(raw)), guarded: None, born: fork::epoch() })
+    }
+
+    /// Maps `piece` into such a range: for who has it to himself.
+    pub(crate) fn put(&self, piece: &Piece<'_>, _pause: &Pause) -> Result<(), MapError> {
+        let too_large = MapError::TooLarge { len: piece.len };
+        let Raw::Parts(range) = &*self.raw else { return Err(too_large) };
+        let (Ok(at), Ok(len)) = (usize::try_from(piece.at), usize::try_from(piece.len)) else { return Err(too_large) };
+        Ok(range.put(at, piece.of.as_raw_fd(), piece.from, len, piece.writable)?)
+    }
+
+    /// Whether it is a strict ring's, of which this side cannot write all.
+    pub(crate) fn is_in_parts(&self) -> bool {
+        matches!(&*self.raw, Raw::Parts(_))
     }
 
     /// Attaches the first `len` bytes of the System V segment `id`. The caller holds the pause.
@@ -90,7 +124,7 @@ impl Mapping {
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<u8> {
         match &*self.raw {
-            Raw::Mmap(range) => range.start(),
+            Raw::Mmap(range) | Raw::Parts(range) => range.start(),
             Raw::Shm(attached) => attached.as_ptr(),
         }
     }
@@ -101,7 +135,7 @@ impl Mapping {
     #[allow(clippy::len_without_is_empty)] // a mapping is never empty
     pub fn len(&self) -> usize {
         match &*self.raw {
-            Raw::Mmap(range) => range.len(),
+            Raw::Mmap(range) | Raw::Parts(range) => range.len(),
             Raw::Shm(attached) => attached.len(),
         }
     }
@@ -132,7 +166,7 @@ impl Mapping {
     /// The number of bytes with what is mapped beyond the end of the segment, because pages are whole.
     pub(crate) fn mapped(&self) -> usize {
         match &*self.raw {
-            Raw::Mmap(range) => range.mapped(),
+            Raw::Mmap(range) | Raw::Parts(range) => range.mapped(),
             Raw::Shm(attached) => attached.mapped(),
         }
     }

@@ -23,6 +23,7 @@ use crate::mapping::Mapping;
 use crate::name::{NameError, SegmentName};
 use crate::posix::{self, GATE_PAUSE, PATIENCE};
 use crate::segment::{Access, Segment};
+use crate::socket::{self, Waiting};
 use crate::sys::{self, LockKind, Stat};
 
 /// What a sealed ring has: its size is for ever, and so are the seals.
@@ -89,7 +90,7 @@ impl Memfd {
     /// # Errors
     /// What the socket says.
     pub fn send_over(&self, socket: &UnixStream) -> io::Result<()> {
-        sys::send_descriptor(socket, self.as_fd())
+        socket::send(socket, b'r', &[self.as_fd()], Waiting::Blocking)
     }
 
     /// Takes one that [`send_over`](Self::send_over) has sent, and the byte that came with it. What it is shows when it
@@ -99,7 +100,9 @@ impl Memfd {
     /// What the socket says; `UnexpectedEof` when it is closed, and `InvalidData` when there is data without a
     /// descriptor.
     pub fn receive_from(socket: &UnixStream) -> io::Result<Self> {
-        Ok(Self::from(sys::receive_descriptor(socket)?))
+        let (_, descriptors) = socket::receive(socket, Waiting::Blocking)?;
+        let none = || io::Error::new(io::ErrorKind::InvalidData, "data came without a descriptor");
+        descriptors.into_iter().next().map(Self::from).ok_or_else(none)
     }
 
     /// A new description of it.
@@ -112,6 +115,7 @@ impl Memfd {
     fn trouble(&self) -> Option<Unsealed> {
         match sys::seals(&self.file) {
             None => Some(Unsealed::NoMemfd),
+            Some(seals) if seals.contains(SealFlag::F_SEAL_FUTURE_WRITE) => Some(Unsealed::Strict),
             Some(seals) if seals.contains(SEALS) => None,
             Some(seals) if seals.contains(SealFlag::F_SEAL_SEAL) => Some(Unsealed::Never),
             Some(_) => Some(Unsealed::NotYet),
@@ -129,6 +133,8 @@ pub enum Unsealed {
     NotYet,
     /// It cannot be sealed any more.
     Never,
+    /// It is sealed against writing, as the objects of strict rings are.
+    Strict,
 }
 
 impl fmt::Display for Unsealed {
@@ -141,6 +147,10 @@ impl fmt::Display for Unsealed {
             }
             Self::Never => {
                 "its memfd can never be sealed: make one with `Memfd::new`, and take no other from its maker"
+            }
+            Self::Strict => {
+                "its memfd is sealed against writing: a part of a strict ring is used through the socket on which its \
+                 producer hands it over, with `spsc::Consumer::open_strict`"
             }
         })
     }

@@ -103,6 +103,9 @@ impl Placement {
 
     /// Places a mapping of this process.
     pub(crate) fn place_mapping(&self, mapping: &Mapping) -> Result<(), PlacementError> {
+        if mapping.is_in_parts() {
+            return Err(PlacementError::Strict);
+        }
         if self.huge_pages != Wish::Leave {
             // Maps by huge pages what lies on such; that there are any is the creator's affair.
             let _ = calls::prefer_huge(mapping);
@@ -170,6 +173,8 @@ pub enum PlacementError {
     Unknown(OsError),
     /// The segment could not be mapped for it.
     Map(MapError),
+    /// A strict ring lies as the system puts it.
+    Strict,
     /// There is no segment behind the handle: the ring is on the heap, or the handle was inherited over a fork.
     NoSegment,
 }
@@ -212,6 +217,9 @@ impl fmt::Display for PlacementError {
             ),
             Self::Unknown(error) => write!(f, "it cannot be told how the ring lies: {error}: mount /proc"),
             Self::Map(error) => error.fmt(f),
+            Self::Strict => f.write_str(
+                "a strict ring cannot be placed, since neither side may write to all of it: leave the placement out",
+            ),
             Self::NoSegment => f.write_str(
                 "a ring on the heap, or a handle inherited over a fork, has no segment to be placed: open a named ring",
             ),

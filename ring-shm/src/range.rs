@@ -1,5 +1,5 @@
-//! A range of addresses behind which a file is mapped, shared and writable; unmapped when dropped. `mapping.rs` makes a
-//! segment's mapping of it.
+//! A range of addresses behind which a file is mapped, shared and writable, or several in parts; unmapped when dropped.
+//! `mapping.rs` makes a segment's mapping of it.
 //!
 //! Ranges of 2 MiB and more begin at a multiple of that, so that huge pages can be mapped as such.
 //!
@@ -8,7 +8,7 @@
 //! 1. `start` is the beginning of a mapping of `mapped` bytes, made here or taken over from who made it. Nobody else
 //!    unmaps it, and it is unmapped at most once, in `drop`.
 //! 2. The kernel chooses the address of a new mapping, or it lies in a range that was mapped for nothing else but to
-//!    make room for it.
+//!    make room for it. (A strict ring's is such a range; its handle has not been made yet, or is of no use yet.)
 #![allow(unsafe_code)]
 
 use core::ptr::{self, NonNull};
@@ -43,11 +43,45 @@ impl Range {
         let align = if mapped >= HUGE { unit.max(HUGE) } else { unit };
         // From here on it is unmapped by `drop`.
         let range = Self { start: map(fd, mapped, align)?, len, mapped };
-        // SAFETY: 1; changes nothing but what a fork does.
-        if unsafe { libc::madvise(range.start.as_ptr().cast(), mapped, libc::MADV_DONTFORK) } != 0 {
-            return Err(OsError::last("madvise(MADV_DONTFORK)"));
-        }
+        range.leave_out_of_forks(range.start.as_ptr(), mapped)?;
         Ok(range)
+    }
+
+    /// `len` bytes of zeros, only to be read and left out of forks, into which [`put`](Self::put) maps files. The byte at
+    /// `border` begins a huge page if what follows could be one.
+    pub(crate) fn in_parts(len: usize, border: usize) -> Result<Self, OsError> {
+        let mapped = len.checked_next_multiple_of(4096).ok_or(NO_ROOM)?;
+        let align = if mapped.saturating_sub(border) >= HUGE { HUGE } else { 4096 };
+        let room = mapped.checked_add(align).ok_or(NO_ROOM)?;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let base = mmap(ptr::null_mut(), room, libc::PROT_READ, flags, -1)?.as_ptr();
+        let before = base.wrapping_add(border).align_offset(align);
+        let start = base.wrapping_add(before);
+        unmap(base, before);
+        unmap(start.wrapping_add(mapped), room.saturating_sub(before).saturating_sub(mapped));
+        // From here on it is unmapped by `drop`.
+        let range = Self { start: NonNull::new(start).ok_or(NO_ROOM)?, len, mapped };
+        range.leave_out_of_forks(start, mapped)?;
+        Ok(range)
+    }
+
+    /// Maps `len` bytes of `fd` from `from` at `offset` of a range [in parts](Self::in_parts), to be written too or not.
+    /// Both begin on a page.
+    pub(crate) fn put(&self, offset: usize, fd: RawFd, from: u64, len: usize, writable: bool) -> Result<(), OsError> {
+        let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
+        if !inside || len == 0 {
+            return Err(NO_ROOM);
+        }
+        let permissions = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        let at = self.start.as_ptr().wrapping_add(offset);
+        mmap_from(at, len, permissions, libc::MAP_SHARED | libc::MAP_FIXED, fd, from)?;
+        self.leave_out_of_forks(at, len)
+    }
+
+    fn leave_out_of_forks(&self, at: *mut u8, len: usize) -> Result<(), OsError> {
+        // SAFETY: 1; a part of the range. Changes nothing but what a fork does.
+        let done = unsafe { libc::madvise(at.cast(), len, libc::MADV_DONTFORK) };
+        if done == 0 { Ok(()) } else { Err(OsError::last("madvise(MADV_DONTFORK)")) }
     }
 
     /// Its first byte.
@@ -120,8 +154,20 @@ fn map(fd: RawFd, len: usize, align: usize) -> Result<NonNull<u8>, OsError> {
 }
 
 fn mmap(at: *mut u8, len: usize, permissions: i32, flags: i32, fd: RawFd) -> Result<NonNull<u8>, OsError> {
+    mmap_from(at, len, permissions, flags, fd, 0)
+}
+
+fn mmap_from(
+    at: *mut u8,
+    len: usize,
+    permissions: i32,
+    flags: i32,
+    fd: RawFd,
+    from: u64,
+) -> Result<NonNull<u8>, OsError> {
+    let from = libc::off_t::try_from(from).map_err(|_| NO_ROOM)?;
     // SAFETY: 2.
-    let start = unsafe { libc::mmap(at.cast(), len, permissions, flags, fd, 0) };
+    let start = unsafe { libc::mmap(at.cast(), len, permissions, flags, fd, from) };
     let start = if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) };
     start.ok_or_else(|| OsError::last("mmap"))
 }

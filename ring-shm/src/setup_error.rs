@@ -6,7 +6,7 @@ use core::fmt;
 use ring_core::mpmc::JoinError;
 use ring_core::{AttachError, Corrupt, FormatError, Role, SeatError};
 
-use crate::error::{CreateError, LeaseError, MapError, OpenError};
+use crate::error::{CreateError, HandoverError, LeaseError, MapError, OpenError};
 use crate::memfd::Unsealed;
 use crate::name::NameError;
 use crate::payload::TypeFacts;
@@ -97,6 +97,8 @@ pub enum SetupError {
     Closed,
     /// The memory could not be placed as required.
     Placement(PlacementError),
+    /// A strict ring was not handed over.
+    Handover(HandoverError),
     /// Others kept creating, removing or taking over at the same time.
     Contended,
     /// The memory could not be allocated (heap rings).
@@ -159,6 +161,14 @@ impl SetupError {
             Self::Taken { .. } | Self::Unknown { .. } | Self::TableFull { .. } => Kind::InUse,
             Self::Closed => Kind::Closed,
             Self::Placement(_) => Kind::NoResource,
+            Self::Handover(e) => match e {
+                HandoverError::TimedOut { .. } | HandoverError::PeerGone { .. } | HandoverError::PageSize { .. } => {
+                    Kind::Other
+                }
+                HandoverError::Seated { .. } => Kind::InUse,
+                HandoverError::Socket(os) => os_kind(os.code),
+                _ => Kind::Corrupt,
+            },
             Self::NoMemory { .. } => Kind::NoResource,
             Self::Contended => Kind::Other,
         }
@@ -180,6 +190,7 @@ impl SetupError {
             SeatError::Taken { lease } => Self::Taken { role, lease, pid },
             SeatError::Unknown { lease } => Self::Unknown { role, lease, pid },
             SeatError::Corrupt(c) => Self::Attach(c.into()),
+            SeatError::Strict => HandoverError::Seated { role }.into(),
             _ => Self::Contended,
         }
     }
@@ -241,6 +252,7 @@ impl fmt::Display for SetupError {
             ),
             Self::Closed => f.write_str("the ring is closed: no producer can join; create a new one"),
             Self::Placement(e) => e.fmt(f),
+            Self::Handover(e) => e.fmt(f),
             Self::Contended => {
                 f.write_str("other processes kept creating, removing or taking over this ring meanwhile; try again")
             }
@@ -261,7 +273,7 @@ macro_rules! from {
     )*};
 }
 from!(NameError => Name, FormatError => Format, CreateError => Create, OpenError => Open, MapError => Map,
-      LeaseError => Lease, AttachError => Attach, PlacementError => Placement);
+      LeaseError => Lease, AttachError => Attach, PlacementError => Placement, HandoverError => Handover);
 
 impl From<Corrupt> for SetupError {
     fn from(error: Corrupt) -> Self {

@@ -16,15 +16,13 @@
 use core::mem::MaybeUninit;
 use std::ffi::CString;
 use std::fs::{File, Metadata};
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, FdFlag, SealFlag};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, XFS_SUPER_MAGIC};
 
 use crate::error::{FileKind, OsError};
@@ -264,6 +262,12 @@ pub(crate) fn file_size_limit() -> u64 {
     if limit.rlim_cur == libc::RLIM_INFINITY { u64::MAX } else { limit.rlim_cur as u64 }
 }
 
+/// Bytes of a memory page.
+pub(crate) fn page_size() -> u64 {
+    // SAFETY: plain numbers.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
 /// The effective user id.
 pub(crate) fn user() -> u32 {
     // SAFETY: no pointers, and it cannot fail.
@@ -320,45 +324,6 @@ pub(crate) fn close_on_exec(file: &File, yes: bool) -> Result<(), OsError> {
     let flags = if yes { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
     let done = nix::fcntl::fcntl(file, FcntlArg::F_SETFD(flags));
     done.map(drop).map_err(|code| OsError { call: "fcntl(F_SETFD)", code: code as i32 })
-}
-
-/// Sends a descriptor and one byte.
-pub(crate) fn send_descriptor(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
-    let (data, fds) = ([IoSlice::new(b"r")], [fd.as_raw_fd()]);
-    let message = [ControlMessage::ScmRights(&fds)];
-    loop {
-        match sendmsg::<()>(socket.as_raw_fd(), &data, &message, MsgFlags::MSG_NOSIGNAL, None) {
-            Ok(_) => return Ok(()),
-            Err(nix::Error::EINTR) => {}
-            Err(code) => return Err(code.into()),
-        }
-    }
-}
-
-/// Takes a descriptor and one byte. Of several descriptors the first is taken, the others are closed.
-pub(crate) fn receive_descriptor(socket: &UnixStream) -> io::Result<OwnedFd> {
-    loop {
-        let mut byte = [0];
-        let mut data = [IoSliceMut::new(&mut byte)];
-        let mut space = nix::cmsg_space!([RawFd; 1]);
-        let message = match recvmsg::<()>(socket.as_raw_fd(), &mut data, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
-            Ok(message) => message,
-            Err(nix::Error::EINTR) => continue,
-            Err(code) => return Err(code.into()),
-        };
-        let mut received = Vec::new();
-        for part in message.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(fds) = part {
-                // SAFETY: the kernel has just made these descriptors for this process, nobody else knows them.
-                received.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-            }
-        }
-        return match received.into_iter().next() {
-            Some(fd) => Ok(fd),
-            None if message.bytes == 0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            None => Err(io::Error::new(io::ErrorKind::InvalidData, "data came without a descriptor")),
-        };
-    }
 }
 
 /// The path that reaches the object of `fd` whatever its name.

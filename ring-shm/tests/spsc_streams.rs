@@ -5,6 +5,8 @@
 mod ring;
 #[path = "support/spsc.rs"]
 mod spsc;
+#[path = "support/strict.rs"]
+mod strict;
 mod support;
 
 use ring::{record, until};
@@ -20,6 +22,11 @@ fn child_entry() {
         "sink" => play_sink(&args[0], &args[1..]),
         other => panic!("no role {other}"),
     });
+}
+
+/// Whether the two hand a ring over, instead of meeting at a name.
+fn over_strict() -> bool {
+    support::backing() == support::Backing::Strict
 }
 
 /// A source and a sink of the same arguments agree on every byte.
@@ -49,7 +56,11 @@ impl Stream {
 
 fn play_source(name: &str, args: &[String]) {
     let stream = Stream::parse(args);
-    let tx = Producer::open_or_create(name, &stream.options()).unwrap();
+    let tx: Producer = if over_strict() {
+        strict::producer(name, &stream.options())
+    } else {
+        Producer::open_or_create(name, &stream.options()).unwrap()
+    };
     if stream.way == 3 {
         // SAFETY: both processes of this test go through the library.
         let mut tx = unsafe { tx.trust_peers() };
@@ -127,7 +138,8 @@ fn play_source(name: &str, args: &[String]) {
 
 fn play_sink(name: &str, args: &[String]) {
     let stream = Stream::parse(args);
-    let rx = Consumer::open_or_create(name, &stream.options()).unwrap();
+    let rx: Consumer =
+        if over_strict() { strict::consumer(name) } else { Consumer::open_or_create(name, &stream.options()).unwrap() };
     let seq = match stream.way {
         // SAFETY: both processes of this test go through the library.
         3 => drain_all(unsafe { rx.trust_peers() }, stream, |record| record.to_vec()),

@@ -1,5 +1,9 @@
 //! Blocking calls: woken by data, by space, by a close, by a cancel; ended by deadlines; whatever the strategy. Both kinds
-//! of ring go through the same tests.
+//! of ring go through the same tests, and so does a strict one.
+#![allow(unsafe_code)]
+
+#[path = "support/strict.rs"]
+mod strict;
 
 use std::sync::mpsc;
 use std::thread;
@@ -174,6 +178,18 @@ fn spsc_ring() -> (spsc::Producer<Trusted>, spsc::Consumer<Trusted>) {
     (tx, rx)
 }
 
+/// The same over a strict ring: cases wait on words of the object that both sides write.
+fn strict_ring() -> (spsc::Producer<Trusted>, spsc::Consumer<Trusted>) {
+    let (tx, rx) = strict::pair(&spsc::Options::new().capacity(64));
+    // SAFETY: both handles are this process's.
+    let mut tx = unsafe { tx.trust_peers() };
+    // SAFETY: as above.
+    let mut rx = unsafe { rx.trust_peers() };
+    tx.set_wait_strategy(at_once());
+    rx.set_wait_strategy(at_once());
+    (tx, rx)
+}
+
 fn mpmc_ring() -> (mpmc::Producer<Trusted>, mpmc::Consumer<Trusted>) {
     let ring = mpmc::heap(4, 8).unwrap();
     let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
@@ -192,6 +208,12 @@ macro_rules! on_both {
             #[test]
             fn spsc() {
                 let (tx, rx) = super::spsc_ring();
+                super::cases::$test(tx, rx);
+            }
+
+            #[test]
+            fn strict() {
+                let (tx, rx) = super::strict_ring();
                 super::cases::$test(tx, rx);
             }
 

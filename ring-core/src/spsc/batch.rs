@@ -1,13 +1,13 @@
 //! Many records at a time: a claim whose records become visible by one store, and a read whose records are released
 //! by one.
 
-use super::consumer::{Consumer, Found};
+use super::consumer::Consumer;
 use super::error::{ClaimError, ReadError};
+use super::find::Found;
 use super::producer::Producer;
-use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::record::{HEADER, padding_word, record_word};
-use crate::region::Span;
+use crate::region::{Span, Stretch, Taken};
 use crate::sync::ord;
 
 /// Space for several records of up to a fixed length each. [`ClaimBatch::push`] lays them out one after the other;
@@ -16,8 +16,9 @@ use crate::sync::ord;
 #[must_use = "a batch that is dropped is aborted; call commit() to publish it"]
 pub struct ClaimBatch<'a, 'm> {
     producer: &'a mut Producer<'m>,
-    /// Where the next record (or the padding before it) goes.
+    /// Where the next record (or the padding before it) goes, and what of it is known to be free.
     at: Position,
+    stretch: Stretch<'m>,
     /// The header word at the tail, withheld until commit.
     first: u64,
     max_len: usize,
@@ -30,7 +31,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     pub(super) fn room(producer: &mut Producer<'_>, min: usize, max: usize, len: usize) -> Result<usize, ClaimError> {
         let size = producer.check_len(len)?;
         // Records, the padding at the wrap (shorter than one of them), and the next header, in an empty ring.
-        let largest = count(producer.geometry.capacity, size).saturating_sub(1);
+        let largest = count(producer.geometry.capacity(), size).saturating_sub(1);
         if min > largest {
             return Err(ClaimError::TooLong { len: min.saturating_mul(len), max: largest.saturating_mul(len) });
         }
@@ -60,8 +61,8 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
 
     /// A batch of `room` records, which [`ClaimBatch::room`] has found.
     pub(super) fn new(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
-        let at = producer.tail;
-        Self { producer, at, first: 0, max_len: len, left: room, pushed: 0 }
+        let (at, stretch) = (producer.tail, producer.free_at(producer.tail));
+        Self { producer, at, stretch, first: 0, max_len: len, left: room, pushed: 0 }
     }
 
     /// How many more records can be pushed.
@@ -116,35 +117,65 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         Ok(record)
     }
 
-    /// Lays out one record: padding if it needs any, its header, its span.
+    /// Lays out one record: its header, its span.
     #[inline(always)]
     fn place(&mut self, tag: u32, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
-        if len > self.max_len {
-            return Err(ClaimError::TooLong { len, max: self.max_len });
+        if len > self.max_len || self.left == 0 {
+            return Err(self.refusal(len));
         }
+        let Some(Taken { span, size, rest }) = self.stretch.take(len, &self.producer.geometry) else {
+            return self.place_slowly(tag, len);
+        };
+        let (record, word) = (self.at, record_word(len as u64, tag));
+        if self.pushed == 0 {
+            self.first = word; // it will publish them all
+        } else {
+            self.stretch.store_header(word, ord!(B1, Relaxed)); // nobody can reach it yet
+        }
+        self.stretch = rest;
+        self.placed(record.plus(size));
+        Ok((record, span))
+    }
+
+    /// A record that ends the area, or comes after padding.
+    #[cold]
+    #[inline(never)]
+    fn place_slowly(&mut self, tag: u32, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
         let size = self.producer.geometry.record_size(len as u64);
         let to_end = self.producer.geometry.room_to_end(self.at);
         let record = if size > to_end { self.at.plus(to_end) } else { self.at };
         let span = self.producer.area.span(record.plus(HEADER), len as u64);
-        let (Some(span), Some(left)) = (span, self.left.checked_sub(1)) else { return Err(ClaimError::Full) };
+        let Some(span) = span else { return Err(ClaimError::Full) };
         if record != self.at {
             self.header(self.at, padding_word(to_end));
         }
         self.header(record, record_word(len as u64, tag));
-        self.at = record.plus(size);
-        self.left = left;
-        self.pushed = self.pushed.saturating_add(1);
+        let end = record.plus(size);
+        self.stretch = self.producer.free_at(end);
+        self.placed(end);
         Ok((record, span))
     }
 
     /// Stores a header that nobody can reach yet, or withholds it if it is the one that will publish them all.
-    #[inline(always)]
     fn header(&mut self, at: Position, word: u64) {
         if at == self.producer.tail {
             self.first = word;
         } else {
-            self.producer.area.store_header(at, word, ord!(B1, Relaxed));
+            self.producer.area.store_header(at, word, ord!(B4, Relaxed));
         }
+    }
+
+    #[inline(always)]
+    fn placed(&mut self, end: Position) {
+        self.at = end;
+        self.left = self.left.wrapping_sub(1);
+        self.pushed = self.pushed.wrapping_add(1);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refusal(&self, len: usize) -> ClaimError {
+        if len > self.max_len { ClaimError::TooLong { len, max: self.max_len } } else { ClaimError::Full }
     }
 
     /// Publishes all pushed records by one Release store; returns how many. None pushed: nothing happens.
@@ -153,7 +184,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         if self.pushed > 0 {
             self.producer.area.store_header(self.at, 0, ord!(B2, Relaxed));
             self.producer.area.store_header(self.producer.tail, self.first, ord!(B3, Release));
-            self.producer.moved(self.at);
+            self.producer.moved_far(self.at);
             self.producer.tell();
         }
         self.pushed
@@ -183,18 +214,18 @@ fn count(bytes: u64, size: u64) -> usize {
 #[must_use = "a batch that is not released comes again"]
 pub struct ReadBatch<'a, 'm> {
     consumer: &'a mut Consumer<'m>,
-    /// The record found when the batch was made, until it is handed out.
-    first: Option<Found>,
-    /// The position after the last record handed out.
+    /// The position after the last record handed out, and what is there.
     end: Position,
-    left: usize,
+    rest: Stretch<'m>,
+    max: usize,
     read: usize,
 }
 
 impl<'a, 'm> ReadBatch<'a, 'm> {
-    pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found, max: usize) -> Self {
-        let end = consumer.head();
-        Self { consumer, first: Some(first), end, left: max, read: 0 }
+    /// A batch of up to `max` records from the head on, where one has been found.
+    pub(super) fn new(consumer: &'a mut Consumer<'m>, max: usize) -> Self {
+        let (end, rest) = consumer.here();
+        Self { consumer, end, rest, max, read: 0 }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
@@ -203,27 +234,19 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     /// [`ReadError::Corrupt`] alone; records handed out before are good.
     #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_, 'm>>, ReadError> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
-        let found = match self.first.take() {
-            Some(found) => found,
-            None => match self.consumer.find(self.end) {
-                Ok(found) => found,
-                Err(ReadError::Corrupt(c)) => return Err(c.into()),
-                Err(_) => return Ok(None),
-            },
-        };
-        let Some(span) = self.consumer.span(&found) else { return Ok(None) };
-        if found.end.since(self.consumer.head()) > self.consumer.capacity().wrapping_sub(HEADER) {
-            // More than the ring can hold: headers that lead round and round.
-            let header = record_word(found.len, found.tag);
-            return Err(Corrupt::new(Field::RecordHeader, header, found.record.get()).into());
+        if self.read == self.max {
+            return Ok(None);
         }
+        let found = match self.consumer.find(self.end, self.rest) {
+            Ok(found) => found,
+            Err(ReadError::Corrupt(c)) => return Err(c.into()),
+            Err(_) => return Ok(None),
+        };
         self.consumer.mark_seen_ahead(found.end);
-        self.end = found.end;
-        self.left = left;
-        self.read = self.read.saturating_add(1);
+        (self.end, self.rest) = (found.end, found.rest);
+        self.read = self.read.wrapping_add(1);
         let redelivered = self.consumer.is_redelivered(found.record);
-        Ok(Some(BatchRecord { batch: core::marker::PhantomData, span, found, redelivered }))
+        Ok(Some(BatchRecord { batch: core::marker::PhantomData, found, redelivered }))
     }
 
     /// How many records have been handed out.
@@ -242,7 +265,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     #[inline]
     pub fn release(self) -> usize {
         if self.read > 0 {
-            self.consumer.release::<true>(self.end);
+            self.consumer.release::<true>(self.end, self.rest);
         }
         self.read
     }
@@ -255,8 +278,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
 #[derive(Debug)]
 pub struct BatchRecord<'b, 'm> {
     batch: core::marker::PhantomData<&'b ()>,
-    span: Span<'m>,
-    found: Found,
+    found: Found<'m>,
     redelivered: bool,
 }
 
@@ -264,13 +286,13 @@ impl BatchRecord<'_, '_> {
     /// Payload bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.span.len()
+        self.found.span.len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.span.len() == 0
+        self.found.span.len() == 0
     }
 
     /// The sender's tag.
@@ -294,7 +316,7 @@ impl BatchRecord<'_, '_> {
     /// Copies as many bytes as fit into `buf`; returns how many.
     #[inline]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.span.copy_out(buf)
+        if self.found.span.fill(buf) { buf.len() } else { self.found.span.copy_out(buf) }
     }
 
     /// The payload in place.
@@ -307,6 +329,6 @@ impl BatchRecord<'_, '_> {
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the record is committed and its batch not released; the caller answers for the other processes.
-        unsafe { self.span.as_slice() }
+        unsafe { self.found.span.as_slice() }
     }
 }

@@ -16,6 +16,7 @@ pub struct Claim<'a, 'm> {
 
 impl Claim<'_, '_> {
     /// Payload bytes that `commit` will publish.
+    #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
         self.draft.len()
@@ -28,6 +29,7 @@ impl Claim<'_, '_> {
     }
 
     /// The delivery id the record will have.
+    #[inline(always)]
     #[must_use]
     pub fn position(&self) -> Position {
         self.record
@@ -81,10 +83,10 @@ impl Claim<'_, '_> {
     }
 
     /// Publishes the record: one Release store. Bytes that were not written are published as zeroes.
-    #[inline]
+    #[inline(always)]
     pub fn commit(self) -> Position {
         self.draft.fill_rest();
-        self.producer.publish::<true>(self.record, self.draft.len() as u64, self.tag)
+        self.producer.publish::<true>(self.record, self.draft.len(), self.tag)
     }
 
     /// Gives the space back unseen.

@@ -1,5 +1,4 @@
-//! The consumer's half: read, release. It polls the header at its own head and nothing else; a header is loaded once,
-//! checked once, and then only its private copy is used.
+//! The consumer's half: read, release. It polls the header at its own head and nothing else: `find.rs`.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -8,57 +7,47 @@ use core::mem::offset_of;
 use super::batch::ReadBatch;
 use super::bell;
 use super::error::ReadError;
+use super::find::Found;
 use super::pace::Slip;
 use super::record::Record;
 use super::ring::Ring;
-use crate::error::{Corrupt, Field};
+use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, Header, record_len, tag};
-use crate::region::{Area, Control, Span};
+use crate::record::Geometry;
+use crate::region::{Area, Control, Span, Stretch};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
-
-/// How far ahead of the head a stream is prefetched: the way from record to record depends on what was just read, so
-/// without it each line is a miss of its own.
-const READ_AHEAD: u64 = 512;
 
 /// The reading handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
 #[derive(Debug)]
 pub struct Consumer<'m> {
-    area: Area<'m>,
-    geometry: Geometry,
+    pub(super) area: Area<'m>,
+    pub(super) geometry: Geometry,
     /// Where the next header is polled.
-    head: Position,
+    pub(super) head: Position,
+    /// What is at the head. A record that fits into what is left of it is not too long: the quick part's one question.
+    /// Nothing is left where that is not known.
+    pub(super) stretch: Stretch<'m>,
     /// The head as last stored for the producer.
-    published: Position,
+    pub(super) published: Position,
     /// Records before this position may have been seen by a dead predecessor.
-    redelivered_before: Position,
+    pub(super) redelivered_before: Position,
     /// The `seen` mark as this handle has stored it. It never goes back: a batch that was kept has been seen, whatever
     /// is read singly afterwards.
-    seen: Position,
-    control: Control<'m>,
-    wake: Wake,
+    pub(super) seen: Position,
+    pub(super) control: Control<'m>,
+    pub(super) wake: Wake,
     /// Unpublished bytes that are tolerated before the head is stored.
-    release_every: u32,
-    lease: u32,
+    pub(super) release_every: u32,
+    pub(super) lease: u32,
     /// Lease of the producer session whose end has been reported.
-    told: u32,
+    pub(super) told: u32,
     /// Whether that was at the present head: a mark that comes to stand there has been reported.
-    told_here: bool,
-    slip: Slip,
-    not_sync: PhantomData<Cell<()>>,
-}
-
-/// A record that has been found and checked, and not yet handed out.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
-    pub(super) record: Position,
-    pub(super) len: u64,
-    pub(super) tag: u32,
-    /// The position after it.
-    pub(super) end: Position,
+    pub(super) told_here: bool,
+    pub(super) slip: Slip,
+    pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
 /// What came with a message that was copied out.
@@ -83,6 +72,7 @@ impl<'m> Consumer<'m> {
             head,
             published: head,
             redelivered_before: seen,
+            stretch: ring.area.stretch(head, 0),
             seen: seen.max(head),
             control: ring.control,
             wake: ring.wake,
@@ -101,8 +91,10 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`]; on `BufferTooSmall` the record stays.
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let found = self.find(self.head)?;
-        self.take::<true>(found, buf)
+        match self.recv_here::<true>(buf) {
+            Ok(received) => Ok(received),
+            Err(word) => self.recv_rest::<true>(word, buf),
+        }
     }
 
     /// [`try_recv_into`](Self::try_recv_into) that looks for no sleeper: for producers that poll. One that sleeps all the
@@ -112,8 +104,10 @@ impl<'m> Consumer<'m> {
     /// As there.
     #[inline(always)]
     pub fn try_recv_into_untold(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let found = self.find(self.head)?;
-        self.take::<false>(found, buf)
+        match self.recv_here::<false>(buf) {
+            Ok(received) => Ok(received),
+            Err(word) => self.recv_rest::<false>(word, buf),
+        }
     }
 
     /// [`try_recv_into`](Self::try_recv_into) that, when empty, also looks whether the producer's session is over:
@@ -127,24 +121,59 @@ impl<'m> Consumer<'m> {
         buf: &mut [u8],
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Received, ReadError> {
-        let found = self.find_asking(verdict)?;
-        self.take::<true>(found, buf)
+        match self.recv_here::<true>(buf) {
+            Ok(received) => Ok(received),
+            Err(word) => self.recv_rest_asking(word, buf, verdict),
+        }
     }
 
-    /// Copies out and releases.
+    /// The quick part, which becomes part of its caller: the record at the head, if it is one of the many. Otherwise the
+    /// header, for the rest to see to.
     #[inline(always)]
-    fn take<const TELLS: bool>(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let Some(span) = self.span(&found).filter(|span| span.len() <= buf.len()) else {
-            return Err(ReadError::BufferTooSmall { needed: usize::try_from(found.len).unwrap_or(usize::MAX) });
-        };
-        let len = span.copy_out(buf);
+    fn recv_here<const TELLS: bool>(&mut self, buf: &mut [u8]) -> Result<Received, u64> {
+        let (word, found) = self.look(self.head, self.stretch);
+        match found {
+            Some(found) if found.span.len() <= buf.len() => Ok(self.take::<TELLS>(found, buf)),
+            _ => Err(word),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_rest<const TELLS: bool>(&mut self, word: u64, buf: &mut [u8]) -> Result<Received, ReadError> {
+        let found = self.find_rest(self.head, word)?;
+        if found.span.len() > buf.len() {
+            return Err(ReadError::BufferTooSmall { needed: found.span.len() });
+        }
+        Ok(self.take::<TELLS>(found, buf))
+    }
+
+    #[inline(never)]
+    fn recv_rest_asking(
+        &mut self,
+        word: u64,
+        buf: &mut [u8],
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<Received, ReadError> {
+        match self.recv_rest::<true>(word, buf) {
+            Err(ReadError::Empty) => Err(self.why_empty(verdict)),
+            other => other,
+        }
+    }
+
+    /// Copies out, into a buffer that is long enough, and releases.
+    #[inline(always)]
+    fn take<const TELLS: bool>(&mut self, found: Found<'m>, buf: &mut [u8]) -> Received {
+        let len = found.span.len();
+        if !found.span.fill(buf) {
+            copy_shorter(found.span, buf);
+        }
         let received =
             Received { len, tag: found.tag, position: found.record, redelivered: self.is_redelivered(found.record) };
         // Released before it is handed out, so `seen` matters only while the head is held back.
-        if !self.release::<TELLS>(found.end) {
+        if !self.release::<TELLS>(found.end, found.rest) {
             self.mark_seen(found.end);
         }
-        Ok(received)
+        received
     }
 
     /// Lends the next record in place. [`Record::release`] gives its space back; a record that is dropped is kept
@@ -154,27 +183,29 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`].
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
-        let found = self.find(self.head)?;
-        self.lend(found)
+        let found = self.find(self.head, self.stretch)?;
+        Ok(self.lend(found))
     }
 
     /// [`try_read`](Self::try_read) that asks as [`try_recv_into_asking`](Self::try_recv_into_asking) does.
     ///
     /// # Errors
     /// As there.
-    #[inline]
+    #[inline(always)]
     pub fn try_read_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Record<'_, 'm>, ReadError> {
-        let found = self.find_asking(verdict)?;
-        self.lend(found)
+        let found = match self.look(self.head, self.stretch) {
+            (_, Some(found)) => found,
+            (word, None) => self.find_rest_asking(word, verdict)?,
+        };
+        Ok(self.lend(found))
     }
 
     /// Hands out in place.
     #[inline(always)]
-    fn lend(&mut self, found: Found) -> Result<Record<'_, 'm>, ReadError> {
-        let Some(span) = self.span(&found) else { return Err(ReadError::Empty) };
+    fn lend(&mut self, found: Found<'m>) -> Record<'_, 'm> {
         self.mark_seen(found.end);
         let redelivered = self.is_redelivered(found.record);
-        Ok(Record { consumer: self, span, found, redelivered })
+        Record { consumer: self, found, redelivered }
     }
 
     /// Lends up to `max` records, released together.
@@ -183,8 +214,8 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`] when there is not even one.
     #[inline]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        let first = self.find(self.head)?;
-        Ok(ReadBatch::new(self, first, max))
+        self.find(self.head, self.stretch)?;
+        Ok(ReadBatch::new(self, max))
     }
 
     /// [`try_read_batch`](Self::try_read_batch) that asks as
@@ -198,98 +229,8 @@ impl<'m> Consumer<'m> {
         max: usize,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        let first = self.find_asking(verdict)?;
-        Ok(ReadBatch::new(self, first, max))
-    }
-
-    /// Finds the record at the head, or the reason why none will come.
-    #[inline(always)]
-    fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found, ReadError> {
-        match self.find(self.head) {
-            Err(ReadError::Empty) => match self.producer_end(verdict)? {
-                Some(end) => Err(ReadError::Ended(end)),
-                None => Err(ReadError::Empty),
-            },
-            other => other,
-        }
-    }
-
-    /// Finds the record at `at`, which is the head or follows records of the batch being read.
-    #[inline(always)]
-    pub(super) fn find(&mut self, at: Position) -> Result<Found, ReadError> {
-        self.slip.before_look();
-        // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
-        let word = self.area.load_header(at, ord!(C1, Acquire));
-        match record_len(word, at, &self.geometry) {
-            Some(len) => {
-                if self.slip.found() {
-                    self.area.prefetch_read(at.plus(READ_AHEAD), len);
-                }
-                Ok(self.found(at, len, tag(word)))
-            }
-            None if word == 0 => Err(self.on_empty()),
-            None => self.find_rare(at, word),
-        }
-    }
-
-    #[inline(always)]
-    fn found(&self, record: Position, len: u64, tag: u32) -> Found {
-        Found { record, len, tag, end: record.plus(self.geometry.record_size(len)) }
-    }
-
-    /// Padding and session marks. At most three headers are looked at, whatever a peer writes.
-    #[cold]
-    #[inline(never)]
-    fn find_rare(&mut self, at: Position, word: u64) -> Result<Found, ReadError> {
-        match Header::decode(word, at, &self.geometry)? {
-            Header::Record { len, tag } => Ok(self.found(at, len, tag)),
-            Header::Zero => Err(self.on_empty()),
-            Header::Padding => {
-                let record = at.plus(self.geometry.room_to_end(at));
-                // Relaxed: the padding's Release published this header too. Nothing but a record can follow.
-                let word = self.area.load_header(record, ord!(C2, Relaxed));
-                match Header::decode(word, record, &self.geometry)? {
-                    Header::Record { len, tag } => Ok(self.found(record, len, tag)),
-                    _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
-                }
-            }
-            Header::Mark { .. } if at != self.head => Err(ReadError::Empty), // a batch ends with its session
-            Header::Mark { seat } => {
-                self.head = at.plus(self.geometry.align());
-                let (lease, end) = (seat >> 1, if seat & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died });
-                let told_here = core::mem::take(&mut self.told_here) && self.slip.is_dry();
-                if lease != self.told && !told_here {
-                    self.tells(lease);
-                    return Err(ReadError::Ended(end));
-                }
-                // Reported already, when the ring had run empty here. What follows is the successor's.
-                let after = self.area.load_header(self.head, ord!(C3, Acquire));
-                // One mark is passed, not two: nobody writes another one for the same session behind it.
-                if matches!(Header::decode(after, self.head, &self.geometry)?, Header::Mark { seat } if seat >> 1 == self.told)
-                {
-                    return Err(Corrupt::new(Field::RecordHeader, after, self.head.get()).into());
-                }
-                self.find_rare(self.head, after)
-            }
-        }
-    }
-
-    /// Nothing there. A head that was held back is published now: the producer may be waiting for it.
-    #[inline(always)]
-    fn on_empty(&mut self) -> ReadError {
-        if self.slip.ran_dry() {
-            self.told_here = false;
-        }
-        if self.published != self.head {
-            self.publish_head::<true>();
-        }
-        ReadError::Empty
-    }
-
-    /// The payload of a found record.
-    #[inline(always)]
-    pub(super) fn span(&self, found: &Found) -> Option<Span<'m>> {
-        self.area.span(found.record.plus(HEADER), found.len)
+        self.find_asking(verdict)?;
+        Ok(ReadBatch::new(self, max))
     }
 
     /// Stores that records before `end` may have been seen. Release, partner of R3: an onlooker that sees the mark also
@@ -308,8 +249,8 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub(super) fn mark_seen_ahead(&mut self, end: Position) {
         if self.seen.precedes(end) {
-            let ahead = (self.geometry.capacity / 32).min(4096) & !self.geometry.align().wrapping_sub(1);
-            let (seen, limit) = (end.plus(ahead), self.published.plus(self.geometry.capacity));
+            let ahead = (self.geometry.capacity() / 32).min(4096) & !self.geometry.align().wrapping_sub(1);
+            let (seen, limit) = (end.plus(ahead), self.published.plus(self.geometry.capacity()));
             self.mark_seen(if limit.precedes(seen) { limit } else { seen });
         }
     }
@@ -321,8 +262,8 @@ impl<'m> Consumer<'m> {
 
     /// Moves the head to `end`; returns whether it was stored for the producer.
     #[inline(always)]
-    pub(super) fn release<const TELLS: bool>(&mut self, end: Position) -> bool {
-        self.head = end;
+    pub(super) fn release<const TELLS: bool>(&mut self, end: Position, rest: Stretch<'m>) -> bool {
+        self.moved(end, rest);
         let publish = end.since(self.published) >= u64::from(self.release_every);
         if publish {
             self.publish_head::<TELLS>();
@@ -331,7 +272,13 @@ impl<'m> Consumer<'m> {
     }
 
     #[inline(always)]
-    fn publish_head<const TELLS: bool>(&mut self) {
+    pub(super) fn moved(&mut self, head: Position, stretch: Stretch<'m>) {
+        self.head = head;
+        self.stretch = stretch;
+    }
+
+    #[inline(always)]
+    pub(super) fn publish_head<const TELLS: bool>(&mut self) {
         self.published = self.head;
         // Release, partner of S1: our reads of the space come before the producer's overwriting it.
         self.control.word::<{ offset_of!(SpscControl, head) }>().store(self.head.get(), ord!(C4, Release));
@@ -397,7 +344,7 @@ impl<'m> Consumer<'m> {
 
     /// Remembers that the end of that session is told, for this handle and for its successors.
     #[cold]
-    fn tells(&mut self, session: u32) {
+    pub(super) fn tells(&mut self, session: u32) {
         self.told = session;
         if let Some(seat) = Seat::of(&self.control.region(), Role::Consumer) {
             seat.told(u64::from(self.lease), session);
@@ -422,13 +369,18 @@ impl<'m> Consumer<'m> {
     /// Capacity of the data area in bytes; all but 8 of them hold records.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        self.geometry.capacity
+        self.geometry.capacity()
     }
 
     /// Longest payload of one record, in bytes.
     #[must_use]
     pub fn max_len(&self) -> usize {
         usize::try_from(self.geometry.max_len()).unwrap_or(usize::MAX)
+    }
+
+    /// The head, and what is there.
+    pub(super) fn here(&self) -> (Position, Stretch<'m>) {
+        (self.head, self.stretch)
     }
 
     /// The position where the next header is polled.
@@ -441,8 +393,14 @@ impl<'m> Consumer<'m> {
     /// stored tail may lag behind).
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let tail = self.control.word::<{ offset_of!(SpscControl, tail) }>().load(ord!(C8, Relaxed));
+        let tail = self.area.word_before::<{ offset_of!(SpscControl, tail) }>().load(ord!(C8, Relaxed));
         let tail = Position::new(tail);
-        if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity) } else { 0 }
+        if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity()) } else { 0 }
     }
+}
+
+/// Copies a record out that is shorter than the buffer.
+#[inline(never)]
+fn copy_shorter(span: Span<'_>, buf: &mut [u8]) {
+    span.copy_out(buf);
 }

@@ -26,12 +26,16 @@ mod bell;
 mod claim;
 mod consumer;
 mod error;
+mod find;
 mod format;
 mod pace;
 mod producer;
 mod record;
 mod recover;
 mod ring;
+mod room;
+#[cfg(not(loom))]
+pub mod strict;
 
 pub use batch::{BatchRecord, ClaimBatch, ReadBatch};
 pub use claim::Claim;

@@ -11,7 +11,7 @@ use crate::sync::pause;
 /// The consumer's pauses after it has run dry.
 #[derive(Debug)]
 pub(super) struct Slip {
-    /// Records found since the ring was last empty.
+    /// Records found since the ring was last empty, or [`STREAM`] and one.
     burst: u8,
     /// Pauses before the next look after an empty one.
     pauses: u8,
@@ -43,8 +43,11 @@ impl Slip {
     /// A record was there; whether it is one of many.
     #[inline(always)]
     pub(super) fn found(&mut self) -> bool {
-        self.burst = self.burst.saturating_add(1);
-        self.burst > STREAM
+        if self.burst > STREAM {
+            return true;
+        }
+        self.burst = self.burst.wrapping_add(1);
+        false
     }
 
     /// Whether no record was found since the ring was last empty.

@@ -1,5 +1,5 @@
-//! The producer's half: claim, commit, abort. The handle keeps everything private that it decides on; of the shared
-//! words it reads the head alone, and only when its remembered value says "full".
+//! The producer's half: claim, commit, abort. The handle keeps everything private that it decides on; where the next
+//! record goes: `room.rs`.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -12,16 +12,16 @@ use super::error::ClaimError;
 use super::pace::Patience;
 use super::ring::Ring;
 use crate::draft::Draft;
-use crate::error::{Corrupt, Field};
+use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, mark_word, padding_word, record_word};
-use crate::region::{Area, Control, Span};
+use crate::record::{Geometry, padding_word, record_word};
+use crate::region::{Area, Control, Stretch, Taken};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
 
-const HEAD: usize = offset_of!(SpscControl, head);
+pub(super) const HEAD: usize = offset_of!(SpscControl, head);
 
 /// How far past the new tail the next lines are asked for. Nearer would take the line the consumer is polling.
 const WRITE_AHEAD: u64 = 128;
@@ -35,18 +35,21 @@ pub struct Producer<'m> {
     pub(super) tail: Position,
     /// The head as last loaded: everything before it may be overwritten.
     pub(super) cached_head: Position,
+    /// What is at the tail. A record that fits into what is left of it is free, with the header after it, and not too long:
+    /// the quick part's one question. Nothing is left where that is not known.
+    pub(super) stretch: Stretch<'m>,
     /// The capacity; or 0 while the mark of the former session waits for space, which sends every claim to
     /// [`Producer::refill`].
     pub(super) window: u64,
-    control: Control<'m>,
-    wake: Wake,
-    lease: u32,
+    pub(super) control: Control<'m>,
+    pub(super) wake: Wake,
+    pub(super) lease: u32,
     /// Lease of the consumer whose end has been reported, or was over before this handle sat down.
-    told: u32,
+    pub(super) told: u32,
     /// Seat word of the session before this one, while its mark is not written yet.
-    pending_mark: u32,
+    pub(super) pending_mark: u32,
     pub(super) patience: Patience,
-    not_sync: PhantomData<Cell<()>>,
+    pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
 impl<'m> Producer<'m> {
@@ -57,7 +60,8 @@ impl<'m> Producer<'m> {
             geometry: ring.geometry,
             tail,
             cached_head: head,
-            window: ring.geometry.capacity,
+            stretch: ring.area.stretch(tail, 0),
+            window: ring.geometry.capacity(),
             control: ring.control,
             wake: ring.wake,
             lease: u32::try_from(lease).unwrap_or(0),
@@ -99,11 +103,22 @@ impl<'m> Producer<'m> {
         self.send::<false>(tag, payload)
     }
 
+    /// The quick part becomes part of its caller; the other one is the same at length.
     #[inline(always)]
     fn send<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        let (record, span) = self.reserve(payload.len())?;
+        let Some(taken) = self.stretch.take(payload.len(), &self.geometry) else {
+            return self.send_slowly::<TELLS>(tag, payload);
+        };
+        taken.span.copy_in(payload);
+        Ok(self.publish_here::<TELLS>(&taken, payload.len() as u64, tag))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_slowly<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+        let (record, span) = self.reserve_slowly(payload.len())?;
         span.copy_in(payload);
-        Ok(self.publish::<TELLS>(record, payload.len() as u64, tag))
+        Ok(self.publish::<TELLS>(record, payload.len(), tag))
     }
 
     /// Claims space for up to `max` records of up to `len` bytes each, as many as fit now and at least one, which
@@ -176,115 +191,24 @@ impl<'m> Producer<'m> {
         }
     }
 
-    /// `Full`, unless the consumer is gone.
-    #[cold]
-    #[inline(never)]
-    fn why(&mut self, error: ClaimError, verdict: impl FnOnce(u64) -> Verdict) -> ClaimError {
-        match error {
-            ClaimError::Full => match self.consumer_end(verdict) {
-                Ok(Some(end)) => ClaimError::Ended(end),
-                Ok(None) => ClaimError::Full,
-                Err(corrupt) => corrupt.into(),
-            },
-            other => other,
-        }
-    }
-
-    /// Finds room: the record's position and its payload's span. Changes nothing shared.
-    #[inline(always)]
-    fn reserve(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
-        let size = self.check_len(len)?;
-        // The second round follows a refill that moved the tail past a session mark; a third does not happen.
-        for _ in 0..3 {
-            let to_end = self.geometry.room_to_end(self.tail);
-            let record = if size > to_end { self.tail.plus(to_end) } else { self.tail };
-            let end = record.plus(size);
-            // The next header is part of what must be free: commit zeroes it.
-            if end.plus(HEADER).since(self.cached_head) <= self.window {
-                if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
-                    return Ok((record, span));
-                }
-            }
-            self.refill(end)?;
-        }
-        Err(ClaimError::Full)
-    }
-
-    /// The size of a record of `len` bytes, if there can be one.
-    #[inline(always)]
-    pub(super) fn check_len(&self, len: usize) -> Result<u64, ClaimError> {
-        if len as u64 > self.geometry.max_len() {
-            return Err(self.too_long(len));
-        }
-        Ok(self.geometry.record_size(len as u64))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn too_long(&self, len: usize) -> ClaimError {
-        ClaimError::TooLong { len, max: self.max_len() }
-    }
-
-    /// Looks how far the consumer has come, and writes the pending session mark if there is room for it.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn refill(&mut self, end: Position) -> Result<(), ClaimError> {
-        self.patience.before_look();
-        // Acquire, partner of C4: the consumer's reads of the space come before our overwriting it.
-        let head = Position::new(self.control.word::<HEAD>().load(ord!(S1, Acquire)));
-        let used = self.tail.since(self.cached_head);
-        if head.since(self.cached_head) > used || head.get() & self.geometry.align().wrapping_sub(1) != 0 {
-            return Err(Corrupt::new(Field::Head, head.get(), self.tail.get()).into());
-        }
-        self.cached_head = head;
-        if self.pending_mark != 0 {
-            self.put_mark();
-            return if self.pending_mark == 0 { Ok(()) } else { Err(ClaimError::Full) };
-        }
-        if end.plus(HEADER).since(head) <= self.window {
-            self.patience.granted();
-            Ok(())
-        } else {
-            self.patience.refused();
-            Err(ClaimError::Full)
-        }
-    }
-
-    /// Commits the mark of the former session, if one waits and there is room.
-    fn put_mark(&mut self) {
-        let end = self.tail.plus(self.geometry.align());
-        let fits = end.plus(HEADER).since(self.cached_head) <= self.geometry.capacity;
-        if self.pending_mark != 0 && fits {
-            self.area.store_header(end, 0, ord!(M1, Relaxed));
-            self.area.store_header(self.tail, mark_word(self.pending_mark), ord!(M2, Release));
-            // The note goes before the tail moves: a successor that still finds it also finds the mark.
-            if let Some(seat) = Seat::of(&self.control.region(), Role::Producer) {
-                seat.marked(u64::from(self.lease));
-            }
-            self.moved(end);
-            self.pending_mark = 0;
-            self.tell();
-        }
-        self.window = if self.pending_mark == 0 { self.geometry.capacity } else { 0 };
-    }
-
     /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
     #[inline(always)]
-    pub(super) fn publish<const TELLS: bool>(&mut self, record: Position, len: u64, tag: u32) -> Position {
-        let end = record.plus(self.geometry.record_size(len));
-        // The word after the record must be zero before the record can be seen (invariant S-1). Here and not at
-        // claim time: a commit shorter than its claim ends elsewhere.
-        self.area.store_header(end, 0, ord!(S2, Relaxed));
-        let word = record_word(len, tag);
-        if record == self.tail {
-            self.area.store_header(record, word, ord!(S3, Release));
-        } else {
-            self.publish_padded(record, word);
+    pub(super) fn publish<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) -> Position {
+        match self.stretch.take(len, &self.geometry) {
+            Some(taken) if record == self.tail => self.publish_here::<TELLS>(&taken, len as u64, tag),
+            _ => self.publish_slowly::<TELLS>(record, len, tag),
         }
-        let size = end.since(self.tail);
-        self.moved(end);
-        if (end.get() ^ end.get().wrapping_sub(size)) >= 64 {
-            self.area.prefetch_write(end.plus(WRITE_AHEAD), size);
+    }
+
+    /// Publishes the record that has been taken at the tail.
+    #[inline(always)]
+    fn publish_here<const TELLS: bool>(&mut self, taken: &Taken<'m>, len: u64, tag: u32) -> Position {
+        let (record, end) = (self.tail, self.tail.plus(taken.size));
+        end_with_zero(&taken.rest);
+        self.stretch.store_header(record_word(len, tag), ord!(S3, Release));
+        self.moved(end, taken.rest);
+        if (end.get() ^ record.get()) >= 64 {
+            self.area.prefetch_write(end.plus(WRITE_AHEAD), taken.size);
         }
         if TELLS {
             self.tell();
@@ -292,21 +216,39 @@ impl<'m> Producer<'m> {
         record
     }
 
-    /// The record first, unreachable still; then the padding before it, which publishes both.
+    /// The record that ends the area, or comes after padding.
     #[cold]
     #[inline(never)]
-    fn publish_padded(&mut self, record: Position, word: u64) {
-        self.area.store_header(record, word, ord!(S4, Relaxed));
+    fn publish_slowly<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) -> Position {
+        let Some(taken) = self.area.take(record, len, &self.geometry) else { return record }; // it had a span
+        if record == self.tail {
+            self.stretch = self.area.stretch(record, 0);
+            return self.publish_here::<TELLS>(&taken, len as u64, tag);
+        }
+        // The record first, unreachable still; then the padding before it, which publishes both.
+        end_with_zero(&taken.rest);
+        self.area.store_header(record, record_word(len as u64, tag), ord!(S4, Relaxed));
         let padding = padding_word(self.geometry.room_to_end(self.tail));
         self.area.store_header(self.tail, padding, ord!(S5, Release));
+        self.moved(record.plus(taken.size), taken.rest);
+        if TELLS {
+            self.tell();
+        }
+        record
     }
 
     /// The tail has moved. Stored for successors and onlookers. Release, partner of R2: who sees this tail also sees a
     /// head that it fits.
     #[inline(always)]
-    pub(super) fn moved(&mut self, end: Position) {
+    fn moved(&mut self, end: Position, stretch: Stretch<'m>) {
         self.tail = end;
+        self.stretch = stretch;
         self.control.word::<{ offset_of!(SpscControl, tail) }>().store(end.get(), ord!(S6, Release));
+    }
+
+    /// The tail has moved to where nothing is known of what is behind it.
+    pub(super) fn moved_far(&mut self, end: Position) {
+        self.moved(end, self.area.stretch(end, 0));
     }
 
     /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
@@ -382,7 +324,7 @@ impl<'m> Producer<'m> {
     /// Capacity of the data area in bytes; all but 8 of them hold records.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        self.geometry.capacity
+        self.geometry.capacity()
     }
 
     /// Longest payload of one record, in bytes.
@@ -400,7 +342,14 @@ impl<'m> Producer<'m> {
     /// Bytes committed and not yet released: a guess for the producer (an upper bound, the consumer may go on).
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let head = Position::new(self.control.word::<HEAD>().load(ord!(S8, Relaxed)));
-        self.tail.since(head).min(self.geometry.capacity)
+        let head = Position::new(self.area.word_before::<HEAD>().load(ord!(S8, Relaxed)));
+        self.tail.since(head).min(self.geometry.capacity())
     }
+}
+
+/// The word after a record must be zero before the record can be seen (invariant S-1). Here and not at claim time: a
+/// commit shorter than its claim ends elsewhere.
+#[inline(always)]
+fn end_with_zero(rest: &Stretch<'_>) {
+    rest.store_header(0, ord!(S2, Relaxed));
 }

@@ -1,45 +1,48 @@
 //! A committed record in the consumer's hands.
 
-use super::consumer::{Consumer, Found};
+use super::consumer::Consumer;
+use super::find::Found;
 use crate::position::Position;
-use crate::region::Span;
 
 /// One record, lent in place.
 #[derive(Debug)]
 #[must_use = "a record that is not released comes again"]
 pub struct Record<'a, 'm> {
     pub(super) consumer: &'a mut Consumer<'m>,
-    pub(super) span: Span<'m>,
-    pub(super) found: Found,
+    pub(super) found: Found<'m>,
     pub(super) redelivered: bool,
 }
 
 impl Record<'_, '_> {
     /// Payload bytes.
+    #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.span.len()
+        self.found.span.len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.span.len() == 0
+        self.found.span.len() == 0
     }
 
     /// The sender's tag.
+    #[inline(always)]
     #[must_use]
     pub fn tag(&self) -> u32 {
         self.found.tag
     }
 
     /// The delivery id.
+    #[inline(always)]
     #[must_use]
     pub fn position(&self) -> Position {
         self.found.record
     }
 
     /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
+    #[inline(always)]
     #[must_use]
     pub fn redelivered(&self) -> bool {
         self.redelivered
@@ -47,7 +50,7 @@ impl Record<'_, '_> {
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever the producer does meanwhile.
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.span.copy_out(buf)
+        self.found.span.copy_out(buf)
     }
 
     /// The payload in place.
@@ -60,13 +63,13 @@ impl Record<'_, '_> {
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the record is committed and not released; the caller answers for the other processes.
-        unsafe { self.span.as_slice() }
+        unsafe { self.found.span.as_slice() }
     }
 
     /// Gives the space back.
-    #[inline]
+    #[inline(always)]
     pub fn release(self) {
-        self.consumer.release::<true>(self.found.end);
+        self.consumer.release::<true>(self.found.end, self.found.rest);
     }
 
     /// Leaves the record in the ring; the next call returns it again.

@@ -19,12 +19,15 @@ pub(super) fn sit_producer<'m>(
 ) -> Result<Producer<'m>, SeatError> {
     let before = take(ring, Role::Producer, lease, &mut verdict)?;
     ring.wake_up_in(Role::Producer);
+    if let Some(side) = ring.strict {
+        return Ok(Producer::new(ring, lease, side.start, side.start, 0, 0));
+    }
     let (head, end, last_mark) = end_of_chain(ring)?;
     ring.tail.store(end.get(), ord!(R4, Relaxed));
     let told = ended(ring.seat(Role::Consumer)?, &mut verdict);
     // The oldest session without a mark is the one whose records come next; sessions after it, which found no room even
     // for a mark, are told with it. Its mark may stand there although the note was not taken back any more.
-    let (mark, seat) = (before.unmarked, Seat::of(&ring.region, Role::Producer));
+    let (mark, seat) = (before.unmarked, Seat::of(&ring.control.region(), Role::Producer));
     if last_mark == Some(mark) {
         if let Some(seat) = seat {
             seat.marked(lease);
@@ -41,12 +44,15 @@ pub(super) fn sit_consumer<'m>(
 ) -> Result<Consumer<'m>, SeatError> {
     let before = take(ring, Role::Consumer, lease, &mut verdict)?;
     ring.wake_up_in(Role::Consumer);
+    if let Some(side) = ring.strict {
+        return Ok(Consumer::new(ring, lease, side.start, side.start, 0));
+    }
     let at = ring.positions()?;
     // A session of which nothing is unread is not this consumer's to report: it waits for the next one. The seat is
     // looked at before the header, so that an end seen here has all its records in place. A producer that sits may have
     // noted a session that it is about to mark here. Whether its end was told is known from the consumer before; if the
     // note is gone, the header below is the mark (T3 comes after M2).
-    let seat = |role| Seat::of(&ring.region, role).ok_or(Corrupt::new(Field::TotalLen, 0, 0));
+    let seat = |role| Seat::of(&ring.control.region(), role).ok_or(Corrupt::new(Field::TotalLen, 0, 0));
     let (state, noted) = seat(Role::Producer)?.load_noted()?;
     let ended = match ended(state, &mut verdict) {
         0 if noted == before.told => noted,
@@ -74,23 +80,34 @@ pub(super) fn recover(
     put_back: bool,
     mut verdict: impl FnMut(u64) -> Verdict,
 ) -> Result<SeatState, SeatError> {
+    if ring.strict.is_some() {
+        return Err(SeatError::Strict);
+    }
     let before = take(ring, role, lease, &mut verdict)?;
     if role == Role::Producer {
         let (_, end, _) = end_of_chain(ring)?;
         ring.tail.store(end.get(), ord!(R7, Relaxed));
     }
     if put_back {
-        if let Some(seat) = Seat::of(&ring.region, role) {
+        if let Some(seat) = Seat::of(&ring.control.region(), role) {
             seat.put_back(lease, &before);
         }
     }
     Ok(before.state)
 }
 
-/// Takes a seat of the ring.
+/// Takes a seat of the ring. One of a strict ring only if it is the side's own and nobody ever had it: a successor would
+/// have to put right what belongs to the other.
 fn take(ring: &Ring<'_>, role: Role, lease: u64, verdict: &mut dyn FnMut(u64) -> Verdict) -> Result<Before, SeatError> {
-    let seat = Seat::of(&ring.region, role).ok_or(Corrupt::new(Field::TotalLen, 0, 0))?;
-    seat.take(lease, role == Role::Producer, verdict)
+    let seat = Seat::of(&ring.control.region(), role).ok_or(Corrupt::new(Field::TotalLen, 0, 0))?;
+    match ring.strict {
+        None => seat.take(lease, role == Role::Producer, verdict),
+        Some(side) if side.role == role && seat.load()? == SeatState::Never => {
+            // Whoever comes between is a liar, who may leave us no seat.
+            seat.take(lease, false, &mut |_| Verdict::Unknown)
+        }
+        Some(_) => Err(SeatError::Strict),
+    }
 }
 
 /// The lease of a session that is already over, else 0.
@@ -116,7 +133,7 @@ fn ended(state: SeatState, verdict: &mut dyn FnMut(u64) -> Verdict) -> u32 {
 fn end_of_chain(ring: &Ring<'_>) -> Result<(Position, Position, Option<u32>), Corrupt> {
     let at = ring.positions()?;
     let (mut end, mut last_mark) = (at.head.max(at.tail), None);
-    for _ in 0..=ring.geometry.capacity / HEADER {
+    for _ in 0..=ring.geometry.capacity() / HEADER {
         // Relaxed: all of it was written by owners whose end the seat's compare-and-swap, or the fence after the
         // verdict, has put before us.
         let word = ring.area.load_header(end, ord!(R6, Relaxed));
@@ -129,7 +146,7 @@ fn end_of_chain(ring: &Ring<'_>) -> Result<(Position, Position, Option<u32>), Co
         };
         last_mark = if let Header::Mark { seat } = header { Some(seat) } else { None };
         end = end.plus(size);
-        if end.since(at.head) > ring.geometry.capacity.wrapping_sub(HEADER) {
+        if end.since(at.head) > ring.geometry.capacity().wrapping_sub(HEADER) {
             return Err(Corrupt::new(Field::RecordHeader, word, end.get()));
         }
     }

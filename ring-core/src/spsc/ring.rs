@@ -2,6 +2,7 @@
 //! record. Every identity word is read once, checked, and kept privately; the control block is not trusted again.
 
 use core::mem::offset_of;
+use core::ops::Range;
 
 use super::bell;
 use super::consumer::Consumer;
@@ -11,8 +12,8 @@ use super::recover;
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{
-    ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TYPE_TEXT, HeadLine, Identity, Kind, Purpose, SeatLine,
-    SpscControl,
+    ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TYPE_TEXT, Identity, Kind, Purpose, STRICT_BLOCK,
+    STRICT_OTHER, SeatLine, SpscControl,
 };
 use crate::park::{self, Waiting, Wake};
 use crate::position::Position;
@@ -22,11 +23,18 @@ use crate::seat::{MAX_LEASE, Role, Seat, SeatError, SeatFacts, SeatState, Verdic
 use crate::sync::{Word, ord};
 use crate::type_text::TypeText;
 
+const TAIL: usize = offset_of!(SpscControl, tail);
+const HEAD: usize = offset_of!(SpscControl, head.head);
+const SEEN: usize = offset_of!(SpscControl, head.seen);
+
 /// An SPSC ring that has been validated: a private copy of its geometry and the way to its words.
 #[derive(Debug, Clone, Copy)]
 pub struct Ring<'m> {
-    pub(super) region: Region<'m>,
+    /// What has the type text at its offset, if there is one.
+    text: Option<Region<'m>>,
     pub(super) control: Control<'m>,
+    /// The side this is seen from where each has its own object and the other's are read-only (strict mode).
+    pub(super) strict: Option<Side>,
     pub(super) wake: Wake,
     pub(super) area: Area<'m>,
     pub(super) geometry: Geometry,
@@ -50,16 +58,32 @@ impl<'m> Ring<'m> {
         if format.footprint() > region.len() as u64 {
             return Err(too_small);
         }
-        for offset in (size_of::<Identity>()..size_of::<SpscControl>()).step_by(8) {
+        Self::clear(&region, size_of::<Identity>()..size_of::<SpscControl>());
+        let identity = Self::identify(&region, &region, format, 0);
+        let ring = region.control().and_then(|control| Self::carve(control, region, &identity, None));
+        let ring = ring.ok_or(too_small)?;
+        ring.begin([ring.tail, ring.head, ring.seen], format.start);
+        ring.area.store_header(format.start, 0, ord!(L5, Relaxed));
+        Ok(ring)
+    }
+
+    /// Zeroes words of a control block.
+    pub(super) fn clear(region: &Region<'_>, words: Range<usize>) {
+        for offset in words.step_by(8) {
             if let Some(word) = region.word(offset) {
                 word.store(0, ord!(L3, Relaxed));
             }
         }
+    }
+
+    /// Writes what a new ring is, with those incompatible features beside its own, at the beginning of `block`; and the
+    /// type text at its offset in `front`.
+    pub(super) fn identify(block: &Region<'m>, front: &Region<'m>, format: &Format, features: u64) -> Identity {
         let identity = Identity {
             magic: Kind::Spsc.magic(),
             abi_version: ABI_VERSION,
             features_compatible: if format.type_text.is_empty() { 0 } else { FEATURE_TYPE_TEXT },
-            features_incompatible: if format.line_aligned { FEATURE_LINE_ALIGNED } else { 0 },
+            features_incompatible: features | if format.line_aligned { FEATURE_LINE_ALIGNED } else { 0 },
             total_len: format.footprint(),
             capacity: format.capacity,
             data_offset: CONTROL_SIZE,
@@ -68,16 +92,18 @@ impl<'m> Ring<'m> {
             release_every: format.release_every,
             ..Identity::default()
         };
-        identity.write(&region);
+        identity.write(block);
         if !format.type_text.is_empty() {
-            TypeText::write(&region, format.type_text);
+            TypeText::write(front, format.type_text);
         }
-        let ring = Self::carve(region, &identity).ok_or(too_small)?;
-        for word in [ring.tail, ring.head, ring.seen] {
-            word.store(format.start.get(), ord!(L4, Relaxed));
+        identity
+    }
+
+    /// Stores the first `positions`.
+    pub(super) fn begin<const N: usize>(&self, positions: [&Word; N], start: Position) {
+        for word in positions {
+            word.store(start.get(), ord!(L4, Relaxed));
         }
-        ring.area.store_header(format.start, 0, ord!(L5, Relaxed));
-        Ok(ring)
     }
 
     /// Validates the ring in `region`, to work on it.
@@ -97,8 +123,9 @@ impl<'m> Ring<'m> {
         Self::attach_to(region, Purpose::Look)
     }
 
-    fn attach_to(region: Region<'m>, purpose: Purpose) -> Result<Self, AttachError> {
-        let identity = Identity::read(&region, Kind::Spsc, FEATURE_LINE_ALIGNED, purpose)?;
+    /// Reads and checks what the ring behind `front` is; `features` are those it may have that not every reader knows.
+    pub(super) fn examine(front: &Region<'m>, features: u64, purpose: Purpose) -> Result<Identity, AttachError> {
+        let identity = Identity::read(front, Kind::Spsc, FEATURE_LINE_ALIGNED | features, purpose)?;
         let format = Format::new(identity.capacity)
             .line_aligned(identity.features_incompatible & FEATURE_LINE_ALIGNED != 0)
             .release_every(identity.release_every);
@@ -115,8 +142,14 @@ impl<'m> Ring<'m> {
             (Field::Participants, identity.participants, 0),
             (Field::Redelivery, identity.redelivery, 0),
         ])?;
-        let ring = Self::carve(region, &identity)
-            .ok_or(AttachError::Truncated { found: region.len() as u64, needed: format.footprint() })?;
+        Ok(identity)
+    }
+
+    fn attach_to(region: Region<'m>, purpose: Purpose) -> Result<Self, AttachError> {
+        let identity = Self::examine(&region, 0, purpose)?;
+        let truncated = AttachError::Truncated { found: region.len() as u64, needed: identity.total_len };
+        let ring =
+            region.control().and_then(|control| Self::carve(control, region, &identity, None)).ok_or(truncated)?;
         ring.positions()?;
         // The seats before the counter: a lease is counted before it is seated.
         let seated = [ring.seat(Role::Producer)?, ring.seat(Role::Consumer)?];
@@ -131,21 +164,34 @@ impl<'m> Ring<'m> {
         Ok(ring)
     }
 
-    /// Finds the parts of a region whose identity has been checked.
-    fn carve(region: Region<'m>, identity: &Identity) -> Option<Self> {
+    /// Finds the parts of a ring whose identity has been checked: the data area `CONTROL_SIZE` bytes into `front`, and the
+    /// words in `control` or at the beginning of `front`, which in an ordinary ring is the same.
+    pub(super) fn carve(
+        control: Control<'m>,
+        front: Region<'m>,
+        identity: &Identity,
+        strict: Option<Side>,
+    ) -> Option<Self> {
         let line_aligned = identity.features_incompatible & FEATURE_LINE_ALIGNED != 0;
-        let head = offset_of!(SpscControl, head);
+        let area = front.area(CONTROL_SIZE, identity.capacity)?;
+        // The own words here, as in the handles; the other side's there.
+        let (tail, head, seen) = if strict.is_some_and(|side| side.role == Role::Producer) {
+            (control.word::<TAIL>(), area.word_before::<HEAD>(), area.word_before::<SEEN>())
+        } else {
+            (area.word_before::<TAIL>(), control.word::<HEAD>(), control.word::<SEEN>())
+        };
         Some(Self {
-            region,
-            control: region.control()?,
+            text: (identity.features_compatible & FEATURE_TYPE_TEXT != 0).then_some(front),
+            control,
+            strict,
             wake: Wake::NEVER,
-            area: region.area(CONTROL_SIZE, identity.capacity)?,
+            area,
             geometry: Geometry::new(identity.capacity, line_aligned),
             release_every: identity.release_every,
-            tail: region.word(offset_of!(SpscControl, tail))?,
-            head: region.word(head.checked_add(offset_of!(HeadLine, head))?)?,
-            seen: region.word(head.checked_add(offset_of!(HeadLine, seen))?)?,
-            last_lease: region.word(offset_of!(SpscControl, last_lease))?,
+            tail,
+            head,
+            seen,
+            last_lease: control.word::<{ offset_of!(SpscControl, last_lease) }>(),
             type_hash: identity.type_hash,
             generation: identity.generation,
         })
@@ -162,7 +208,7 @@ impl<'m> Ring<'m> {
     pub(super) fn wake_up_in(&self, role: Role) {
         park::forget([bell::of_data(&self.control), bell::of_space(&self.control)], bell::index(role));
         let barrier = role.line().wrapping_add(offset_of!(SeatLine, barrier));
-        if let Some(word) = self.region.word(barrier) {
+        if let Some(word) = self.control.region().word(barrier) {
             word.store(if self.wake.is_light() { 1 } else { 2 }, ord!(W18, Relaxed));
         }
     }
@@ -175,7 +221,7 @@ impl<'m> Ring<'m> {
             Role::Consumer => bell::of_data(&self.control),
         };
         let barrier = role.line().wrapping_add(offset_of!(SeatLine, barrier));
-        let barrier = self.region.word(barrier).map_or(0, |word| word.load(ord!(W19, Relaxed)));
+        let barrier = self.control.region().word(barrier).map_or(0, |word| word.load(ord!(W19, Relaxed)));
         bell.waiting(bell::index(role), barrier)
     }
 
@@ -189,7 +235,7 @@ impl<'m> Ring<'m> {
         // Acquire, partner of S6: a head no older than the one this tail was stored by can be loaded after it.
         let tail = Position::new(self.tail.load(ord!(R2, Acquire)));
         let later = Position::new(self.head.load(ord!(R9, Relaxed)));
-        let (capacity, unaligned) = (self.geometry.capacity, self.geometry.align().wrapping_sub(1));
+        let (capacity, unaligned) = (self.geometry.capacity(), self.geometry.align().wrapping_sub(1));
         if head.get() & unaligned != 0 || later.precedes(head) {
             return Err(Corrupt::new(Field::Head, head.get(), tail.get()));
         }
@@ -218,25 +264,25 @@ impl<'m> Ring<'m> {
     /// # Errors
     /// [`Corrupt`] for a lease number beyond [`MAX_LEASE`].
     pub fn seat(&self, role: Role) -> Result<SeatState, Corrupt> {
-        Seat::of(&self.region, role).map_or(Ok(SeatState::Never), |seat| seat.load())
+        Seat::of(&self.control.region(), role).map_or(Ok(SeatState::Never), |seat| seat.load())
     }
 
     /// Who sat down last in the seat of `role`: a guess, for people.
     #[must_use]
     pub fn facts(&self, role: Role) -> SeatFacts {
-        SeatFacts::load(&self.region, role).0
+        SeatFacts::load(&self.control.region(), role).0
     }
 
     /// Who took the seat of `role` under `lease`: never somebody else, and nobody until he has said so.
     #[must_use]
     pub fn facts_of(&self, role: Role, lease: u64) -> Option<SeatFacts> {
-        let (facts, sum) = SeatFacts::load(&self.region, role);
+        let (facts, sum) = SeatFacts::load(&self.control.region(), role);
         (sum == facts.sum(lease)).then_some(facts)
     }
 
     /// Writes who has just sat down under `lease`.
     pub fn set_facts(&self, role: Role, lease: u64, facts: SeatFacts) {
-        facts.store(&self.region, role, lease);
+        facts.store(&self.control.region(), role, lease);
     }
 
     /// Sits down as the producer under `lease`, after an orderly close or the proven death of the one before, and
@@ -246,7 +292,7 @@ impl<'m> Ring<'m> {
     /// lives, and come from [`Ring::next_lease`].
     ///
     /// # Errors
-    /// [`SeatError`].
+    /// [`SeatError`]. In a strict ring all but its own seat, never taken before, is [`SeatError::Strict`].
     pub fn sit_producer(&self, lease: u64, verdict: impl FnMut(u64) -> Verdict) -> Result<Producer<'m>, SeatError> {
         recover::sit_producer(self, lease, verdict)
     }
@@ -279,7 +325,7 @@ impl<'m> Ring<'m> {
     /// Capacity of the data area in bytes; all but 8 of them hold records.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        self.geometry.capacity
+        self.geometry.capacity()
     }
 
     /// Longest payload of one record, in bytes.
@@ -309,7 +355,7 @@ impl<'m> Ring<'m> {
     /// The description of the payload type, for people; empty where the ring has none.
     #[must_use]
     pub fn type_text(&self) -> TypeText {
-        TypeText::read(&self.region)
+        self.text.map_or(TypeText::NONE, |front| TypeText::read_words(&front))
     }
 
     /// The ring's random generation id.
@@ -318,10 +364,11 @@ impl<'m> Ring<'m> {
         self.generation
     }
 
-    /// Bytes of the whole ring.
+    /// Bytes of the whole ring; of a strict one, of all three objects.
     #[must_use]
     pub fn footprint(&self) -> u64 {
-        self.geometry.capacity.saturating_add(CONTROL_SIZE)
+        let others = if self.strict.is_some() { STRICT_OTHER + STRICT_BLOCK } else { 0 };
+        self.geometry.capacity().saturating_add(CONTROL_SIZE).saturating_add(others)
     }
 
     /// The stored head and tail: a guess while anybody works, and the tail may lag behind after a death.
@@ -331,6 +378,15 @@ impl<'m> Ring<'m> {
     pub fn head_and_tail(&self) -> Result<(Position, Position), Corrupt> {
         self.positions().map(|p| (p.head, p.tail))
     }
+}
+
+/// Who looks at a strict ring.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Side {
+    /// Whose parts they are.
+    pub(super) role: Role,
+    /// Where the ring begins.
+    pub(super) start: Position,
 }
 
 /// The shared positions, loaded once and found plausible.

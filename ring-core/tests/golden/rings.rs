@@ -15,12 +15,13 @@ pub fn type_hash() -> u64 {
 }
 
 /// Every golden ring: the name of its file, and its bytes.
-pub fn all() -> [(&'static str, Vec<u8>); 8] {
+pub fn all() -> [(&'static str, Vec<u8>); 9] {
     [
         ("spsc-empty", spsc_empty()),
         ("spsc-records", spsc_records()),
         ("spsc-closed", spsc_closed()),
         ("spsc-typed", spsc_typed()),
+        ("spsc-strict", spsc_strict()),
         ("mpmc-empty", mpmc_empty()),
         ("mpmc-records", mpmc_records()),
         ("mpmc-closed", mpmc_closed()),
@@ -122,6 +123,27 @@ fn spsc_records() -> Vec<u8> {
         tx.try_send(4, &[0x44; 100]).unwrap(); // does not fit before the end
         rx.try_read().unwrap().keep();
     })
+}
+
+/// The three objects of a strict ring of a type, one behind the other: the producer's, the common one, the consumer's.
+/// Both sides have made what is theirs, the producer sits.
+fn spsc_strict() -> Vec<u8> {
+    let format = spsc_format().type_hash(type_hash()).type_text(TYPE_TEXT.as_bytes());
+    let len = spsc::strict::footprint(&format);
+    let here = lines(len);
+    let ring = spsc::Ring::format_strict(spsc::strict::ProducerParts::new(&here), &format).unwrap();
+    ring.sit_producer(1, |_| Verdict::Alive).unwrap();
+    ring.set_facts(Role::Producer, 1, facts(1));
+    let here = bytes(&here, len);
+    let (own, common, rest) = (&here[..4096], &here[4096..8192], &here[12288..]);
+    let there = strict_consumer(&[own, rest].concat(), common);
+    spsc::Ring::attach_strict(spsc::strict::ConsumerParts::new(&there)).unwrap();
+    [own, rest, common, &bytes(&there, 4096)].concat()
+}
+
+/// What the consumer maps, for a page of its own of zeros.
+pub fn strict_consumer(producers: &[u8], common: &[u8]) -> Vec<Line> {
+    memory(&[&[0; 4096], common, producers].concat())
 }
 
 /// Two producers have closed in order, each after a record, so that a session mark stands between the two; the consumer

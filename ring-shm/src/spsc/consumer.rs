@@ -1,7 +1,9 @@
 //! The consumer's handle: ring-core's consumer, the lease it sits under, and the questions about its producer.
 
 use core::marker::PhantomData;
+use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
 use ring_core::Role;
 use ring_core::spsc as core_spsc;
@@ -10,7 +12,7 @@ use ring_core::spsc::{ReadError, Received};
 use super::error::TryRecvError;
 use super::guards::{ReadBatch, Record};
 use super::setup::{self, Place};
-use super::{Options, Stats};
+use super::{Options, Stats, strict};
 use crate::attach;
 use crate::error::MapError;
 use crate::fork;
@@ -93,6 +95,31 @@ impl Consumer<Untrusted> {
     /// when the ring exists.
     pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
         setup::open_or_create(&at.to_location()?, options, |segment| Self::sit_as(segment, options))
+    }
+
+    /// Takes the *strict* ring that a producer hands over by [`Producer::create_strict`](super::Producer::create_strict)
+    /// at the other end of `socket`, within `timeout`, and sits down as its consumer. What a strict ring is, stands there.
+    ///
+    /// The producer need not be trusted: what it sends is examined before it is mapped.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use std::time::Duration;
+    /// use ring_shm::spsc::Consumer;
+    /// use ring_shm::{HandoverError, Memfd, SetupError};
+    ///
+    /// let (here, there) = UnixStream::pair()?;
+    /// Memfd::new("something-else")?.send_over(&there)?;
+    /// let refused = Consumer::open_strict(&here, Duration::from_secs(1)).unwrap_err();
+    /// assert!(matches!(refused, SetupError::Handover(HandoverError::NoHandover { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SetupError`]: no memory, or [`Handover`](SetupError::Handover), which says what became of the other side or what
+    /// is wrong with what it sent.
+    pub fn open_strict(socket: &UnixStream, timeout: Duration) -> Result<Self, SetupError> {
+        strict::open(socket, timeout, None)
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {

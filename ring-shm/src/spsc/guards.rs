@@ -71,7 +71,7 @@ impl<'a, T: Trust> Claim<'a, T> {
     }
 
     /// Sends the record. What was never written is sent as zeroes.
-    #[inline]
+    #[inline(always)]
     pub fn commit(self) -> Position {
         self.core.commit()
     }
@@ -172,51 +172,44 @@ impl ClaimBatch<'_, Trusted> {
 /// From a trusting handle it also derefs to the payload's bytes.
 #[must_use = "a record that is dropped is released"]
 pub struct Record<'a, T: Trust> {
-    /// `None` once it has been released or kept.
+    /// `None` once it has been released or kept, which consumes it.
     core: Option<core_spsc::Record<'a, 'static>>,
-    len: usize,
-    tag: u32,
-    position: Position,
-    redelivered: bool,
     trust: PhantomData<T>,
 }
 
 impl<'a, T: Trust> Record<'a, T> {
     #[inline(always)]
     pub(super) fn new(core: core_spsc::Record<'a, 'static>) -> Self {
-        Self {
-            len: core.len(),
-            tag: core.tag(),
-            position: core.position(),
-            redelivered: core.redelivered(),
-            core: Some(core),
-            trust: PhantomData,
-        }
+        Self { core: Some(core), trust: PhantomData }
     }
 
     /// Payload bytes.
+    #[inline(always)]
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // from a trusting handle `is_empty` is the slice's
     pub fn len(&self) -> usize {
-        self.len
+        self.core.as_ref().map_or(0, core_spsc::Record::len)
     }
 
     /// The sender's tag.
+    #[inline]
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.tag
+        self.core.as_ref().map_or(0, core_spsc::Record::tag)
     }
 
     /// The delivery id: unique for the life of the ring, the same that the sender was told.
+    #[inline]
     #[must_use]
     pub fn position(&self) -> Position {
-        self.position
+        self.core.as_ref().map_or_else(Position::default, core_spsc::Record::position)
     }
 
     /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
+    #[inline]
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.redelivered
+        self.core.as_ref().is_some_and(core_spsc::Record::redelivered)
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does.
@@ -259,10 +252,10 @@ impl<T: Trust> Drop for Record<'_, T> {
 impl<T: Trust> fmt::Debug for Record<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
-            .field("position", &self.position)
-            .field("len", &self.len)
-            .field("tag", &self.tag)
-            .field("redelivered", &self.redelivered)
+            .field("position", &self.position())
+            .field("len", &self.len())
+            .field("tag", &self.tag())
+            .field("redelivered", &self.redelivered())
             .finish_non_exhaustive()
     }
 }

@@ -19,6 +19,7 @@ mod inspect;
 mod options;
 mod producer;
 mod setup;
+mod strict;
 mod typed;
 mod wait;
 mod wait_error;

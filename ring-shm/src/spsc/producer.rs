@@ -1,7 +1,9 @@
 //! The producer's handle: ring-core's producer, the lease it sits under, and the questions about its consumer.
 
 use core::marker::PhantomData;
+use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
 use ring_core::spsc as core_spsc;
 use ring_core::spsc::ClaimError;
@@ -10,7 +12,7 @@ use ring_core::{Position, Role};
 use super::error::TrySendError;
 use super::guards::{Claim, ClaimBatch};
 use super::setup::{self, Place};
-use super::{Options, Stats};
+use super::{Options, Stats, strict};
 use crate::attach;
 use crate::error::MapError;
 use crate::fork;
@@ -94,6 +96,39 @@ impl Producer<Untrusted> {
     /// when the ring exists.
     pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
         setup::open_or_create(&at.to_location()?, options, |segment| Self::sit_as(segment, options))
+    }
+
+    /// Makes a *strict* ring, hands it to the consumer at the other end of `socket`, who has `timeout` to take it by
+    /// [`Consumer::open_strict`](super::Consumer::open_strict), and sits down as its producer.
+    ///
+    /// In a strict ring neither side can touch what the other owns: records and tail are read-only to the consumer, the
+    /// head is read-only to the producer, for good and by the kernel's word. It is anonymous memory, sealed against
+    /// truncation, and goes with these two handles: it has no name, no successors, and nobody else can look at it. The
+    /// handles do the same as others, at nearly the same speed. Of the options, mode, group and placement have no meaning here;
+    /// a budget cannot be had.
+    ///
+    /// The socket is as it was before when this returns, and can be used for something else; after an error it cannot.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use std::time::Duration;
+    /// use ring_shm::spsc::{Consumer, Options, Producer};
+    ///
+    /// let (here, there) = UnixStream::pair()?;
+    /// let patience = Duration::from_secs(10);
+    /// let other = std::thread::spawn(move || Consumer::open_strict(&there, patience)); // usually another process
+    /// let mut tx = Producer::create_strict(&here, &Options::new().capacity(4096), patience)?;
+    /// let mut rx = other.join().unwrap()?;
+    /// tx.try_send(7, b"nobody can change this")?;
+    /// assert_eq!(rx.try_recv_into(&mut [0; 64])?.tag, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SetupError`]: impossible options, no memory, or [`Handover`](SetupError::Handover), which says what became of the
+    /// other side. It then has an error too, or a handle that says `PeerDied` or `Disconnected`.
+    pub fn create_strict(socket: &UnixStream, options: &Options, timeout: Duration) -> Result<Self, SetupError> {
+        strict::create(socket, options, timeout)
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {

@@ -9,6 +9,7 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use ring_core::Position;
@@ -18,7 +19,7 @@ use super::error::{TryRecvError, TrySendError};
 use super::guards::{Claim, Record};
 use super::setup::{self, Place};
 use super::wait_error::{RecvError, SendError};
-use super::{Consumer, Options, Producer};
+use super::{Consumer, Options, Producer, strict};
 use crate::attach;
 use crate::location::ToLocation;
 use crate::payload::Payload;
@@ -123,6 +124,29 @@ impl<T: Payload> TypedProducer<T> {
     pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
         let options = options.clone().payload::<T>();
         setup::open_or_create(&at.to_location()?, &options, |segment| Self::sit_as(segment, &options))
+    }
+
+    /// As [`Producer::create_strict`], for `T`s.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use std::time::Duration;
+    /// use ring_shm::spsc::{Options, TypedConsumer, TypedProducer};
+    ///
+    /// let (here, there) = UnixStream::pair()?;
+    /// let patience = Duration::from_secs(10);
+    /// let other = std::thread::spawn(move || TypedConsumer::<u64>::open_strict(&there, patience));
+    /// let mut tx = TypedProducer::<u64>::create_strict(&here, &Options::new(), patience)?;
+    /// let mut rx = other.join().unwrap()?;
+    /// tx.try_send(0, &42)?;
+    /// assert_eq!(rx.try_recv()?.0, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As there; the kind is `Invalid` also for a capacity that is too small for a `T`.
+    pub fn create_strict(socket: &UnixStream, options: &Options, timeout: Duration) -> Result<Self, SetupError> {
+        Producer::create_strict(socket, &options.clone().payload::<T>(), timeout).map(Self::new)
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {
@@ -328,6 +352,14 @@ impl<T: Payload> TypedConsumer<T> {
     pub fn open_or_create(at: impl ToLocation, options: &Options) -> Result<Self, SetupError> {
         let options = options.clone().payload::<T>();
         setup::open_or_create(&at.to_location()?, &options, |segment| Self::sit_as(segment, &options))
+    }
+
+    /// As [`Consumer::open_strict`], for `T`s.
+    ///
+    /// # Errors
+    /// As there; the kind is `WrongType` for a ring of anything else, and its producer then finds its peer gone.
+    pub fn open_strict(socket: &UnixStream, timeout: Duration) -> Result<Self, SetupError> {
+        strict::open(socket, timeout, Some(T::TYPE)).map(Self::new)
     }
 
     fn sit(segment: &Segment) -> Result<Self, SetupError> {

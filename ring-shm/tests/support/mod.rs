@@ -13,7 +13,7 @@
 //! child, [`Child::wait_for`] and [`Child::tell`] in the parent. Every [`Child`] and [`TestName`] cleans up when
 //! dropped, also by a panic. Only processes started here are ever signalled.
 //!
-//! Rings are POSIX segments, except in the test programs `over_file`, `over_memfd` and `over_sysv`: these hold other
+//! Rings are POSIX segments, except in the test programs `over_file`, `over_memfd`, `over_strict` and `over_sysv`: these hold other
 //! test files as modules, so that the same tests run over each backing.
 #![allow(dead_code, unsafe_code, unreachable_pub)]
 
@@ -37,6 +37,8 @@ pub enum Backing {
     File,
     Memfd,
     Sysv,
+    /// No place: two processes meet at a socket of that path, by `support/strict.rs`.
+    Strict,
 }
 
 pub fn backing() -> Backing {
@@ -44,6 +46,7 @@ pub fn backing() -> Backing {
         "over_file" => Backing::File,
         "over_memfd" => Backing::Memfd,
         "over_sysv" => Backing::Sysv,
+        "over_strict" => Backing::Strict,
         _ => Backing::Posix,
     }
 }
@@ -66,7 +69,9 @@ pub fn unique(tag: &str) -> TestName {
     let name = SegmentName::new(&format!("t-{tag}-{}-{now}", std::process::id())).unwrap();
     TestName::new(match backing() {
         Backing::Posix => name.into(),
-        Backing::File => Location::file(format!("{}/{}", env!("CARGO_TARGET_TMPDIR"), name.file_name())),
+        Backing::File | Backing::Strict => {
+            Location::file(format!("{}/{}", env!("CARGO_TARGET_TMPDIR"), name.file_name()))
+        }
         Backing::Sysv => SysvName::new(name.as_str()).unwrap().into(),
         Backing::Memfd => {
             // Not even the children have the descriptor: they take it from this process.

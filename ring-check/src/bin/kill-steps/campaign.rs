@@ -19,7 +19,8 @@ kill-steps [--long] [--seed S] [--only OPERATION] [--kind kills|stops|pairs]  al
 kill-steps --list                                                     their names
 kill-steps --point kill|stop:OPERATION:early|late:K [--seed S]        one point
 kill-steps --point pair:OPERATION:K:HEIR:K                            one pair of deaths
-kill-steps --plants                                                   bugs that have to be found
+kill-steps --plants [--only PLANT]                                    bugs that have to be found, or one of them
+kill-steps --plants --list                                            their names
 
 The seed chooses among the points of long operations, and the pairs.";
 
@@ -74,12 +75,20 @@ pub(crate) fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if orders.list {
-        operations().for_each(|operation| println!("{}", operation.name));
+        if orders.plants {
+            Plant::ALL.iter().for_each(|plant| println!("{}", plant.name()));
+        } else {
+            operations().for_each(|operation| println!("{}", operation.name));
+        }
         return ExitCode::SUCCESS;
+    }
+    if let Some(name) = orders.only.as_deref().filter(|name| !is_known(name, orders.plants)) {
+        eprintln!("kill-steps: there is no {name:?}; --list names them");
+        return ExitCode::from(2);
     }
     let done = pin().and_then(|()| match &orders.point {
         Some(point) => one(point).map(|()| true),
-        None if orders.plants => plants(),
+        None if orders.plants => plants(orders.only.as_deref()),
         None => campaign(&orders),
     });
     match done {
@@ -89,6 +98,14 @@ pub(crate) fn main() -> ExitCode {
             eprintln!("kill-steps: {e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn is_known(name: &str, plants: bool) -> bool {
+    if plants {
+        Plant::ALL.iter().any(|plant| plant.name() == name)
+    } else {
+        operations().any(|operation| operation.name == name)
     }
 }
 
@@ -247,10 +264,10 @@ fn one(point: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Bugs that have to be found, each in one operation.
-fn plants() -> Result<bool, Failure> {
+/// Bugs that have to be found, each in one operation; or one of them.
+fn plants(only: Option<&str>) -> Result<bool, Failure> {
     let mut all = true;
-    for plant in Plant::ALL {
+    for plant in Plant::ALL.into_iter().filter(|plant| only.is_none_or(|only| plant.name() == only)) {
         let bench = bench(plant.operation(), plant)?;
         let orders = Orders { kind: Some(plant.kind().to_owned()), seed: 1, ..Orders::default() };
         let mut rng = Rng(1);

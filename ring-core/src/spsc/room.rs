@@ -1,0 +1,123 @@
+//! Where the next record goes: what is known to be free, and the look at the head when that does not suffice. Of the shared
+//! words the producer reads the head alone, and only here.
+
+use super::error::ClaimError;
+use super::producer::{HEAD, Producer};
+use crate::error::{Corrupt, Field};
+use crate::position::Position;
+use crate::record::{HEADER, mark_word};
+use crate::region::{Span, Stretch};
+use crate::seat::{Role, Seat, Verdict};
+use crate::sync::ord;
+
+impl<'m> Producer<'m> {
+    /// Finds room: the record's position and its payload's span. Changes nothing shared.
+    #[inline(always)]
+    pub(super) fn reserve(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
+        match self.stretch.take(len, &self.geometry) {
+            Some(taken) => Ok((self.tail, taken.span)),
+            None => self.reserve_slowly(len),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn reserve_slowly(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
+        let size = self.check_len(len)?;
+        // The second round follows a refill that moved the tail past a session mark; a third does not happen.
+        for _ in 0..3 {
+            let to_end = self.geometry.room_to_end(self.tail);
+            let record = if size > to_end { self.tail.plus(to_end) } else { self.tail };
+            let end = record.plus(size);
+            // The next header is part of what must be free: commit zeroes it.
+            if end.plus(HEADER).since(self.cached_head) <= self.window {
+                if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
+                    self.stretch = self.free_at(self.tail);
+                    return Ok((record, span));
+                }
+            }
+            self.refill(end)?;
+        }
+        Err(ClaimError::Full)
+    }
+
+    /// How much from `at` on, which is the tail or behind it, is known to be free: for records that are not too long, and
+    /// the header behind each.
+    #[inline]
+    pub(super) fn free_at(&self, at: Position) -> Stretch<'m> {
+        let free = self.window.saturating_sub(at.since(self.cached_head)).saturating_sub(HEADER);
+        self.area.stretch(at, free.min(self.geometry.reach(at)))
+    }
+
+    /// The size of a record of `len` bytes, if there can be one.
+    #[inline(always)]
+    pub(super) fn check_len(&self, len: usize) -> Result<u64, ClaimError> {
+        if len as u64 > self.geometry.max_len() {
+            return Err(self.too_long(len));
+        }
+        Ok(self.geometry.record_size(len as u64))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn too_long(&self, len: usize) -> ClaimError {
+        ClaimError::TooLong { len, max: self.max_len() }
+    }
+
+    /// Looks how far the consumer has come, and writes the pending session mark if there is room for it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refill(&mut self, end: Position) -> Result<(), ClaimError> {
+        self.patience.before_look();
+        // Acquire, partner of C4: the consumer's reads of the space come before our overwriting it.
+        let head = Position::new(self.area.word_before::<HEAD>().load(ord!(S1, Acquire)));
+        let used = self.tail.since(self.cached_head);
+        if head.since(self.cached_head) > used || head.get() & self.geometry.align().wrapping_sub(1) != 0 {
+            return Err(Corrupt::new(Field::Head, head.get(), self.tail.get()).into());
+        }
+        self.cached_head = head;
+        if self.pending_mark != 0 {
+            self.put_mark();
+            return if self.pending_mark == 0 { Ok(()) } else { Err(ClaimError::Full) };
+        }
+        if end.plus(HEADER).since(head) <= self.window {
+            self.patience.granted();
+            Ok(())
+        } else {
+            self.patience.refused();
+            Err(ClaimError::Full)
+        }
+    }
+
+    /// Commits the mark of the former session, if one waits and there is room.
+    pub(super) fn put_mark(&mut self) {
+        let end = self.tail.plus(self.geometry.align());
+        let fits = end.plus(HEADER).since(self.cached_head) <= self.geometry.capacity();
+        if self.pending_mark != 0 && fits {
+            self.area.store_header(end, 0, ord!(M1, Relaxed));
+            self.area.store_header(self.tail, mark_word(self.pending_mark), ord!(M2, Release));
+            // The note goes before the tail moves: a successor that still finds it also finds the mark.
+            if let Some(seat) = Seat::of(&self.control.region(), Role::Producer) {
+                seat.marked(u64::from(self.lease));
+            }
+            self.moved_far(end);
+            self.pending_mark = 0;
+            self.tell();
+        }
+        self.window = if self.pending_mark == 0 { self.geometry.capacity() } else { 0 };
+    }
+
+    /// `Full`, unless the consumer is gone.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn why(&mut self, error: ClaimError, verdict: impl FnOnce(u64) -> Verdict) -> ClaimError {
+        match error {
+            ClaimError::Full => match self.consumer_end(verdict) {
+                Ok(Some(end)) => ClaimError::Ended(end),
+                Ok(None) => ClaimError::Full,
+                Err(corrupt) => corrupt.into(),
+            },
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,584 @@
+//! Strict rings between real processes: data, waits, ends and deaths; and hand-overs that fail in every way short of
+//! attacks, without a leak.
+#![allow(unsafe_code)]
+
+#[path = "support/ring.rs"]
+mod ring;
+#[path = "support/spsc.rs"]
+mod spsc;
+#[path = "support/strict.rs"]
+mod strict;
+mod support;
+
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ring::{Item, Ledger, Rng, record, seed, until};
+use ring_shm::placement::{Placement, Wish};
+use ring_shm::spsc::{
+    Consumer, Options, Producer, RecvError, SendError, TryRecvError, TrySendError, TypedConsumer, TypedProducer,
+};
+use ring_shm::wait::{Park, SLICE};
+use ring_shm::{HandoverError, Memfd, Role, SetupError, SetupErrorKind};
+use strict::{PATIENCE, pair, try_pair};
+use support::{Child, child, hear, say, unique};
+
+/// What a survivor has to go on in: a slice and the probe.
+const SOON: Duration = Duration::from_millis(60);
+
+fn at_once() -> Park {
+    Park::after(Duration::ZERO)
+}
+
+#[test]
+fn child_entry() {
+    support::run_role(|role, args| match role {
+        "producer" => play_producer(&args[0]),
+        "consumer" => play_consumer(&args[0]),
+        "taker" => play_taker(&args[0]),
+        "stranger" => play_stranger(&args[0]),
+        "echo" => play_echo(&args[0], &args[1]),
+        "counter" => play_counter(),
+        "source" => play_source(&args[0], &args[1]),
+        "sink" => play_sink(&args[0]),
+        other => panic!("no role {other}"),
+    });
+}
+
+fn options() -> Options {
+    Options::new().capacity(4096)
+}
+
+/// Sends the next record an order, and leaves or dies when told.
+fn play_producer(path: &str) {
+    let mut tx = strict::producer(path, &options());
+    tx.set_wait_strategy(at_once());
+    say("ready");
+    let (mut payload, mut seq) = (Vec::new(), 0);
+    while let Some(order) = hear() {
+        match order.as_str() {
+            "send" => {
+                let tag = record(1, seq, 100, &mut payload);
+                tx.send(tag, &payload).unwrap();
+                seq += 1;
+                say("sent");
+            }
+            _ => return drop(tx),
+        }
+    }
+}
+
+/// Takes one record an order, and leaves or dies when told.
+fn play_consumer(path: &str) {
+    let mut rx = strict::consumer(path);
+    rx.set_wait_strategy(at_once());
+    say("ready");
+    while let Some(order) = hear() {
+        match order.as_str() {
+            "take" => {
+                let got = rx.recv_into(&mut [0; 4096]).unwrap();
+                say(&format!("took {}", got.tag));
+            }
+            _ => return drop(rx),
+        }
+    }
+}
+
+/// Takes the producer's objects, and is killed with them in its hands.
+fn play_taker(path: &str) {
+    let socket = strict::meet(path);
+    let _common = Memfd::receive_from(&socket).unwrap();
+    say("took");
+    hear();
+}
+
+/// Another user, who is given nothing but a connection.
+fn play_stranger(path: &str) {
+    let socket = strict::meet(path);
+    // SAFETY: plain numbers.
+    assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
+    let mut rx = Consumer::open_strict(&socket, PATIENCE).unwrap();
+    say(&format!("got {}", rx.recv_into(&mut [0; 64]).unwrap().tag));
+    assert_eq!(rx.recv_into(&mut [0; 64]), Err(RecvError::PeerDied));
+    say("died");
+}
+
+fn play_echo(there: &str, back: &str) {
+    let mut rx = strict::consumer(there);
+    let mut tx = strict::producer(back, &options());
+    rx.set_wait_strategy(at_once());
+    tx.set_wait_strategy(at_once());
+    let mut buf = [0; 4096];
+    while let Ok(got) = rx.recv_into(&mut buf) {
+        tx.send(got.tag, &buf[..got.len]).unwrap();
+    }
+    say("left");
+}
+
+/// A child that produces, and our consumer of its ring.
+fn with_producer(tag: &str) -> (Child, Consumer) {
+    let path = unique_path(tag);
+    let mut peer = child("producer", &[&path]);
+    let mut rx = strict::consumer(&path);
+    rx.set_wait_strategy(at_once());
+    peer.wait_for("ready");
+    let _ = std::fs::remove_file(&path);
+    (peer, rx)
+}
+
+/// A child that consumes, and our producer of its ring.
+fn with_consumer(tag: &str) -> (Child, Producer) {
+    let path = unique_path(tag);
+    let mut peer = child("consumer", &[&path]);
+    let mut tx = strict::producer(&path, &options());
+    tx.set_wait_strategy(at_once());
+    peer.wait_for("ready");
+    let _ = std::fs::remove_file(&path);
+    (peer, tx)
+}
+
+/// A path that nobody else uses; short, as a socket's must be.
+fn unique_path(tag: &str) -> String {
+    format!("{}/{}", env!("CARGO_TARGET_TMPDIR"), unique(tag).as_str())
+}
+
+fn handover<T>(result: Result<T, SetupError>) -> HandoverError {
+    match result.map(drop) {
+        Err(SetupError::Handover(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn words_go_there_and_back_between_sleepers() {
+    let (there, back) = (unique_path("s-there"), unique_path("s-back"));
+    let mut peer = child("echo", &[&there, &back]);
+    let mut tx = strict::producer(&there, &options());
+    let mut rx = strict::consumer(&back);
+    rx.set_wait_strategy(at_once());
+    let (mut payload, mut buf) = (Vec::new(), [0; 4096]);
+    for seq in 0..2000 {
+        let tag = record(1, seq, tx.max_len(), &mut payload);
+        tx.send(tag, &payload).unwrap();
+        let got = rx.recv_into(&mut buf).unwrap();
+        assert!(got.tag == tag && buf[..got.len] == payload, "record {seq}");
+    }
+    drop(tx);
+    peer.wait_for("left");
+    assert_eq!(rx.recv_into(&mut buf), Err(RecvError::Disconnected));
+    for path in [there, back] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+/// Everything committed before the kill arrives, then the death is told, once; the same for a close.
+#[test]
+fn a_producer_that_dies_or_leaves_has_delivered() {
+    for dies in [true, false] {
+        let (mut peer, mut rx) = with_producer("s-end");
+        for _ in 0..20 {
+            peer.ask("send", "sent");
+        }
+        if dies {
+            peer.kill();
+        } else {
+            assert!(peer.finish().success());
+        }
+        let (mut payload, mut buf) = (Vec::new(), [0; 4096]);
+        for seq in 0..20 {
+            let tag = record(1, seq, 100, &mut payload);
+            let got = rx.recv_into(&mut buf).unwrap();
+            assert!(got.tag == tag && buf[..got.len] == payload && !got.redelivered, "record {seq}");
+        }
+        let end = if dies { RecvError::PeerDied } else { RecvError::Disconnected };
+        assert_eq!(rx.recv_into(&mut buf), Err(end));
+        assert!(rx.is_disconnected());
+        assert_eq!(rx.recv_into_timeout(&mut buf, Duration::from_millis(5)), Err(RecvError::Timeout), "told once");
+    }
+}
+
+#[test]
+fn a_consumer_that_dies_or_leaves_is_told_when_there_is_no_room() {
+    for dies in [true, false] {
+        let (mut peer, mut tx) = with_consumer("s-end");
+        tx.send(7, &[0; 100]).unwrap();
+        assert_eq!(peer.ask("take", "took"), "7");
+        if dies {
+            peer.kill();
+        } else {
+            assert!(peer.finish().success());
+        }
+        let end = loop {
+            match tx.send(0, &[0; 100]) {
+                Ok(_) => {}
+                Err(end) => break end,
+            }
+        };
+        assert_eq!(end, if dies { SendError::PeerDied } else { SendError::Disconnected });
+        assert!(tx.is_disconnected());
+        assert_eq!(tx.send_timeout(0, &[0; 100], Duration::from_millis(5)), Err(SendError::Timeout), "told once");
+    }
+}
+
+fn median(mut took: Vec<Duration>) -> Duration {
+    took.sort();
+    println!("{took:?}");
+    took[took.len() / 2]
+}
+
+#[test]
+fn deaths_end_sleeps() {
+    let mut took = Vec::new();
+    for round in 0..10 {
+        let kill_soon = |peer: &mut Child| {
+            thread::sleep(Duration::from_millis(20));
+            let now = Instant::now();
+            peer.kill();
+            now
+        };
+        let (killed, told) = if round % 2 == 0 {
+            let (mut peer, mut rx) = with_producer("s-death");
+            thread::scope(|s| {
+                let killed = s.spawn(|| kill_soon(&mut peer));
+                assert_eq!(rx.recv_into(&mut [0; 64]), Err(RecvError::PeerDied));
+                let now = Instant::now();
+                (killed.join().unwrap(), now)
+            })
+        } else {
+            let (mut peer, mut tx) = with_consumer("s-death");
+            while tx.try_send(0, &[0; 100]).is_ok() {}
+            thread::scope(|s| {
+                let killed = s.spawn(|| kill_soon(&mut peer));
+                assert_eq!(tx.send(0, &[0; 100]), Err(SendError::PeerDied));
+                let now = Instant::now();
+                (killed.join().unwrap(), now)
+            })
+        };
+        took.push(told - killed);
+    }
+    assert!(median(took) < SOON);
+}
+
+#[test]
+fn a_stopped_peer_is_waited_for() {
+    let (mut peer, mut rx) = with_producer("s-stop");
+    peer.signal(libc::SIGSTOP);
+    peer.wait_for_state('T');
+    assert_eq!(rx.recv_into_timeout(&mut [0; 64], 4 * SLICE), Err(RecvError::Timeout));
+    peer.signal(libc::SIGCONT);
+    peer.tell("send");
+    assert!(rx.recv_into(&mut [0; 100]).is_ok());
+    peer.tell("leave");
+    assert_eq!(rx.recv_into(&mut [0; 64]), Err(RecvError::Disconnected));
+}
+
+/// The peer's user is no matter: what he may do, the descriptors say.
+#[test]
+fn strangers_are_served() {
+    // SAFETY: plain numbers.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("skipped: only root can be two users");
+        return;
+    }
+    let path = unique_path("s-user");
+    let mut peer = child("stranger", &[&path]);
+    let mut tx = strict::producer(&path, &options());
+    std::fs::remove_file(&path).unwrap();
+    tx.send(11, b"for a stranger").unwrap();
+    assert_eq!(peer.wait_for("got"), "11");
+    // Without a word, as a killed process: its lease ends with its mapping.
+    thread::spawn(move || {
+        let _tx = tx;
+        std::panic::resume_unwind(Box::new("no fault, but a sudden end"));
+    })
+    .join()
+    .unwrap_err();
+    peer.wait_for("died");
+}
+
+#[test]
+fn every_size_and_option_works() {
+    for capacity in [64, 4096, 1 << 16, 1 << 22] {
+        for (lines, every) in [(false, 0), (true, 0), (false, capacity / 4)] {
+            if lines && capacity < 256 {
+                continue;
+            }
+            let options = Options::new().capacity(capacity).line_aligned(lines).release_every(every);
+            let (mut tx, mut rx) = pair(&options);
+            assert_eq!((tx.capacity(), rx.capacity()), (capacity, capacity));
+            let (mut payload, mut buf) = (Vec::new(), vec![0; tx.max_len()]);
+            for seq in 0..300 {
+                let tag = record(1, seq, tx.max_len().min(1 << 14), &mut payload);
+                let sent = tx.try_send(tag, &payload).unwrap_or_else(|_| {
+                    // A head that was held back is told when the ring is found empty.
+                    assert_eq!(rx.try_recv_into(&mut buf), Err(TryRecvError::Empty));
+                    tx.try_send(tag, &payload).unwrap()
+                });
+                let got = rx.try_recv_into(&mut buf).unwrap();
+                assert!(got.tag == tag && got.position == sent && buf[..got.len] == payload, "{capacity}: {seq}");
+                assert!(tx.len_guess() <= capacity && rx.len_guess() <= capacity);
+            }
+            assert_eq!(tx.stats().lease + 1, rx.stats().lease);
+            tx.sync().unwrap();
+            rx.sync().unwrap();
+            tx.close();
+            assert_eq!(rx.try_recv_into(&mut buf), Err(TryRecvError::Disconnected));
+        }
+    }
+}
+
+#[test]
+fn full_is_full_and_ends_are_told_both_ways() {
+    let (mut tx, rx) = pair(&Options::new().capacity(64));
+    while tx.try_send(0, &[0; 8]).is_ok() {}
+    assert_eq!(tx.try_send(0, &[0; 8]), Err(TrySendError::Full));
+    drop(rx);
+    assert_eq!(
+        until("the end", || tx.try_send(0, &[0; 8]).err().filter(|e| *e != TrySendError::Full)),
+        TrySendError::Disconnected
+    );
+}
+
+#[test]
+fn a_forked_child_has_nothing_of_it() {
+    let (mut tx, mut rx) = pair(&options());
+    // SAFETY: the child looks at its handles, waits to be looked at, and leaves.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let good = tx.try_send(0, b"x") == Err(TrySendError::Forked)
+            && rx.try_recv_into(&mut [0; 8]) == Err(TryRecvError::Forked);
+        // SAFETY: plain numbers.
+        unsafe { libc::raise(libc::SIGSTOP) };
+        drop((tx, rx));
+        // SAFETY: plain numbers.
+        unsafe { libc::_exit(i32::from(!good)) };
+    }
+    let mut status = -1;
+    // SAFETY: our child, and a live local.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) }, pid);
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    assert!(!maps.contains("memfd:ring.strict"), "{maps}");
+    // SAFETY: plain numbers; our child, not reaped yet.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGCONT) }, 0);
+    // SAFETY: our child, and a live local.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    assert_eq!(status, 0);
+    tx.try_send(3, b"still here").unwrap();
+    assert_eq!(rx.try_recv_into(&mut [0; 16]).unwrap().tag, 3);
+}
+
+#[test]
+fn types_are_compared() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (tx, rx) = thread::scope(|s| {
+        let consumer = s.spawn(move || TypedConsumer::<u32>::open_strict(&there, PATIENCE));
+        (TypedProducer::<u64>::create_strict(&here, &options(), PATIENCE), consumer.join().unwrap())
+    });
+    let refused = rx.unwrap_err();
+    assert_eq!(refused.kind(), SetupErrorKind::WrongType);
+    assert!(refused.to_string().contains("u64") && refused.to_string().contains("u32"), "{refused}");
+    assert_eq!(handover(tx), HandoverError::PeerGone { peer: Role::Consumer });
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
+    let (here, _there) = UnixStream::pair().unwrap();
+    let refused = |options: &Options| Producer::create_strict(&here, options, PATIENCE).unwrap_err();
+    assert_eq!(refused(&Options::new().capacity(100)).kind(), SetupErrorKind::Invalid);
+    assert_eq!(refused(&options().max_size(4096)).kind(), SetupErrorKind::NoResource);
+    assert_eq!(refused(&options().budget("s", 1 << 30)).kind(), SetupErrorKind::Invalid);
+    let placed = refused(&options().placement(Placement::new().prefault(Wish::Try)));
+    assert!(placed.to_string().contains("leave the placement out"), "{placed}");
+    let (mut tx, _rx) = pair(&options());
+    assert!(tx.place(&Placement::new().lock(Wish::Require)).is_err());
+    assert!(tx.placed().is_ok());
+}
+
+#[test]
+fn nobody_answers() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (start, wait) = (Instant::now(), Duration::from_millis(50));
+    assert_eq!(
+        handover(Producer::create_strict(&here, &options(), wait)),
+        HandoverError::TimedOut { peer: Role::Consumer }
+    );
+    assert!(start.elapsed() >= wait);
+    // The consumer comes too late: the ring is there, and its producer has left.
+    let late = Consumer::open_strict(&there, wait);
+    assert_eq!(handover(late), HandoverError::TimedOut { peer: Role::Producer });
+    let (here, _there) = UnixStream::pair().unwrap();
+    let nobody = handover(Consumer::open_strict(&here, wait));
+    assert_eq!(nobody, HandoverError::TimedOut { peer: Role::Producer });
+    assert!(nobody.to_string().contains("Producer::create_strict"), "{nobody}");
+    // No time at all.
+    assert!(Consumer::open_strict(&here, Duration::ZERO).is_err());
+}
+
+#[test]
+fn a_socket_of_somebody_else_is_refused() {
+    let (here, there) = UnixStream::pair().unwrap();
+    drop(there);
+    assert_eq!(handover(Consumer::open_strict(&here, PATIENCE)), HandoverError::PeerGone { peer: Role::Producer });
+    let gone = handover(Producer::create_strict(&here, &options(), PATIENCE));
+    assert_eq!(gone, HandoverError::PeerGone { peer: Role::Consumer });
+    // Both ends produce.
+    let (here, there) = UnixStream::pair().unwrap();
+    let [one, other] = thread::scope(|s| {
+        let other = s.spawn(|| Producer::create_strict(&there, &options(), PATIENCE));
+        [Producer::create_strict(&here, &options(), PATIENCE), other.join().unwrap()]
+    });
+    for end in [one, other] {
+        assert_eq!(handover(end), HandoverError::NoHandover { peer: Role::Consumer, descriptors: 2 });
+    }
+}
+
+/// A consumer that dies with the objects in its hands is an error of the producer, at once.
+#[test]
+fn a_death_in_the_middle_is_told() {
+    let path = unique_path("s-mid");
+    let mut peer = child("taker", &[&path]);
+    let socket = strict::meet(&path);
+    std::fs::remove_file(&path).unwrap();
+    thread::scope(|s| {
+        let tried = s.spawn(|| Producer::create_strict(&socket, &options(), PATIENCE));
+        peer.wait_for("took");
+        peer.kill();
+        assert_eq!(handover(tried.join().unwrap()), HandoverError::PeerGone { peer: Role::Consumer });
+    });
+}
+
+/// A strict ring is none that others could open: by its descriptors, as who may trace its users would.
+#[test]
+fn its_objects_are_no_ordinary_rings() {
+    let (tx, rx) = pair(&options());
+    let ours: Vec<_> = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| {
+            let entry = entry.unwrap();
+            let target = std::fs::read_link(entry.path()).unwrap_or_default();
+            target.to_string_lossy().contains("strict").then(|| entry.file_name().into_string().unwrap())
+        })
+        .collect();
+    assert!(!ours.is_empty());
+    for number in ours {
+        assert!(Producer::open(format!("fd:{number}")).is_err());
+        assert!(Consumer::open(format!("fd:{number}")).is_err());
+        assert!(ring_shm::spsc::recover(format!("fd:{number}"), None).is_err());
+        assert!(ring_shm::spsc::inspect(format!("fd:{number}")).is_err());
+    }
+    drop((tx, rx));
+}
+
+/// Descriptors and mappings are as many as before, whether it works or not. In a process of its own, since other tests of
+/// this program have rings too.
+#[test]
+fn nothing_is_left_behind() {
+    let mut alone = child("counter", &[]);
+    alone.wait_for("flat");
+    assert!(alone.finish().success());
+}
+
+fn play_counter() {
+    let count = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mapped = maps.lines().filter(|line| line.contains("memfd:")).count();
+        (mapped, std::fs::read_dir("/proc/self/fd").unwrap().count())
+    };
+    drop(pair(&options()));
+    let before = count();
+    for _ in 0..50 {
+        let (tx, rx) = pair(&options());
+        assert!(count().0 > before.0);
+        drop((tx, rx));
+        let (here, there) = UnixStream::pair().unwrap();
+        assert!(Producer::create_strict(&here, &options(), Duration::ZERO).is_err());
+        assert!(Consumer::open_strict(&there, Duration::from_millis(1)).is_err());
+        drop((here, there));
+        let (tx, rx) = try_pair(&Options::new().capacity(3));
+        assert!(tx.is_err() && rx.is_err());
+    }
+    assert_eq!(count(), before);
+    say("flat");
+}
+
+/// Sends as fast as it can, and keeps account, until it is killed.
+fn play_source(path: &str, ledger: &str) {
+    let mut tx = strict::producer(path, &options());
+    let account = Ledger::join(ledger).account(1);
+    let (mut payload, mut seq) = (Vec::new(), 0);
+    loop {
+        let tag = record(1, seq, 300, &mut payload);
+        account.put(Item::Announced, seq + 1);
+        tx.send(tag, &payload).unwrap();
+        seq += 1;
+        account.put(Item::Committed, seq);
+    }
+}
+
+/// Receives as fast as it can until it is killed.
+fn play_sink(path: &str) {
+    let mut rx = strict::consumer(path);
+    while rx.recv_into(&mut [0; 4096]).is_ok() {}
+}
+
+/// A producer killed at any moment: what it had committed arrives, whole and in order, and then its death.
+#[test]
+fn producers_killed_at_any_moment_have_delivered() {
+    let mut rng = Rng(seed());
+    for round in 0..60 {
+        let (path, ledger) = (unique_path("s-kill"), Ledger::new());
+        let mut peer = child("source", &[&path, &ledger.path()]);
+        let mut rx = strict::consumer(&path);
+        std::fs::remove_file(&path).unwrap();
+        let (mut seq, mut expected, mut buf) = (0, Vec::new(), [0; 4096]);
+        let until = Instant::now() + rng.delay(Duration::from_millis(5));
+        let mut killed = false;
+        let end = loop {
+            if !killed && Instant::now() > until {
+                peer.kill();
+                killed = true;
+            }
+            match rx.try_recv_into(&mut buf) {
+                Ok(got) => {
+                    let tag = record(1, seq, 300, &mut expected);
+                    assert!(got.tag == tag && buf[..got.len] == expected, "round {round}: record {seq}");
+                    seq += 1;
+                }
+                Err(TryRecvError::Empty) => thread::yield_now(),
+                Err(end) => break end,
+            }
+        };
+        let account = ledger.account(1);
+        assert_eq!(end, TryRecvError::PeerDied);
+        let committed = account.get(Item::Committed)..=account.get(Item::Announced);
+        assert!(killed && committed.contains(&seq), "round {round}: {seq} records, committed {committed:?}");
+    }
+}
+
+/// A consumer killed at any moment: its producer learns of it as soon as there is no room.
+#[test]
+fn consumers_killed_at_any_moment_are_missed() {
+    let mut rng = Rng(seed());
+    for _ in 0..60 {
+        let path = unique_path("s-kill");
+        let mut peer = child("sink", &[&path]);
+        let mut tx = strict::producer(&path, &options());
+        std::fs::remove_file(&path).unwrap();
+        let until = Instant::now() + rng.delay(Duration::from_millis(5));
+        let (mut payload, mut seq, mut killed) = (Vec::new(), 0, false);
+        let end = loop {
+            if !killed && Instant::now() > until {
+                peer.kill();
+                killed = true;
+            }
+            let tag = record(1, seq, 300, &mut payload);
+            match tx.try_send(tag, &payload) {
+                Ok(_) => seq += 1,
+                Err(TrySendError::Full) => thread::yield_now(),
+                Err(end) => break end,
+            }
+        };
+        assert!(killed && end == TrySendError::PeerDied, "{end:?}");
+    }
+}
