@@ -159,6 +159,27 @@ fn use_both(tx: &mut Producer<'_>, rx: &mut Consumer<'_>, steps: u64) {
     rx.flush();
 }
 
+/// A record longer than the longest, where there is room for it and the consumer has just found others.
+#[test]
+fn a_header_that_states_too_much() {
+    let format = Format::new(4096);
+    for (before, states) in [(0, 2041), (1, 2041), (5, 2048), (20, 2041), (20, 3000), (20, (1 << 31) - 2)] {
+        let arena = Arena::new(&format);
+        let ring = Ring::attach(arena.region()).unwrap();
+        let mut tx = ring.sit_producer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+        let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+        for _ in 0..before {
+            tx.try_send(0, b"eight by").unwrap();
+            rx.try_recv_into(&mut [0; 8]).unwrap();
+        }
+        arena.word(CONTROL_SIZE as usize / 8 + 2 * before).store(states + 1, Relaxed);
+        let mut buf = [0; 4096];
+        assert!(matches!(rx.try_recv_into(&mut buf), Err(ReadError::Corrupt(_))), "{states} after {before}");
+        assert!(matches!(rx.try_read(), Err(ReadError::Corrupt(_))), "{states} after {before}");
+        assert!(matches!(rx.try_read_batch(3).map(drop), Err(ReadError::Corrupt(_))), "{states} after {before}");
+    }
+}
+
 fn refused(e: ClaimError) {
     assert!(!matches!(e, ClaimError::TooLong { .. }), "{e}");
 }

@@ -118,6 +118,8 @@ fn too_long() {
             send(&mut tx, i, max);
             recv(&mut rx, i, max);
             send(&mut tx, i, 0);
+            // Nor is a longer one sent from where there would be room for it.
+            assert_eq!(tx.try_send(0, &vec![0; max + 1]).unwrap_err(), ClaimError::TooLong { len: max + 1, max });
             recv(&mut rx, i, 0);
         }
         let mut short = vec![0; max - 1];
