@@ -133,8 +133,8 @@ impl Watch {
         Ok(Self { shard, slot: 0, born })
     }
 
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// Runs `f` on the spot; `None` where it is another process's.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     fn with<R>(&self, f: impl FnOnce(&mut Spot) -> R) -> Option<R> {
         if self.born != fork::epoch() {
             return None;
@@ -171,8 +171,8 @@ impl Watch {
         Ok(())
     }
 
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// Whether it has been told of something since it was armed.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     pub(crate) fn told(&self) -> Told {
         self.with(|spot| match (&spot.waker, spot.expired) {
             (Some(_), _) => Told::Nothing,
@@ -182,8 +182,8 @@ impl Watch {
         .unwrap_or(Told::Woken)
     }
 
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// Ends the watch, but not the right to it.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     pub(crate) fn disarm(&self) {
         let waker = self.with(|spot| spot.waker.take());
         drop(waker); // not under the lock
