@@ -5,7 +5,7 @@ use crate::candidate::{Build, Setup};
 use crate::message::STEP;
 use crate::ours::{self, failed, fresh_name, maker, unlink};
 use crate::rivals::Both;
-use crate::seam::{Fault, Outcome, Part, Patience, Work};
+use crate::seam::{Fault, Outcome, Part, Work};
 use crate::{ours_mpmc, sys};
 use crossbeam_queue::ArrayQueue;
 use ring_shm::mpmc;
@@ -26,6 +26,27 @@ pub(crate) trait Receive {
     fn try_receive(&mut self, message: &mut [u8]) -> bool;
 }
 
+/// Tries until it is done, a `pause` between two tries. Bounded by the clock, looked at now and then: here a failed try
+/// takes from nanoseconds to microseconds, so that a number of tries would mean nothing.
+#[inline(always)]
+fn poll(mut done: impl FnMut() -> bool) -> Result<(), Fault> {
+    const LOST: u64 = 3_000_000_000;
+    let (mut tries, mut since) = (0u32, 0);
+    while !done() {
+        core::hint::spin_loop();
+        tries = tries.wrapping_add(1);
+        if tries % 4096 == 0 {
+            let now = sys::now();
+            if since == 0 {
+                since = now;
+            } else if now - since > LOST {
+                return Err(Fault::Stuck);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The sum of the words of message `number`.
 fn sum(number: u64, words: u64) -> u64 {
     let pairs = (u128::from(words) * u128::from(words.saturating_sub(1)) / 2) as u64;
@@ -44,7 +65,6 @@ struct Source<T> {
 impl<T: Send> Source<T> {
     #[inline(always)]
     fn send(&mut self, count: u64) -> Result<Outcome, Fault> {
-        let mut patience = Patience::new();
         let mut sent = 0u64;
         for _ in 0..count {
             for (i, word) in self.bytes.chunks_exact_mut(8).enumerate() {
@@ -53,9 +73,7 @@ impl<T: Send> Source<T> {
             if self.next == self.spoil {
                 self.bytes[0] ^= 1;
             }
-            while !self.tx.try_send(&self.bytes) {
-                patience.miss()?;
-            }
+            poll(|| self.tx.try_send(&self.bytes))?;
             sent = sent.wrapping_add(sum(self.next, self.bytes.len() as u64 / 8));
             self.next += 1;
         }
@@ -82,11 +100,8 @@ struct Drain<R> {
 impl<R: Receive> Drain<R> {
     #[inline(always)]
     fn receive(&mut self, count: u64, out: &mut Outcome, mut verify: impl FnMut(u64, &[u8])) -> Result<(), Fault> {
-        let mut patience = Patience::new();
         for _ in 0..count {
-            while !self.rx.try_receive(&mut self.bytes) {
-                patience.miss()?;
-            }
+            poll(|| self.rx.try_receive(&mut self.bytes))?;
             let word = |word: &[u8]| word.try_into().map_or(0, u64::from_le_bytes);
             let got = self.bytes.chunks_exact(8).map(word).fold(0, u64::wrapping_add);
             if got != sum(self.next, self.bytes.len() as u64 / 8) {

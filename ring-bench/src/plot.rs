@@ -49,7 +49,9 @@ pub fn draw(file: &Path, title: &str, axis: Axis, unit: &str, curves: &[Curve]) 
     let y = (low / 1.5, high * 1.5);
     match axis {
         Axis::Nines => {
+            // Between two whole nines there is no short name.
             let name = |x: &f64| match x.round() as i32 {
+                _ if (x - x.round()).abs() > 1e-6 => String::new(),
                 0 => "0 %".to_owned(),
                 1 => "90 %".to_owned(),
                 2 => "99 %".to_owned(),
