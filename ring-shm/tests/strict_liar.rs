@@ -155,9 +155,13 @@ fn hostile_liar_in_the_common_object() {
     let mut rng = Rng(seed());
     let (mut received, mut ends, mut corrupt, mut rounds) = (0, 0, 0, 0);
     let start = Instant::now();
-    while received < wanted {
+    // As long as it takes until each of the lies has been heard: a fast machine is through with the records before.
+    while received < wanted || ends == 0 || corrupt == 0 {
         rounds += 1;
-        assert!(start.elapsed() < 5 * PATIENCE, "{received} records in {rounds} rounds");
+        assert!(
+            start.elapsed() < 5 * PATIENCE,
+            "{received} records, {ends} ends that were none, {corrupt} times corrupt in {rounds} rounds"
+        );
         let options = Options::new().capacity(4096).release_every(rng.of(&[0, 0, 1024]));
         let (tx, rx, [common, ..]) = overheard(
             |socket| Producer::create_strict(socket, &options, PATIENCE).unwrap(),
@@ -167,7 +171,8 @@ fn hostile_liar_in_the_common_object() {
         let kind = if rounds % 4 == 0 { "wild" } else { "sly" };
         let mut liar = child("liar", &[&path, &rng.next().to_string(), kind]);
         liar.wait_for("lies");
-        let (over, seeds, left) = (AtomicBool::new(false), [Rng(rng.next()), Rng(rng.next())], wanted - received);
+        let left = wanted.saturating_sub(received).max(10_000);
+        let (over, seeds) = (AtomicBool::new(false), [Rng(rng.next()), Rng(rng.next())]);
         let [one, other] = seeds;
         let (sent, got) = thread::scope(|s| {
             let sender = s.spawn(|| send_all(tx, one, &over));
@@ -180,5 +185,4 @@ fn hostile_liar_in_the_common_object() {
         corrupt += u64::from(got.corrupt.is_some()) + u64::from(sent.corrupt.is_some());
     }
     println!("{received} records in {rounds} rounds, all right; {ends} ends that were none, {corrupt} times corrupt");
-    assert!(ends > 0 && corrupt > 0, "the liar was not heard: {ends} ends, {corrupt} times corrupt");
 }
