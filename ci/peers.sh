@@ -18,7 +18,12 @@ if [ "${PEERS_INSTALL:-}" = 1 ] || { [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ];
             >/dev/null 2>&1 || echo "peers: ${missing[*]} cannot be installed here"
     fi
 fi
-if ! cargo fetch --locked --quiet; then
+if ! why=$(cargo fetch --locked --quiet 2>&1); then
+    echo "$why" >&2
+    if [[ $why == *--locked* ]]; then
+        echo "peers: Cargo.lock is not what the manifests ask for: run cargo fetch in ring-bench/peers" >&2
+        exit 1
+    fi
     echo "peers: skipped: the crates of ring-bench/peers/Cargo.lock cannot be had here"
     exit 0
 fi
