@@ -39,8 +39,8 @@ struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// Write curves.md, curves.csv and the plots to DIR
-    #[arg(long, value_name = "DIR")]
+    /// Write curves.md, curves.csv and the plots to DIR, in the place of those of an earlier run: all of them, so not with --only
+    #[arg(long, value_name = "DIR", conflicts_with = "only")]
     record: Option<PathBuf>,
 
     /// Damage a message, to see that the run ends with an error

@@ -12,11 +12,12 @@ use ring_core::Position;
 use super::claims::{Claim, ClaimBatch};
 use super::error::{TryRecvError, TrySendError};
 use super::records::{ReadBatch, Record};
+use super::wait::{empty, full};
 use super::wait_error::{RecvError, SendError};
 use super::{Consumer, Producer, Received};
 use crate::awaited::Awaited;
 use crate::trust::{Trust, Untrusted};
-use crate::wait::{Ended, Nothing};
+use crate::wait::Ended;
 
 /// A message that was copied out of a ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,26 +35,6 @@ pub struct Message {
     pub attempt: u32,
     /// Whether it has had all the deliveries the ring allows: for the path the user chose, not for ordinary work.
     pub dead_letter: bool,
-}
-
-/// Nothing, if the ring is full, or somebody in the middle of the next slot.
-fn full<R>(result: Result<R, TrySendError>) -> Result<Result<R, Nothing>, TrySendError> {
-    match result {
-        Ok(done) => Ok(Ok(done)),
-        Err(TrySendError::Full) => Ok(Err(Nothing::Idle)),
-        Err(TrySendError::Busy { .. }) => Ok(Err(Nothing::Blocked)),
-        Err(error) => Err(error),
-    }
-}
-
-/// Nothing, if the ring is empty, or somebody in the middle of the next message.
-fn empty<R>(result: Result<R, TryRecvError>) -> Result<Result<R, Nothing>, TryRecvError> {
-    match result {
-        Ok(done) => Ok(Ok(done)),
-        Err(TryRecvError::Empty) => Ok(Err(Nothing::Idle)),
-        Err(TryRecvError::Busy { .. }) => Ok(Err(Nothing::Blocked)),
-        Err(error) => Err(error),
-    }
 }
 
 fn refused_recv(ended: Ended<TryRecvError>) -> RecvError {
@@ -116,7 +97,7 @@ impl<T: Trust> AsyncConsumer<T> {
     /// # Errors
     /// [`RecvError`], but neither `Timeout` nor `Cancelled`; on `BufferTooSmall` this handle keeps the message.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<Received, RecvError>> {
-        self.awaited.poll(cx, |rx| empty(rx.try_recv_into(buf))).map_err(refused_recv)
+        self.awaited.poll(cx, |rx| empty(rx.try_recv_into(buf), &mut None)).map_err(refused_recv)
     }
 
     /// Copies the next message into `buf` and releases it.
@@ -124,7 +105,7 @@ impl<T: Trust> AsyncConsumer<T> {
     /// # Errors
     /// As [`poll_recv`](Self::poll_recv).
     pub async fn recv_into(&mut self, buf: &mut [u8]) -> Result<Received, RecvError> {
-        self.awaited.until(|rx: &mut Consumer<T>| empty(rx.try_recv_into(buf))).await.map_err(refused_recv)
+        self.awaited.until(|rx: &mut Consumer<T>| empty(rx.try_recv_into(buf), &mut None)).await.map_err(refused_recv)
     }
 
     /// Lends the next message, as [`Consumer::try_read`] does.
@@ -148,7 +129,7 @@ impl<T: Trust> AsyncConsumer<T> {
     }
 
     async fn readable(&mut self, max: usize) -> Result<(), RecvError> {
-        self.awaited.until(|rx: &mut Consumer<T>| empty(rx.fetch(max))).await.map_err(refused_recv)
+        self.awaited.until(|rx: &mut Consumer<T>| empty(rx.fetch(max), &mut None)).await.map_err(refused_recv)
     }
 }
 
@@ -166,7 +147,7 @@ impl<T: Trust> Stream for AsyncConsumer<T> {
         if this.ended {
             return Poll::Ready(None);
         }
-        let copied = ready!(this.awaited.poll(cx, |rx| empty(rx.try_read().map(|record| message(&record)))));
+        let copied = ready!(this.awaited.poll(cx, |rx| empty(rx.try_read().map(|record| message(&record)), &mut None)));
         Poll::Ready(match copied.map_err(refused_recv) {
             Err(RecvError::Disconnected) => None,
             Ok(message) => Some(Ok(message)),
@@ -242,7 +223,7 @@ impl<T: Trust> AsyncProducer<T> {
     /// # Errors
     /// [`SendError`], but neither `Timeout` nor `Cancelled`; nothing was sent.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, tag: u32, payload: &[u8]) -> Poll<Result<Position, SendError>> {
-        self.awaited.poll(cx, |tx| full(tx.try_send(tag, payload))).map_err(refused_send)
+        self.awaited.poll(cx, |tx| full(tx.try_send(tag, payload), &mut None)).map_err(refused_send)
     }
 
     /// Sends a copy of `payload` as soon as there is room.
@@ -250,7 +231,10 @@ impl<T: Trust> AsyncProducer<T> {
     /// # Errors
     /// As [`poll_send`](Self::poll_send).
     pub async fn send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, SendError> {
-        self.awaited.until(|tx: &mut Producer<T>| full(tx.try_send(tag, payload))).await.map_err(refused_send)
+        self.awaited
+            .until(|tx: &mut Producer<T>| full(tx.try_send(tag, payload), &mut None))
+            .await
+            .map_err(refused_send)
     }
 
     /// Claims the next slot for a message of up to `len` bytes, as [`Producer::try_claim`] does.
@@ -258,7 +242,7 @@ impl<T: Trust> AsyncProducer<T> {
     /// # Errors
     /// As [`poll_send`](Self::poll_send).
     pub async fn claim(&mut self, len: usize) -> Result<Claim<'_, T>, SendError> {
-        self.awaited.until(|tx: &mut Producer<T>| full(tx.reserve(1, len))).await.map_err(refused_send)?;
+        self.awaited.until(|tx: &mut Producer<T>| full(tx.reserve(1, len), &mut None)).await.map_err(refused_send)?;
         Ok(self.awaited.handle().try_claim(len)?)
     }
 
@@ -269,7 +253,10 @@ impl<T: Trust> AsyncProducer<T> {
     /// As [`poll_send`](Self::poll_send); `Timeout` at once for a `max` of 0.
     pub async fn claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, SendError> {
         if max > 0 {
-            self.awaited.until(|tx: &mut Producer<T>| full(tx.reserve(max, len))).await.map_err(refused_send)?;
+            self.awaited
+                .until(|tx: &mut Producer<T>| full(tx.reserve(max, len), &mut None))
+                .await
+                .map_err(refused_send)?;
         }
         Ok(self.awaited.handle().try_claim_batch(max, len)?)
     }
@@ -295,7 +282,7 @@ impl<T: Trust> Sink<(u32, Vec<u8>)> for AsyncProducer<T> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let this = self.get_mut();
         let Some((tag, payload)) = &this.started else { return Poll::Ready(Ok(())) };
-        let sent = ready!(this.awaited.poll(cx, |tx| full(tx.try_send(*tag, payload))));
+        let sent = ready!(this.awaited.poll(cx, |tx| full(tx.try_send(*tag, payload), &mut None)));
         this.started = None; // sent, or refused for good
         Poll::Ready(sent.map(drop).map_err(refused_send))
     }

@@ -6,7 +6,7 @@ use ring_core::mpmc::Received;
 use ring_core::{Position, Sleeper};
 
 use super::claims::{Claim, ClaimBatch};
-use super::error::{TryRecvError, TrySendError};
+use super::error::{Holder, TryRecvError, TrySendError};
 use super::records::{ReadBatch, Record};
 use super::wait_error::{RecvError, SendError};
 use super::{Consumer, Producer};
@@ -49,6 +49,36 @@ impl<T: Trust> Waits for Consumer<T> {
     }
 }
 
+/// Nothing, if the ring is full, or somebody (`holder`, where he is known) in the middle of the next slot.
+pub(super) fn full<R>(
+    result: Result<R, TrySendError>,
+    holder: &mut Option<Holder>,
+) -> Result<Result<R, Nothing>, TrySendError> {
+    let (by, nothing) = match result {
+        Ok(done) => return Ok(Ok(done)),
+        Err(TrySendError::Full) => (None, Nothing::Idle),
+        Err(TrySendError::Busy { by }) => (by, Nothing::Blocked),
+        Err(error) => return Err(error),
+    };
+    *holder = by;
+    Ok(Err(nothing))
+}
+
+/// Nothing, if the ring is empty, or somebody (`holder`, where he is known) in the middle of the next message.
+pub(super) fn empty<R>(
+    result: Result<R, TryRecvError>,
+    holder: &mut Option<Holder>,
+) -> Result<Result<R, Nothing>, TryRecvError> {
+    let (by, nothing) = match result {
+        Ok(done) => return Ok(Ok(done)),
+        Err(TryRecvError::Empty) => (None, Nothing::Idle),
+        Err(TryRecvError::Busy { by }) => (by, Nothing::Blocked),
+        Err(error) => return Err(error),
+    };
+    *holder = by;
+    Ok(Err(nothing))
+}
+
 /// Waits for `look`, remembering who is in the way.
 fn until_sent<T: Trust, R>(
     tx: &mut Producer<T>,
@@ -56,19 +86,7 @@ fn until_sent<T: Trust, R>(
     mut look: impl FnMut(&mut Producer<T>) -> Result<R, TrySendError>,
 ) -> Result<R, SendError> {
     let mut holder = None;
-    wait::until(tx, limit, |tx| match look(tx) {
-        Ok(done) => Ok(Ok(done)),
-        Err(TrySendError::Full) => {
-            holder = None;
-            Ok(Err(Nothing::Idle))
-        }
-        Err(TrySendError::Busy { by }) => {
-            holder = by;
-            Ok(Err(Nothing::Blocked))
-        }
-        Err(error) => Err(error),
-    })
-    .map_err(|ended| SendError::new(ended, holder))
+    wait::until(tx, limit, |tx| full(look(tx), &mut holder)).map_err(|ended| SendError::new(ended, holder))
 }
 
 /// Waits for `look`, remembering who is in the way.
@@ -78,19 +96,7 @@ fn until_received<T: Trust, R>(
     mut look: impl FnMut(&mut Consumer<T>) -> Result<R, TryRecvError>,
 ) -> Result<R, RecvError> {
     let mut holder = None;
-    wait::until(rx, limit, |rx| match look(rx) {
-        Ok(done) => Ok(Ok(done)),
-        Err(TryRecvError::Empty) => {
-            holder = None;
-            Ok(Err(Nothing::Idle))
-        }
-        Err(TryRecvError::Busy { by }) => {
-            holder = by;
-            Ok(Err(Nothing::Blocked))
-        }
-        Err(error) => Err(error),
-    })
-    .map_err(|ended| RecvError::new(ended, holder))
+    wait::until(rx, limit, |rx| empty(look(rx), &mut holder)).map_err(|ended| RecvError::new(ended, holder))
 }
 
 /// Blocking calls. They wait while the ring is full, or somebody in the middle of the next slot.
