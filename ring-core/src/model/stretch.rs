@@ -24,11 +24,6 @@ impl<'m> Area<'m> {
         let most = (self.mask as u64 + 1) - (position.get() & self.mask as u64) - HEADER;
         Stretch { area: *self, at: position, left: bytes.min(most) & !7 }
     }
-
-    pub(crate) fn take(&self, position: Position, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
-        let (span, size) = (self.span(position.plus(HEADER), len as u64)?, geometry.record_size(len as u64));
-        Some(Taken { span, size, rest: self.stretch(position.plus(size), 0) })
-    }
 }
 
 impl<'m> Stretch<'m> {

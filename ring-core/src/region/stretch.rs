@@ -54,15 +54,6 @@ impl<'m> Area<'m> {
     }
 }
 
-impl<'m> Area<'m> {
-    /// A record of `len` payload bytes at `position`, with nothing known of what is behind it; `None` where it would cross
-    /// the end of the area. The header behind it may be the area's first word.
-    pub(crate) fn take(&self, position: Position, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
-        let (span, size) = (self.span(position.plus(HEADER), len as u64)?, geometry.record_size(len as u64));
-        Some(Taken { span, size, rest: self.stretch(position.plus(size), 0) })
-    }
-}
-
 impl<'m> Stretch<'m> {
     /// The word at its start.
     #[inline(always)]

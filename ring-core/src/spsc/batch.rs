@@ -214,6 +214,8 @@ fn count(bytes: u64, size: u64) -> usize {
 #[must_use = "a batch that is not released comes again"]
 pub struct ReadBatch<'a, 'm> {
     consumer: &'a mut Consumer<'m>,
+    /// What was found when the batch was made, and is handed out first.
+    first: Found<'m>,
     /// The position after the last record handed out, and what is there.
     end: Position,
     rest: Stretch<'m>,
@@ -222,10 +224,9 @@ pub struct ReadBatch<'a, 'm> {
 }
 
 impl<'a, 'm> ReadBatch<'a, 'm> {
-    /// A batch of up to `max` records from the head on, where one has been found.
-    pub(super) fn new(consumer: &'a mut Consumer<'m>, max: usize) -> Self {
-        let (end, rest) = consumer.here();
-        Self { consumer, end, rest, max, read: 0 }
+    /// A batch of up to `max` records from `first` on.
+    pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found<'m>, max: usize) -> Self {
+        Self { consumer, first, end: first.record, rest: first.rest, max, read: 0 }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
@@ -237,10 +238,14 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         if self.read == self.max {
             return Ok(None);
         }
-        let found = match self.consumer.find(self.end, self.rest) {
-            Ok(found) => found,
-            Err(ReadError::Corrupt(c)) => return Err(c.into()),
-            Err(_) => return Ok(None),
+        let found = if self.read == 0 {
+            self.first
+        } else {
+            match self.consumer.find(self.end, self.rest) {
+                Ok(found) => found,
+                Err(ReadError::Corrupt(c)) => return Err(c.into()),
+                Err(_) => return Ok(None),
+            }
         };
         self.consumer.mark_seen_ahead(found.end);
         (self.end, self.rest) = (found.end, found.rest);

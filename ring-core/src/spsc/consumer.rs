@@ -214,8 +214,8 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`] when there is not even one.
     #[inline]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        self.find(self.head, self.stretch)?;
-        Ok(ReadBatch::new(self, max))
+        let first = self.find(self.head, self.stretch)?;
+        Ok(ReadBatch::new(self, first, max))
     }
 
     /// [`try_read_batch`](Self::try_read_batch) that asks as
@@ -229,8 +229,8 @@ impl<'m> Consumer<'m> {
         max: usize,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        self.find_asking(verdict)?;
-        Ok(ReadBatch::new(self, max))
+        let first = self.find_asking(verdict)?;
+        Ok(ReadBatch::new(self, first, max))
     }
 
     /// Stores that records before `end` may have been seen. Release, partner of R3: an onlooker that sees the mark also
@@ -376,11 +376,6 @@ impl<'m> Consumer<'m> {
     #[must_use]
     pub fn max_len(&self) -> usize {
         usize::try_from(self.geometry.max_len()).unwrap_or(usize::MAX)
-    }
-
-    /// The head, and what is there.
-    pub(super) fn here(&self) -> (Position, Stretch<'m>) {
-        (self.head, self.stretch)
     }
 
     /// The position where the next header is polled.

@@ -3,6 +3,7 @@
 
 use super::consumer::Consumer;
 use super::error::ReadError;
+use super::room::take_at;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::record::{HEADER, Header, stated_len, tag};
@@ -107,7 +108,7 @@ impl<'m> Consumer<'m> {
         let held = self.geometry.capacity().wrapping_sub(HEADER).saturating_sub(record.since(self.head));
         let stretch = self.area.stretch(record, held.min(self.geometry.reach(record)));
         let taken = match stretch.take(len, &self.geometry) {
-            None => self.area.take(record, len, &self.geometry), // it ends the area
+            None => take_at(&self.area, record, len, &self.geometry), // it ends the area
             some => some,
         };
         match taken {

@@ -11,6 +11,7 @@ use super::claim::Claim;
 use super::error::ClaimError;
 use super::pace::Patience;
 use super::ring::Ring;
+use super::room::take_at;
 use crate::draft::Draft;
 use crate::error::Corrupt;
 use crate::layout::SpscControl;
@@ -220,7 +221,7 @@ impl<'m> Producer<'m> {
     #[cold]
     #[inline(never)]
     fn publish_slowly<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) -> Position {
-        let Some(taken) = self.area.take(record, len, &self.geometry) else { return record }; // it had a span
+        let Some(taken) = take_at(&self.area, record, len, &self.geometry) else { return record }; // it had a span
         if record == self.tail {
             self.stretch = self.area.stretch(record, 0);
             return self.publish_here::<TELLS>(&taken, len as u64, tag);

@@ -5,8 +5,8 @@ use super::error::ClaimError;
 use super::producer::{HEAD, Producer};
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
-use crate::record::{HEADER, mark_word};
-use crate::region::{Span, Stretch};
+use crate::record::{Geometry, HEADER, mark_word};
+use crate::region::{Area, Span, Stretch, Taken};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
 
@@ -120,4 +120,11 @@ impl<'m> Producer<'m> {
             other => other,
         }
     }
+}
+
+/// A record of `len` payload bytes at `position`, with nothing known of what is behind it; `None` where it would cross the end
+/// of the area. The header behind it may be the area's first word.
+pub(super) fn take_at<'m>(area: &Area<'m>, position: Position, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
+    let (span, size) = (area.span(position.plus(HEADER), len as u64)?, geometry.record_size(len as u64));
+    Some(Taken { span, size, rest: area.stretch(position.plus(size), 0) })
 }
