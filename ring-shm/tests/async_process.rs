@@ -6,10 +6,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use ring_shm::{mpmc, spsc};
-use support::{TestName, child, hear, say, unique};
+use support::{SOON, TestName, child, hear, say, unique};
 
-/// What a survivor has to go on in: a slice and the probe.
-const SOON: Duration = Duration::from_millis(60);
 const MOMENT: Duration = Duration::from_millis(20);
 
 #[test]

@@ -1,5 +1,4 @@
-//! Strict rings between real processes: data, waits, ends and deaths; and hand-overs that fail in every way short of
-//! attacks, without a leak.
+//! Strict rings between real processes: data, waits, ends and deaths.
 #![allow(unsafe_code)]
 
 #[path = "support/ring.rs"]
@@ -10,44 +9,24 @@ mod spsc;
 mod strict;
 mod support;
 
-use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ring::{Item, Ledger, Rng, record, seed, until};
-use ring_shm::placement::{Placement, Wish};
-use ring_shm::spsc::{
-    Consumer, Options, Producer, RecvError, SendError, TryRecvError, TrySendError, TypedConsumer, TypedProducer,
-};
-use ring_shm::wait::{Park, SLICE};
-use ring_shm::{HandoverError, Memfd, Role, SetupError, SetupErrorKind};
-use strict::{PATIENCE, pair, try_pair};
-use support::{Child, child, hear, say, unique};
-
-/// What a survivor has to go on in: a slice and the probe.
-const SOON: Duration = Duration::from_millis(60);
-
-fn at_once() -> Park {
-    Park::after(Duration::ZERO)
-}
+use ring::{record, until};
+use ring_shm::spsc::{Consumer, Options, Producer, RecvError, SendError, TryRecvError, TrySendError};
+use ring_shm::wait::SLICE;
+use strict::{PATIENCE, options, pair, unique_path};
+use support::{Child, SOON, at_once, child, hear, say};
 
 #[test]
 fn child_entry() {
     support::run_role(|role, args| match role {
         "producer" => play_producer(&args[0]),
         "consumer" => play_consumer(&args[0]),
-        "taker" => play_taker(&args[0]),
         "stranger" => play_stranger(&args[0]),
         "echo" => play_echo(&args[0], &args[1]),
-        "counter" => play_counter(),
-        "source" => play_source(&args[0], &args[1]),
-        "sink" => play_sink(&args[0]),
         other => panic!("no role {other}"),
     });
-}
-
-fn options() -> Options {
-    Options::new().capacity(4096)
 }
 
 /// Sends the next record an order, and leaves or dies when told.
@@ -83,14 +62,6 @@ fn play_consumer(path: &str) {
             _ => return drop(rx),
         }
     }
-}
-
-/// Takes the producer's objects, and is killed with them in its hands.
-fn play_taker(path: &str) {
-    let socket = strict::meet(path);
-    let _common = Memfd::receive_from(&socket).unwrap();
-    say("took");
-    hear();
 }
 
 /// Another user, who is given nothing but a connection.
@@ -136,18 +107,6 @@ fn with_consumer(tag: &str) -> (Child, Producer) {
     peer.wait_for("ready");
     let _ = std::fs::remove_file(&path);
     (peer, tx)
-}
-
-/// A path that nobody else uses; short, as a socket's must be.
-fn unique_path(tag: &str) -> String {
-    format!("{}/{}", env!("CARGO_TARGET_TMPDIR"), unique(tag).as_str())
-}
-
-fn handover<T>(result: Result<T, SetupError>) -> HandoverError {
-    match result.map(drop) {
-        Err(SetupError::Handover(error)) => error,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -366,219 +325,4 @@ fn a_forked_child_has_nothing_of_it() {
     assert_eq!(status, 0);
     tx.try_send(3, b"still here").unwrap();
     assert_eq!(rx.try_recv_into(&mut [0; 16]).unwrap().tag, 3);
-}
-
-#[test]
-fn types_are_compared() {
-    let (here, there) = UnixStream::pair().unwrap();
-    let (tx, rx) = thread::scope(|s| {
-        let consumer = s.spawn(move || TypedConsumer::<u32>::open_strict(&there, PATIENCE));
-        (TypedProducer::<u64>::create_strict(&here, &options(), PATIENCE), consumer.join().unwrap())
-    });
-    let refused = rx.unwrap_err();
-    assert_eq!(refused.kind(), SetupErrorKind::WrongType);
-    assert!(refused.to_string().contains("u64") && refused.to_string().contains("u32"), "{refused}");
-    assert_eq!(handover(tx), HandoverError::PeerGone { peer: Role::Consumer });
-}
-
-#[test]
-fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
-    let (here, _there) = UnixStream::pair().unwrap();
-    let refused = |options: &Options| Producer::create_strict(&here, options, PATIENCE).unwrap_err();
-    assert_eq!(refused(&Options::new().capacity(100)).kind(), SetupErrorKind::Invalid);
-    assert_eq!(refused(&options().max_size(4096)).kind(), SetupErrorKind::NoResource);
-    assert_eq!(refused(&options().budget("s", 1 << 30)).kind(), SetupErrorKind::Invalid);
-    let placed = refused(&options().placement(Placement::new().prefault(Wish::Try)));
-    assert!(placed.to_string().contains("leave the placement out"), "{placed}");
-    let (mut tx, _rx) = pair(&options());
-    assert!(tx.place(&Placement::new().lock(Wish::Require)).is_err());
-    assert!(tx.placed().is_ok());
-}
-
-#[test]
-fn nobody_answers() {
-    let (here, there) = UnixStream::pair().unwrap();
-    let (start, wait) = (Instant::now(), Duration::from_millis(50));
-    assert_eq!(
-        handover(Producer::create_strict(&here, &options(), wait)),
-        HandoverError::TimedOut { peer: Role::Consumer }
-    );
-    assert!(start.elapsed() >= wait);
-    // The consumer comes too late: the ring is there, and its producer has left.
-    let late = Consumer::open_strict(&there, wait);
-    assert_eq!(handover(late), HandoverError::TimedOut { peer: Role::Producer });
-    let (here, _there) = UnixStream::pair().unwrap();
-    let nobody = handover(Consumer::open_strict(&here, wait));
-    assert_eq!(nobody, HandoverError::TimedOut { peer: Role::Producer });
-    assert!(nobody.to_string().contains("Producer::create_strict"), "{nobody}");
-    // No time at all.
-    assert!(Consumer::open_strict(&here, Duration::ZERO).is_err());
-}
-
-#[test]
-fn a_socket_of_somebody_else_is_refused() {
-    let (here, there) = UnixStream::pair().unwrap();
-    drop(there);
-    assert_eq!(handover(Consumer::open_strict(&here, PATIENCE)), HandoverError::PeerGone { peer: Role::Producer });
-    let gone = handover(Producer::create_strict(&here, &options(), PATIENCE));
-    assert_eq!(gone, HandoverError::PeerGone { peer: Role::Consumer });
-    // Both ends produce.
-    let (here, there) = UnixStream::pair().unwrap();
-    let [one, other] = thread::scope(|s| {
-        let other = s.spawn(|| Producer::create_strict(&there, &options(), PATIENCE));
-        [Producer::create_strict(&here, &options(), PATIENCE), other.join().unwrap()]
-    });
-    for end in [one, other] {
-        assert_eq!(handover(end), HandoverError::NoHandover { peer: Role::Consumer, descriptors: 2 });
-    }
-}
-
-/// A consumer that dies with the objects in its hands is an error of the producer, at once.
-#[test]
-fn a_death_in_the_middle_is_told() {
-    let path = unique_path("s-mid");
-    let mut peer = child("taker", &[&path]);
-    let socket = strict::meet(&path);
-    std::fs::remove_file(&path).unwrap();
-    thread::scope(|s| {
-        let tried = s.spawn(|| Producer::create_strict(&socket, &options(), PATIENCE));
-        peer.wait_for("took");
-        peer.kill();
-        assert_eq!(handover(tried.join().unwrap()), HandoverError::PeerGone { peer: Role::Consumer });
-    });
-}
-
-/// A strict ring is none that others could open: by its descriptors, as who may trace its users would.
-#[test]
-fn its_objects_are_no_ordinary_rings() {
-    let (tx, rx) = pair(&options());
-    let ours: Vec<_> = std::fs::read_dir("/proc/self/fd")
-        .unwrap()
-        .filter_map(|entry| {
-            let entry = entry.unwrap();
-            let target = std::fs::read_link(entry.path()).unwrap_or_default();
-            target.to_string_lossy().contains("strict").then(|| entry.file_name().into_string().unwrap())
-        })
-        .collect();
-    assert!(!ours.is_empty());
-    for number in ours {
-        assert!(Producer::open(format!("fd:{number}")).is_err());
-        assert!(Consumer::open(format!("fd:{number}")).is_err());
-        assert!(ring_shm::spsc::recover(format!("fd:{number}"), None).is_err());
-        assert!(ring_shm::spsc::inspect(format!("fd:{number}")).is_err());
-    }
-    drop((tx, rx));
-}
-
-/// Descriptors and mappings are as many as before, whether it works or not. In a process of its own, since other tests of
-/// this program have rings too.
-#[test]
-fn nothing_is_left_behind() {
-    let mut alone = child("counter", &[]);
-    alone.wait_for("flat");
-    assert!(alone.finish().success());
-}
-
-fn play_counter() {
-    let count = || {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let mapped = maps.lines().filter(|line| line.contains("memfd:")).count();
-        (mapped, std::fs::read_dir("/proc/self/fd").unwrap().count())
-    };
-    drop(pair(&options()));
-    let before = count();
-    for _ in 0..50 {
-        let (tx, rx) = pair(&options());
-        assert!(count().0 > before.0);
-        drop((tx, rx));
-        let (here, there) = UnixStream::pair().unwrap();
-        assert!(Producer::create_strict(&here, &options(), Duration::ZERO).is_err());
-        assert!(Consumer::open_strict(&there, Duration::from_millis(1)).is_err());
-        drop((here, there));
-        let (tx, rx) = try_pair(&Options::new().capacity(3));
-        assert!(tx.is_err() && rx.is_err());
-    }
-    assert_eq!(count(), before);
-    say("flat");
-}
-
-/// Sends as fast as it can, and keeps account, until it is killed.
-fn play_source(path: &str, ledger: &str) {
-    let mut tx = strict::producer(path, &options());
-    let account = Ledger::join(ledger).account(1);
-    let (mut payload, mut seq) = (Vec::new(), 0);
-    loop {
-        let tag = record(1, seq, 300, &mut payload);
-        account.put(Item::Announced, seq + 1);
-        tx.send(tag, &payload).unwrap();
-        seq += 1;
-        account.put(Item::Committed, seq);
-    }
-}
-
-/// Receives as fast as it can until it is killed.
-fn play_sink(path: &str) {
-    let mut rx = strict::consumer(path);
-    while rx.recv_into(&mut [0; 4096]).is_ok() {}
-}
-
-/// A producer killed at any moment: what it had committed arrives, whole and in order, and then its death.
-#[test]
-fn producers_killed_at_any_moment_have_delivered() {
-    let mut rng = Rng(seed());
-    for round in 0..60 {
-        let (path, ledger) = (unique_path("s-kill"), Ledger::new());
-        let mut peer = child("source", &[&path, &ledger.path()]);
-        let mut rx = strict::consumer(&path);
-        std::fs::remove_file(&path).unwrap();
-        let (mut seq, mut expected, mut buf) = (0, Vec::new(), [0; 4096]);
-        let until = Instant::now() + rng.delay(Duration::from_millis(5));
-        let mut killed = false;
-        let end = loop {
-            if !killed && Instant::now() > until {
-                peer.kill();
-                killed = true;
-            }
-            match rx.try_recv_into(&mut buf) {
-                Ok(got) => {
-                    let tag = record(1, seq, 300, &mut expected);
-                    assert!(got.tag == tag && buf[..got.len] == expected, "round {round}: record {seq}");
-                    seq += 1;
-                }
-                Err(TryRecvError::Empty) => thread::yield_now(),
-                Err(end) => break end,
-            }
-        };
-        let account = ledger.account(1);
-        assert_eq!(end, TryRecvError::PeerDied);
-        let committed = account.get(Item::Committed)..=account.get(Item::Announced);
-        assert!(killed && committed.contains(&seq), "round {round}: {seq} records, committed {committed:?}");
-    }
-}
-
-/// A consumer killed at any moment: its producer learns of it as soon as there is no room.
-#[test]
-fn consumers_killed_at_any_moment_are_missed() {
-    let mut rng = Rng(seed());
-    for _ in 0..60 {
-        let path = unique_path("s-kill");
-        let mut peer = child("sink", &[&path]);
-        let mut tx = strict::producer(&path, &options());
-        std::fs::remove_file(&path).unwrap();
-        let until = Instant::now() + rng.delay(Duration::from_millis(5));
-        let (mut payload, mut seq, mut killed) = (Vec::new(), 0, false);
-        let end = loop {
-            if !killed && Instant::now() > until {
-                peer.kill();
-                killed = true;
-            }
-            let tag = record(1, seq, 300, &mut payload);
-            match tx.try_send(tag, &payload) {
-                Ok(_) => seq += 1,
-                Err(TrySendError::Full) => thread::yield_now(),
-                Err(end) => break end,
-            }
-        };
-        assert!(killed && end == TrySendError::PeerDied, "{end:?}");
-    }
 }

@@ -4,6 +4,7 @@
 
 #[path = "support/strict.rs"]
 mod strict;
+mod support;
 
 use std::sync::mpsc;
 use std::thread;
@@ -11,16 +12,12 @@ use std::time::{Duration, Instant};
 
 use ring_shm::wait::{Canceller, Idle, Park, Round, Spin, SpinYield, WaitStrategy};
 use ring_shm::{Trusted, mpmc, spsc};
+use support::at_once;
 
 /// A sleep that nobody ends lasts as long.
 const SLICE: Duration = ring_shm::wait::SLICE;
 
 const MS: Duration = Duration::from_millis(1);
-
-/// Sleeps at once: every wait of these tests goes through the kernel unless it says otherwise.
-fn at_once() -> Park {
-    Park::after(Duration::ZERO)
-}
 
 /// What both kinds of refusal have in common.
 #[derive(Debug, PartialEq)]

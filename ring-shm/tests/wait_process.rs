@@ -10,16 +10,9 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ring_shm::wait::{Canceller, Park, SLICE};
+use ring_shm::wait::{Canceller, SLICE};
 use ring_shm::{mpmc, spsc};
-use support::{Child, TestName, child, hear, say, unique};
-
-/// What a survivor has to go on in: a slice and the probe (RELIABILITY bar: 60 ms).
-const SOON: Duration = Duration::from_millis(60);
-
-fn at_once() -> Park {
-    Park::after(Duration::ZERO)
-}
+use support::{Child, SOON, TestName, at_once, child, hear, say, unique};
 
 #[test]
 fn child_entry() {

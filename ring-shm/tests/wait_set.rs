@@ -7,15 +7,12 @@ use std::time::{Duration, Instant};
 
 use ring_shm::wait::{Park, Readiness, Ready, SLICE, WaitError, WaitSet, Waitable};
 use ring_shm::{mpmc, spsc};
-use support::{TestName, child, hear, say, unique};
+use support::{SOON, TestName, child, hear, say, unique};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// In less than what was left of the slice: who was not woken looks then.
 const SOON_ENOUGH: Duration = Duration::from_millis(25);
-
-/// What a survivor has to go on in: a slice and the probe.
-const SOON: Duration = Duration::from_millis(60);
 
 #[test]
 fn child_entry() {

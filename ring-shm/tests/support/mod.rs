@@ -23,7 +23,16 @@ use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
+use ring_shm::wait::Park;
 use ring_shm::{Location, Memfd, NameError, SegmentName, SysvName, ToLocation};
+
+/// What a survivor has to go on in: a slice of 50 ms and the probe.
+pub const SOON: Duration = Duration::from_millis(60);
+
+/// Parks without spinning first.
+pub fn at_once() -> Park {
+    Park::after(Duration::ZERO)
+}
 
 const ROLE: &str = "RING_TEST_ROLE";
 const ARGS: &str = "RING_TEST_ARGS";

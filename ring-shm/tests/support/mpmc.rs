@@ -6,13 +6,10 @@ use std::time::{Duration, Instant};
 
 use ring_shm::mpmc::{Consumer, Options, Producer, Received, TryRecvError, TrySendError};
 
-use super::support::{Child, TestName, child, hear, say, unique};
+use super::support::{Child, SOON, TestName, child, hear, say, unique};
 
 /// How long anything may take before it counts as hung. Long, because the machine may be busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What survivors of a death have to go on (CONTRACTS.md).
-pub const SOON: Duration = Duration::from_millis(60);
 
 /// Polls `f` until it has an answer; `what` is said when that takes too long.
 pub fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> T {

@@ -59,3 +59,13 @@ pub fn meet(path: &str) -> UnixStream {
         Err(error) => panic!("{}: {error}", path.display()),
     }
 }
+
+/// What most of these tests use.
+pub fn options() -> Options {
+    Options::new().capacity(4096)
+}
+
+/// A path that nobody else uses; short, as a socket's must be.
+pub fn unique_path(tag: &str) -> String {
+    format!("{}/{}", env!("CARGO_TARGET_TMPDIR"), super::support::unique(tag).as_str())
+}
