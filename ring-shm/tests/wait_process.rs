@@ -347,20 +347,27 @@ fn used() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
+/// The least of a few tries: other users of the processor only ever add to it.
 #[test]
 fn a_parked_handle_costs_next_to_nothing() {
     let (_tx, mut rx) = spsc::heap(4096).unwrap();
     let ring = mpmc::heap(16, 8).unwrap();
     let mut many = ring.consumer().unwrap();
     let time = Duration::from_millis(1500);
+    // Thirty bare sleeps on a futex alone take a thousandth of a core where an idle CPU wakes up slowly.
+    let bar = time / 250;
     for wait in [&mut (|| assert!(rx.recv_into_timeout(&mut [0; 8], time).is_err())) as &mut dyn FnMut(), &mut || {
         assert!(many.recv_into_timeout(&mut [0; 8], time).is_err())
     }] {
-        let before = used();
-        wait();
-        let used = used() - before;
-        println!("{used:?} of {time:?}");
-        assert!(used < time / 250, "{used:?} of {time:?}"); // the bar is a thousandth; the clock ticks in milliseconds
+        let tries = (0..4).map(|_| {
+            let before = used();
+            wait();
+            used() - before
+        });
+        let mut seen = Vec::new();
+        let cheap = tries.inspect(|used| seen.push(*used)).any(|used| used < bar);
+        println!("{seen:?} of {time:?}");
+        assert!(cheap, "{seen:?} of {time:?}");
     }
 }
 
