@@ -108,8 +108,8 @@ impl Announced {
         self.sleeper.event()
     }
 
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// Whether nobody has been at the event since.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     pub(crate) fn is_current(&self) -> bool {
         !self.event().has_moved(self.ticket)
     }

@@ -5,8 +5,8 @@
 //!
 //! With the invariants of `region.rs`:
 //!
-//! R6. The `at` of a `Stretch` is a multiple of 8, `left` is one too, and `left + 8` bytes from `at` lie inside an area.
-//! R7. A `Geometry`'s alignment is 8 or 64: `Geometry::new` alone makes one.
+//! R8. The `at` of a `Stretch` is a multiple of 8, `left` is one too, and `left + 8` bytes from `at` lie inside an area.
+//! R9. A `Geometry`'s alignment is 8 or 64: `Geometry::new` alone makes one.
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -49,7 +49,7 @@ impl<'m> Area<'m> {
         // R3: the masked offset is at most mask + 1 - 8, so nothing goes below zero.
         let most = self.mask.wrapping_sub(offset).wrapping_sub(7);
         let left = usize::try_from(bytes).unwrap_or(usize::MAX).min(most) & !7;
-        // SAFETY: R3: in bounds. R6 holds by the two lines above.
+        // SAFETY: R3: in bounds. R8 holds by the two lines above.
         Stretch { at: unsafe { self.base.add(offset) }, left, memory: PhantomData }
     }
 }
@@ -58,7 +58,7 @@ impl<'m> Stretch<'m> {
     /// The word at its start.
     #[inline(always)]
     fn word(&self) -> &'m Word {
-        // SAFETY: R6: eight bytes in bounds, aligned; R2.
+        // SAFETY: R8: eight bytes in bounds, aligned; R2.
         unsafe { self.at.cast::<Word>().as_ref() }
     }
 
@@ -81,11 +81,11 @@ impl<'m> Stretch<'m> {
         let (header, round) = (HEADER as usize, geometry.align().wrapping_sub(1) as usize);
         let size = len.checked_add(header.wrapping_add(round))? & !round;
         let left = self.left.checked_sub(size)?;
-        // SAFETY: R6: in bounds, the header.
+        // SAFETY: R8: in bounds, the header.
         let payload = unsafe { self.at.add(header) };
-        // SAFETY: R6, and `size <= self.left`.
+        // SAFETY: R8, and `size <= self.left`.
         let behind = unsafe { self.at.add(size) };
-        // R5: by R7 `size` is at least 8 and `len` rounded up to 8. R6: `size` is a multiple of 8 (R7), and where it ends
+        // R5: by R9 `size` is at least 8 and `len` rounded up to 8. R8: `size` is a multiple of 8 (R9), and where it ends
         // `left + 8` bytes are left of `self.left + 8`.
         let span = Span { base: payload, len, memory: PhantomData };
         Some(Taken { span, size: size as u64, rest: Self { at: behind, left, memory: PhantomData } })
