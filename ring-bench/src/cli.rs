@@ -8,7 +8,6 @@ use crate::{record, report, run};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Compares ring-shm between two processes with its rivals and with what the hardware allows.
 ///
@@ -23,7 +22,7 @@ struct Arguments {
     only: Option<String>,
 
     /// Stop at the latest after so many minutes of measuring
-    #[arg(long, value_name = "M", default_value_t = 6.0, value_parser = minutes)]
+    #[arg(long, value_name = "M", default_value_t = 6.0, value_parser = run::minutes)]
     minutes: f64,
 
     /// Stop once every row has so many rounds of one class
@@ -39,22 +38,11 @@ struct Arguments {
     record: Option<PathBuf>,
 }
 
-fn minutes(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(minutes) if minutes > 0.0 && minutes <= 1e6 => Ok(minutes),
-        _ => Err("a number of minutes above 0 is wanted".into()),
-    }
-}
-
 /// Runs `lists` as the arguments say, prints, and returns the exit status.
 #[must_use]
 pub fn main(lists: run::Lists) -> ExitCode {
     let arguments = Arguments::parse();
-    let plan = run::Plan {
-        only: arguments.only,
-        rounds: arguments.rounds as usize,
-        limit: Duration::from_secs_f64(arguments.minutes * 60.0),
-    };
+    let plan = run::Plan::new(arguments.only, arguments.rounds, arguments.minutes);
     let report = match run::run(&plan, lists) {
         Ok(report) => report,
         Err(why) => {

@@ -211,11 +211,7 @@ pub fn table(points: &[Point], report: &Report) -> String {
         }
         text.push('\n');
     }
-    let _ = writeln!(
-        text,
-        "{} rounds, {} slices; dropped: {} because the CPUs were moved meanwhile, {} because a CPU worked for others.",
-        report.rounds, report.slices, report.moved, report.disturbed
-    );
+    let _ = writeln!(text, "{}", report.tally());
     text
 }
 

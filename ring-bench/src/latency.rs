@@ -192,13 +192,9 @@ pub fn table(findings: &[Finding], report: &Report, clock: Clock) -> String {
     }
     let _ = writeln!(
         text,
-        "Clock: {clock}; a reading takes {:.0} ns. {} rounds, {} slices; dropped: {} because the CPUs were moved \
-         meanwhile, {} because a CPU worked for others. A percentile is shown if ten samples lie above it.",
+        "Clock: {clock}; a reading takes {:.0} ns. {} A percentile is shown if ten samples lie above it.",
         clock.cost(),
-        report.rounds,
-        report.slices,
-        report.moved,
-        report.disturbed
+        report.tally()
     );
     text
 }

@@ -106,29 +106,24 @@ const LOST: Duration = Duration::from_secs(3);
 /// An end that sleeps when there is nothing.
 pub(crate) struct Asleep<H>(H);
 
-impl Tx<1> for Asleep<spsc::Producer> {
-    fn try_send(&mut self, message: &[u64; 1]) -> bool {
-        self.0.send_timeout(0, crate::message::bytes(message), LOST).is_ok()
-    }
-}
+macro_rules! asleep {
+    ($kind:ident) => {
+        impl Tx<1> for Asleep<$kind::Producer> {
+            fn try_send(&mut self, message: &[u64; 1]) -> bool {
+                self.0.send_timeout(0, crate::message::bytes(message), LOST).is_ok()
+            }
+        }
 
-impl Rx<1> for Asleep<spsc::Consumer> {
-    fn try_recv(&mut self, message: &mut [u64; 1]) -> bool {
-        self.0.recv_into_timeout(crate::message::bytes_mut(message), LOST).is_ok_and(|received| received.len == 8)
-    }
+        impl Rx<1> for Asleep<$kind::Consumer> {
+            fn try_recv(&mut self, message: &mut [u64; 1]) -> bool {
+                let received = self.0.recv_into_timeout(crate::message::bytes_mut(message), LOST);
+                received.is_ok_and(|received| received.len == 8)
+            }
+        }
+    };
 }
-
-impl Tx<1> for Asleep<mpmc::Producer> {
-    fn try_send(&mut self, message: &[u64; 1]) -> bool {
-        self.0.send_timeout(0, crate::message::bytes(message), LOST).is_ok()
-    }
-}
-
-impl Rx<1> for Asleep<mpmc::Consumer> {
-    fn try_recv(&mut self, message: &mut [u64; 1]) -> bool {
-        self.0.recv_into_timeout(crate::message::bytes_mut(message), LOST).is_ok_and(|received| received.len == 8)
-    }
-}
+asleep!(spsc);
+asleep!(mpmc);
 
 /// Ours, asleep at once when there is nothing.
 pub(crate) fn spsc_parked(bytes: usize) -> Link<Asleep<spsc::Producer>, Asleep<spsc::Consumer>> {

@@ -82,11 +82,6 @@ pub fn table(report: &Report) -> String {
     for (name, why) in &report.absent {
         let _ = writeln!(text, "{name:<34} not run: {why}");
     }
-    let _ = writeln!(
-        text,
-        "\n{} rounds, {} slices; dropped: {} because the CPUs were moved meanwhile, {} because a CPU worked for others. \
-         A verdict needs {ENOUGH} rounds of one class.",
-        report.rounds, report.slices, report.moved, report.disturbed
-    );
+    let _ = writeln!(text, "\n{} A verdict needs {ENOUGH} rounds of one class.", report.tally());
     text
 }

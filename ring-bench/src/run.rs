@@ -34,6 +34,14 @@ pub struct Plan {
     pub limit: Duration,
 }
 
+impl Plan {
+    /// What the arguments of a program say.
+    #[must_use]
+    pub fn new(only: Option<String>, rounds: u32, minutes: f64) -> Self {
+        Self { only, rounds: rounds as usize, limit: Duration::from_secs_f64(minutes * 60.0) }
+    }
+}
+
 /// A number of minutes, as an argument.
 ///
 /// # Errors
@@ -102,6 +110,16 @@ pub struct Report {
     pub absent: Vec<(&'static str, String)>,
     /// The user asked to stop.
     pub interrupted: bool,
+}
+
+impl Report {
+    /// How much was run, and how much of that was dropped, as the last words of a table.
+    pub(crate) fn tally(&self) -> String {
+        format!(
+            "{} rounds, {} slices; dropped: {} because the CPUs were moved meanwhile, {} because a CPU worked for others.",
+            self.rounds, self.slices, self.moved, self.disturbed
+        )
+    }
 }
 
 /// What there is to run: this crate's own lists, or another crate's.

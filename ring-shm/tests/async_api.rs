@@ -115,34 +115,31 @@ async fn an_end_wakes() {
     assert_eq!(rx.recv().await.unwrap_err(), mpmc::RecvError::Disconnected);
 }
 
+/// One claim, a batch of three, and all of it received at once.
+macro_rules! claims_and_a_batch {
+    ($tx:expr, $rx:expr) => {{
+        let mut claim = $tx.claim(8).await.unwrap();
+        claim.write(b"claimed");
+        claim.commit();
+        let mut batch = $tx.claim_batch(3, 8).await.unwrap();
+        while batch.remaining() > 0 {
+            batch.push(1, b"batch").unwrap();
+        }
+        batch.commit();
+        let mut batch = $rx.recv_many(10).await.unwrap();
+        while batch.next_record().is_some() {}
+        assert_eq!(batch.release(), 4);
+    }};
+}
+
 async fn batches_and_claims() {
     let (tx, rx) = spsc::heap(1 << 10).unwrap();
     let (mut tx, mut rx) = (tx.into_async(), rx.into_async());
-    let mut claim = tx.claim(8).await.unwrap();
-    claim.write(b"claimed");
-    claim.commit();
-    let mut batch = tx.claim_batch(3, 8).await.unwrap();
-    while batch.remaining() > 0 {
-        batch.push(1, b"batch").unwrap();
-    }
-    batch.commit();
-    let mut batch = rx.recv_many(10).await.unwrap();
-    while batch.next_record().is_some() {}
-    assert_eq!(batch.release(), 4);
+    claims_and_a_batch!(tx, rx);
     assert_eq!(rx.recv_many(0).await.unwrap_err(), spsc::RecvError::Timeout);
     let ring = mpmc::heap(4, 8).unwrap();
     let (mut tx, mut rx) = (ring.producer().unwrap().into_async(), ring.consumer().unwrap().into_async());
-    let mut claim = tx.claim(8).await.unwrap();
-    claim.write(b"claimed");
-    claim.commit();
-    let mut batch = tx.claim_batch(3, 8).await.unwrap();
-    while batch.remaining() > 0 {
-        batch.push(1, b"batch").unwrap();
-    }
-    batch.commit();
-    let mut batch = rx.recv_many(10).await.unwrap();
-    while batch.next_record().is_some() {}
-    assert_eq!(batch.release(), 4);
+    claims_and_a_batch!(tx, rx);
 }
 
 async fn streams_and_sinks() {

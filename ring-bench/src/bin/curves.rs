@@ -7,7 +7,6 @@ use clap::Parser;
 use ring_bench::{curves, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Throughput by message size, capacity and handles, and what creating and opening costs by number and size of rings.
 ///
@@ -50,11 +49,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let plan = run::Plan {
-        only: arguments.only,
-        rounds: arguments.rounds as usize,
-        limit: Duration::from_secs_f64(arguments.minutes * 60.0),
-    };
+    let plan = run::Plan::new(arguments.only, arguments.rounds, arguments.minutes);
     let extent = curves::Extent { largest: arguments.largest, rings: arguments.rings, spoil: arguments.spoil };
     let (points, report) = match curves::run(&plan, extent) {
         Ok(done) => done,

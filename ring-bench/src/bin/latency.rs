@@ -7,7 +7,6 @@ use clap::Parser;
 use ring_bench::{Clock, latency, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Percentiles of single operations, one way and round trip, polled and parked, ours beside the rivals.
 ///
@@ -43,11 +42,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let plan = run::Plan {
-        only: arguments.only,
-        rounds: arguments.rounds as usize,
-        limit: Duration::from_secs_f64(arguments.minutes * 60.0),
-    };
+    let plan = run::Plan::new(arguments.only, arguments.rounds, arguments.minutes);
     let clock = Clock::calibrate();
     let (findings, report) = match latency::run(&plan, clock, arguments.spoil) {
         Ok(done) => done,
