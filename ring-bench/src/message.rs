@@ -48,6 +48,17 @@ pub fn checksum<const W: usize>(first: u64, count: u64) -> u64 {
     base.wrapping_add(numbers.wrapping_mul(W as u64))
 }
 
+/// A message for who takes anything that has bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<const W: usize>(pub [u64; W]);
+
+impl<const W: usize> AsRef<[u8]> for Message<W> {
+    #[inline(always)]
+    fn as_ref(&self) -> &[u8] {
+        bytes(&self.0)
+    }
+}
+
 /// The bytes of a message, to be copied into a ring.
 #[inline(always)]
 #[must_use]

@@ -6,7 +6,7 @@
 
 use crate::candidate::{Build, Maker, Setup};
 use crate::duplex::{Ping, Pong};
-use crate::message::{bytes, bytes_mut, message};
+use crate::message::{Message, bytes, bytes_mut, message};
 use crate::seam::{BatchRx, BatchTx, Fault, Outcome, Part, Rx, Tx, Work};
 use crate::stream::{BatchDrain, BatchSource, Drain, Source};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -39,12 +39,8 @@ impl<const W: usize> BatchTx<W> for Sender {
         let Ok(mut batch) = self.0.try_claim_batch_exact(count, 8 * W) else {
             return false;
         };
-        for number in (first..).take(count) {
-            if batch.push(0, bytes(&message::<W>(number))).is_err() {
-                return false;
-            }
-        }
-        batch.commit() == count
+        batch.push_each(0, (first..).take(count).map(|number| Message(message::<W>(number)))).is_ok_and(|n| n == count)
+            && batch.commit() == count
     }
 }
 
@@ -58,13 +54,13 @@ impl<const W: usize> BatchRx<W> for Receiver {
         let Ok(mut batch) = self.0.try_read_batch(max) else {
             return Ok(0);
         };
-        while let Some(record) = batch.next_record() {
+        batch.try_for_each(|record| {
             let mut words = [0; W];
             if record.copy_to(bytes_mut(&mut words)) != 8 * W {
                 return Err(Fault::Content);
             }
-            each(&words)?;
-        }
+            each(&words)
+        })?;
         Ok(batch.release())
     }
 }

@@ -10,7 +10,7 @@ use ring_core::mpmc::{Consumer, Ring};
 
 /// A ring whose sleepers can be woken; nobody really sleeps.
 fn ring() -> Ring<'static> {
-    mpmc_support::ring(&small()).with_wake(Wake::new(|_| true, true))
+    mpmc_support::ring(&small()).with_wake(const { &Wake::new(|_| true, true) })
 }
 
 /// Whether `during` wakes the consumer that waits meanwhile.

@@ -3,6 +3,8 @@
 
 mod spsc_support;
 
+use core::ops::ControlFlow;
+
 use ring_core::CONTROL_SIZE;
 use ring_core::spsc::{ClaimError, Format, ReadError};
 use spsc_support::{Bench, bytes, lines, recv, send};
@@ -155,4 +157,109 @@ fn read_batch() {
         assert!(batch.next_record().unwrap().is_none(), "two are there");
         assert_eq!(batch.release(), 2);
     }
+}
+
+/// `push_each` and `try_for_each` do what their singular twins do: over every offset, with equal and mixed lengths, for batches
+/// that wrap, end early, or find less than they want.
+#[test]
+fn many_at_once_as_one_by_one() {
+    const CAPACITY: u64 = 512;
+    let memory = lines(CONTROL_SIZE + CAPACITY);
+    for aligned in [false, true] {
+        let b = Bench::new(&memory, &Format::new(CAPACITY).line_aligned(aligned));
+        let (mut tx, mut rx) = (b.producer(), b.consumer());
+        let (mut sent, mut read, mut wraps) = (0u64, 0u64, 0);
+        let len = |n: u64| if n % 50 < 25 { 8 } else { (n * 7 % 33) as usize };
+        for round in 0..3000u64 {
+            let want = 1 + round as usize % 9;
+            if let Ok(mut batch) = tx.try_claim_batch(want, 32) {
+                let before = batch.remaining();
+                let mut payloads = (sent..).map(|n| bytes(n, len(n)));
+                let pushed = batch.push_each(round as u32, payloads.by_ref().take(want - 1)).unwrap();
+                assert_eq!((pushed, batch.remaining()), (before.min(want - 1), before - before.min(want - 1)));
+                // What is not added is not drawn.
+                let mut rest = payloads;
+                let more = batch.push_each(round as u32, &mut rest).unwrap();
+                assert_eq!((pushed + more, batch.len()), (before, before));
+                assert_eq!(rest.next(), Some(bytes(sent + before as u64, len(sent + before as u64))));
+                sent += batch.commit() as u64;
+            }
+            let Ok(mut batch) = rx.try_read_batch(1 + round as usize % 7) else { continue };
+            let stop = (round % 5 == 0).then_some(read + 1);
+            let (mut at, mut last) = (read, None);
+            let flow = batch.try_for_each(|record| {
+                assert_eq!((record.len(), record.redelivered()), (len(at), false));
+                let mut buf = [0; 32];
+                record.copy_to(&mut buf);
+                assert_eq!(buf[..record.len()], bytes(at, len(at)));
+                wraps += usize::from(last.is_some_and(|last| record.position().get() / CAPACITY > last));
+                last = Some(record.position().get() / CAPACITY);
+                at += 1;
+                if stop == Some(at) { ControlFlow::Break(at) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!(flow.unwrap().is_break(), stop == Some(at), "it ends where it is told to");
+            assert_eq!(batch.len() as u64, at - read);
+            // Kept, everything comes again; the singular call goes on behind the plural one.
+            if round % 11 == 0 {
+                batch.keep();
+                continue;
+            }
+            if let Some(record) = batch.next_record().unwrap() {
+                assert_eq!(record.len(), len(at));
+                at += 1;
+            }
+            assert_eq!(batch.release() as u64, at - read);
+            read = at;
+        }
+        assert!(sent > 3000 && wraps > 100, "{sent} sent, {wraps} batches over the end of the area");
+    }
+}
+
+/// A payload that is too long ends it; what came before is in the batch.
+#[test]
+fn one_of_many_is_too_long() {
+    let memory = lines(CONTROL_SIZE + 256);
+    let b = Bench::new(&memory, &Format::new(256));
+    let (mut tx, mut rx) = (b.producer(), b.consumer());
+    let mut batch = tx.try_claim_batch(5, 8).unwrap();
+    let refused = batch.push_each(0, [8, 8, 9, 8].map(|len| bytes(1, len)));
+    assert_eq!(refused, Err(ClaimError::TooLong { len: 9, max: 8 }));
+    assert_eq!((batch.len(), batch.commit()), (2, 2));
+    let mut batch = rx.try_read_batch(9).unwrap();
+    let flow: ControlFlow<()> = batch.try_for_each(|_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((flow, batch.release()), (ControlFlow::Continue(()), 2));
+}
+
+/// After a death the records that may have been seen are flagged, by each way to read, and none behind them.
+#[test]
+fn what_was_seen_comes_flagged() {
+    let memory = lines(CONTROL_SIZE + 1024);
+    let flags = [false, true].map(|plural| {
+        let b = Bench::new(&memory, &Format::new(1024));
+        let (mut tx, mut rx) = (b.producer(), b.consumer());
+        for n in 0..12 {
+            send(&mut tx, n, 8);
+        }
+        let mut batch = rx.try_read_batch(4).unwrap();
+        let _ = batch.try_for_each(|_| ControlFlow::<()>::Continue(())).unwrap();
+        batch.keep();
+        let mut rx = b.replace_consumer(rx);
+        let mut flags = vec![];
+        if plural {
+            let mut batch = rx.try_read_batch(100).unwrap();
+            let _ = batch
+                .try_for_each(|record| {
+                    flags.push(record.redelivered());
+                    ControlFlow::<()>::Continue(())
+                })
+                .unwrap();
+        } else {
+            flags.extend((0..12).map(|n| recv(&mut rx, n, 8).redelivered));
+        }
+        flags
+    });
+    assert_eq!(flags[0], flags[1]);
+    let flagged = flags[0].iter().take_while(|flag| **flag).count();
+    assert!((4..12).contains(&flagged), "{flagged} flagged");
+    assert!(flags[0][flagged..].iter().all(|flag| !flag), "{flags:?}");
 }

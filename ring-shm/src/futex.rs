@@ -142,9 +142,11 @@ fn membarrier(command: libc::c_int) -> bool {
 
 /// How this process wakes others, registered for the barriers of their sleepers if the kernel (or a sandbox) lets it.
 /// Asked once for each process image.
-pub(crate) fn registered_wake() -> Wake {
+pub(crate) fn registered_wake() -> &'static Wake {
+    static LIGHT: Wake = Wake::new(wake, true);
+    static FENCING: Wake = Wake::new(wake, false);
     // No fork meanwhile: a child would find the lock below held for ever.
-    let Ok(_pause) = fork::pause() else { return Wake::new(wake, false) };
+    let Ok(_pause) = fork::pause() else { return &FENCING };
     static REGISTERED: Mutex<Option<(u64, bool)>> = Mutex::new(None);
     let mut known = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     let light = match *known {
@@ -152,7 +154,7 @@ pub(crate) fn registered_wake() -> Wake {
         _ => membarrier(REGISTER_GLOBAL_EXPEDITED),
     };
     *known = Some((fork::epoch(), light));
-    Wake::new(wake, light)
+    if light { &LIGHT } else { &FENCING }
 }
 
 /// Runs a barrier on every CPU that runs a thread of a registered process, this one's included; false where that is

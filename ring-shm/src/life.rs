@@ -23,7 +23,7 @@ use crate::mapping::{Mapping, Piece};
 use crate::placement::{self, Placed, Placement, PlacementError};
 
 /// Empty (or full) polls between two looks at the clock.
-const POLLS_PER_LOOK: u32 = 64;
+pub(crate) const POLLS_PER_LOOK: u8 = 64;
 
 /// The least time between two questions to the kernel about a peer.
 const PROBE_INTERVAL: Duration = Duration::from_micros(250);
@@ -154,9 +154,11 @@ impl Life {
     /// of 64 polls.
     pub(crate) fn probe_is_due(&mut self) -> bool {
         self.polls = self.polls.wrapping_add(1);
-        if self.polls % POLLS_PER_LOOK != 0 {
-            return false;
-        }
+        self.polls % u32::from(POLLS_PER_LOOK) == 0 && self.interval_is_over()
+    }
+
+    /// Whether the peer may be asked after again, by the clock.
+    pub(crate) fn interval_is_over(&mut self) -> bool {
         let now = Instant::now();
         let due = self.next_probe.is_none_or(|at| now >= at);
         if due {

@@ -46,11 +46,13 @@ pub enum Tells {
 
 impl Tells {
     /// What a ring is given.
-    pub(crate) fn wake(self, light: bool) -> Wake {
-        match self {
-            Self::Soundly => Wake::new(kernel::wake, light),
-            Self::CountingTheAwake => Wake::new(kernel::wake_and_believe, light),
-            Self::Nobody => Wake::NEVER,
+    pub(crate) fn wake(self, light: bool) -> &'static Wake {
+        match (self, light) {
+            (Self::Soundly, true) => const { &Wake::new(kernel::wake, true) },
+            (Self::Soundly, false) => const { &Wake::new(kernel::wake, false) },
+            (Self::CountingTheAwake, true) => const { &Wake::new(kernel::wake_and_believe, true) },
+            (Self::CountingTheAwake, false) => const { &Wake::new(kernel::wake_and_believe, false) },
+            (Self::Nobody, _) => &Wake::NEVER,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! 1. A claim of 64 bytes, and a record of which 64 have been counted, begin on a multiple of 8 (docs/layout.md).
 #![allow(unsafe_code)]
 
-use ring_bench::message::{bytes, bytes_mut, in_place, in_place_mut, is_numbered, message};
+use ring_bench::message::{Message, bytes, bytes_mut, in_place, in_place_mut, is_numbered, message};
 use ring_shm::{mpmc, spsc};
 use std::error::Error;
 
@@ -28,6 +28,7 @@ fn main() -> Outcome {
         "spsc-64" => spsc::<8>(count),
         "spsc-8-batch" => spsc_batch::<1>(count),
         "spsc-64-batch" => spsc_batch::<8>(count),
+        "spsc-empty" => spsc_empty(count),
         "mpmc-8" => mpmc(count),
         "spsc-64-typed" => spsc_typed(count),
         "spsc-64-place" => spsc_place(count),
@@ -69,17 +70,33 @@ fn spsc_batch<const W: usize>(count: u64) -> Outcome {
     let (mut tx, mut rx) = spsc::heap(64 << 10)?;
     for round in rounds(count) {
         let mut batch = tx.try_claim_batch_exact(ROUND as usize, 8 * W)?;
-        for n in round.clone() {
-            batch.push(0, bytes(&message::<W>(n)))?;
-        }
+        batch.push_each(0, round.clone().map(|n| Message(message::<W>(n))))?;
         batch.commit();
-        let mut batch = rx.try_read_batch(ROUND as usize)?;
-        for n in round {
+        let (mut batch, mut expected) = (rx.try_read_batch(ROUND as usize)?, round);
+        batch.try_for_each(|record| {
             let mut words = [0; W];
-            batch.next_record().ok_or("a record is missing")?.copy_to(bytes_mut(&mut words));
-            expect(&words, n)?;
+            record.copy_to(bytes_mut(&mut words));
+            expect(&words, expected.next().ok_or("a record too many")?)
+        })?;
+        if expected.next().is_some() || batch.release() != ROUND as usize {
+            return Err("a record is missing".into());
         }
-        batch.release();
+    }
+    Ok(())
+}
+
+/// A poll that finds nothing, as a reader that spins makes between two messages.
+#[inline(never)]
+fn spsc_empty(count: u64) -> Outcome {
+    let (mut tx, mut rx) = spsc::heap(64 << 10)?;
+    tx.try_send(0, bytes(&message::<1>(0)))?;
+    let mut words = [0; 1];
+    rx.try_recv_into(bytes_mut(&mut words))?;
+    for _ in 0..count {
+        match rx.try_recv_into(bytes_mut(&mut words)) {
+            Err(spsc::TryRecvError::Empty) => {}
+            _ => return Err("something else than nothing".into()),
+        }
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub struct Ring<'m> {
     pub(super) table: Table<'m>,
     /// Where the bells hang.
     control: Control<'m>,
-    wake: Wake,
+    wake: &'static Wake,
     pub(super) limits: Limits,
     last_lease: &'m Word,
     type_hash: u64,
@@ -118,7 +118,7 @@ impl<'m> Ring<'m> {
             orphans: region.word(offset_of!(MpmcControl, orphans))?,
             closing: region.word(offset_of!(MpmcControl, closing))?,
             control: region.control()?,
-            wake: Wake::NEVER,
+            wake: &Wake::NEVER,
             table: Table::new(region, format.limits.participants)?,
             limits: format.limits,
             last_lease: region.word(offset_of!(MpmcControl, last_lease))?,
@@ -129,7 +129,7 @@ impl<'m> Ring<'m> {
 
     /// The same ring, whose handles wake sleeping peers by `wake`. Without it peers may not sleep.
     #[must_use]
-    pub fn with_wake(mut self, wake: Wake) -> Self {
+    pub fn with_wake(mut self, wake: &'static Wake) -> Self {
         self.wake = wake;
         self
     }
@@ -155,7 +155,7 @@ impl<'m> Ring<'m> {
     /// Wakes up to `count` of those who wait for messages. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn tell_receivers(&self, count: u64) {
-        if self.data().is_wanted(&self.wake) {
+        if self.data().is_wanted(self.wake) {
             self.wake_receivers(count);
         }
     }
@@ -163,7 +163,7 @@ impl<'m> Ring<'m> {
     /// Wakes up to `count` of those who wait for free slots. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn tell_senders(&self, count: u64) {
-        if self.space().is_wanted(&self.wake) {
+        if self.space().is_wanted(self.wake) {
             self.wake_senders(count);
         }
     }
@@ -171,13 +171,13 @@ impl<'m> Ring<'m> {
     #[cold]
     #[inline(never)]
     fn wake_receivers(&self, count: u64) {
-        self.data().ring(count, &self.wake, |index| self.event(index));
+        self.data().ring(count, self.wake, |index| self.event(index));
     }
 
     #[cold]
     #[inline(never)]
     fn wake_senders(&self, count: u64) {
-        self.space().ring(count, &self.wake, |index| self.event(index));
+        self.space().ring(count, self.wake, |index| self.event(index));
     }
 
     /// The word on which the participant `index` sleeps.

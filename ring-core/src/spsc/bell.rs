@@ -29,15 +29,15 @@ pub(super) fn of_space<'m>(control: &Control<'m>) -> Bell<'m> {
 /// Wakes who waits for records. Apart from the handles, which so need not be in memory where all else is in registers.
 #[cold]
 #[inline(never)]
-pub(super) fn wake_receiver(control: Control<'_>, wake: Wake) {
-    of_data(&control).ring(1, &wake, |index| event(&control, index));
+pub(super) fn wake_receiver(control: Control<'_>, wake: &'static Wake) {
+    of_data(&control).ring(1, wake, |index| event(&control, index));
 }
 
 /// Wakes who waits for space.
 #[cold]
 #[inline(never)]
-pub(super) fn wake_sender(control: Control<'_>, wake: Wake) {
-    of_space(&control).ring(1, &wake, |index| event(&control, index));
+pub(super) fn wake_sender(control: Control<'_>, wake: &'static Wake) {
+    of_space(&control).ring(1, wake, |index| event(&control, index));
 }
 
 /// Where the holder of a seat stands in the bitmaps.

@@ -4,20 +4,20 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::offset_of;
 
-use super::batch::ReadBatch;
 use super::bell;
+use super::end::Rest;
 use super::error::ReadError;
-use super::find::Found;
+use super::find::{Found, NotHere};
 use super::pace::Slip;
+use super::read_batch::ReadBatch;
 use super::record::Record;
 use super::ring::Ring;
-use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
 use crate::record::Geometry;
 use crate::region::{Area, Control, Span, Stretch};
-use crate::seat::{Role, Seat, SessionEnd, Verdict};
+use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
 
 /// The reading handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
@@ -27,8 +27,8 @@ pub struct Consumer<'m> {
     pub(super) geometry: Geometry,
     /// Where the next header is polled.
     pub(super) head: Position,
-    /// What is at the head. A record that fits into what is left of it is not too long: the quick part's one question.
-    /// Nothing is left where that is not known.
+    /// What is at the head. A record that fits into what is left of it is not too long, and no dead predecessor has seen
+    /// it: the quick part's one question. Nothing is left where that is not known.
     pub(super) stretch: Stretch<'m>,
     /// The head as last stored for the producer.
     pub(super) published: Position,
@@ -38,7 +38,7 @@ pub struct Consumer<'m> {
     /// is read singly afterwards.
     pub(super) seen: Position,
     pub(super) control: Control<'m>,
-    pub(super) wake: Wake,
+    pub(super) wake: &'static Wake,
     /// Unpublished bytes that are tolerated before the head is stored.
     pub(super) release_every: u32,
     pub(super) lease: u32,
@@ -47,6 +47,9 @@ pub struct Consumer<'m> {
     /// Whether that was at the present head: a mark that comes to stand there has been reported.
     pub(super) told_here: bool,
     pub(super) slip: Slip,
+    pub(super) rest: Rest,
+    /// The lower half of the producer's seat word when it was last asked after: its lease, and whether it has closed.
+    pub(super) producer_was: u32,
     pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
@@ -81,6 +84,8 @@ impl<'m> Consumer<'m> {
             told,
             told_here: told != 0,
             slip: Slip::new(),
+            rest: Rest::default(),
+            producer_was: 0,
             not_sync: PhantomData,
         }
     }
@@ -121,14 +126,44 @@ impl<'m> Consumer<'m> {
         buf: &mut [u8],
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Received, ReadError> {
-        match self.recv_here::<true>(buf) {
+        match self.try_recv_into_here(buf) {
             Ok(received) => Ok(received),
-            Err(word) => self.recv_rest_asking(word, buf, verdict),
+            Err(what) => self.recv_not_here(what, buf, verdict),
         }
     }
 
-    /// The quick part, which becomes part of its caller: the record at the head, if it is one of the many. Otherwise the
-    /// header, for the rest to see to.
+    /// The quick part of [`try_recv_into_asking`](Self::try_recv_into_asking), for a caller that has something of its own
+    /// to do about everything else: the record at the head, if it is one of the many.
+    ///
+    /// # Errors
+    /// What [`recv_not_here`](Self::recv_not_here) sees to.
+    #[inline(always)]
+    pub fn try_recv_into_here(&mut self, buf: &mut [u8]) -> Result<Received, NotHere> {
+        match self.recv_here::<true>(buf) {
+            Ok(received) => Ok(received),
+            Err(0) if self.may_rest() => Err(NotHere::Nothing),
+            Err(word) => Err(NotHere::Header(word)),
+        }
+    }
+
+    /// The other part, of what the quick one has just said.
+    ///
+    /// # Errors
+    /// As [`try_recv_into_asking`](Self::try_recv_into_asking).
+    #[inline(always)]
+    pub fn recv_not_here(
+        &mut self,
+        what: NotHere,
+        buf: &mut [u8],
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<Received, ReadError> {
+        match what {
+            NotHere::Nothing => Err(ReadError::Empty),
+            NotHere::Header(word) => self.recv_rest_asking(word, buf, verdict),
+        }
+    }
+
+    /// The record at the head, if it is one of the many. Otherwise the header, for the rest to see to.
     #[inline(always)]
     fn recv_here<const TELLS: bool>(&mut self, buf: &mut [u8]) -> Result<Received, u64> {
         let (word, found) = self.look(self.head, self.stretch);
@@ -167,8 +202,8 @@ impl<'m> Consumer<'m> {
         if !found.span.fill(buf) {
             copy_shorter(found.span, buf);
         }
-        let received =
-            Received { len, tag: found.tag, position: found.record, redelivered: self.is_redelivered(found.record) };
+        let Found { tag, record: position, redelivered, .. } = found;
+        let received = Received { len, tag, position, redelivered };
         // Released before it is handed out, so `seen` matters only while the head is held back.
         if !self.release::<TELLS>(found.end, found.rest) {
             self.mark_seen(found.end);
@@ -195,6 +230,7 @@ impl<'m> Consumer<'m> {
     pub fn try_read_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Record<'_, 'm>, ReadError> {
         let found = match self.look(self.head, self.stretch) {
             (_, Some(found)) => found,
+            (0, None) if self.may_rest() => return Err(ReadError::Empty),
             (word, None) => self.find_rest_asking(word, verdict)?,
         };
         Ok(self.lend(found))
@@ -204,8 +240,7 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     fn lend(&mut self, found: Found<'m>) -> Record<'_, 'm> {
         self.mark_seen(found.end);
-        let redelivered = self.is_redelivered(found.record);
-        Record { consumer: self, found, redelivered }
+        Record { consumer: self, found }
     }
 
     /// Lends up to `max` records, released together.
@@ -255,11 +290,6 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    #[inline(always)]
-    pub(super) fn is_redelivered(&self, record: Position) -> bool {
-        record.precedes(self.redelivered_before)
-    }
-
     /// Moves the head to `end`; returns whether it was stored for the producer.
     #[inline(always)]
     pub(super) fn release<const TELLS: bool>(&mut self, end: Position, rest: Stretch<'m>) -> bool {
@@ -290,7 +320,7 @@ impl<'m> Consumer<'m> {
     /// Wakes the producer if it sleeps. After everything that it may be waiting for.
     #[inline(always)]
     fn tell(&self) {
-        if bell::of_space(&self.control).is_wanted(&self.wake) {
+        if bell::of_space(&self.control).is_wanted(self.wake) {
             bell::wake_sender(self.control, self.wake);
         }
     }
@@ -315,39 +345,6 @@ impl<'m> Consumer<'m> {
     pub fn flush(&mut self) {
         if self.published != self.head {
             self.publish_head::<true>();
-        }
-    }
-
-    /// Asked when the ring is empty: whether the producer's session is over, reported once per session.
-    ///
-    /// # Errors
-    /// [`Corrupt`] for an impossible seat word.
-    #[inline]
-    pub fn producer_end(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Option<SessionEnd>, Corrupt> {
-        let Some(seat) = Seat::of(&self.control.region(), Role::Producer) else { return Ok(None) };
-        let Some(end) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
-        // Only a second zero is the end: the last records may have come between our look at the header and the
-        // close, or the death. Relaxed: the seat's Acquire, or the fence, has put them before this load.
-        if self.area.load_header(self.head, ord!(C7, Relaxed)) != 0 {
-            return Ok(None);
-        }
-        // A session before this one may still want to be told: its successors found no room for its mark.
-        self.told_here = true;
-        let first = end.unmarked >> 1;
-        if first != 0 && first != self.told {
-            self.tells(first);
-            return Ok(Some(if end.unmarked & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died }));
-        }
-        self.tells(u32::try_from(end.lease).unwrap_or(0));
-        Ok(Some(end.end))
-    }
-
-    /// Remembers that the end of that session is told, for this handle and for its successors.
-    #[cold]
-    pub(super) fn tells(&mut self, session: u32) {
-        self.told = session;
-        if let Some(seat) = Seat::of(&self.control.region(), Role::Consumer) {
-            seat.told(u64::from(self.lease), session);
         }
     }
 

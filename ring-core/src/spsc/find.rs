@@ -6,14 +6,23 @@ use super::error::ReadError;
 use super::room::take_at;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
-use crate::record::{HEADER, Header, stated_len, tag};
-use crate::region::{Span, Stretch, Taken};
+use crate::record::{Geometry, HEADER, Header, stated_len, tag};
+use crate::region::{Area, Span, Stretch, Taken};
 use crate::seat::{SessionEnd, Verdict};
 use crate::sync::ord;
 
 /// How far ahead of the head a stream is prefetched: the way from record to record depends on what was just read, so
 /// without it each line is a miss of its own.
 const READ_AHEAD: u64 = 512;
+
+/// What a quick look did not see to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotHere {
+    /// The ring is empty, and it is not yet time to ask after its producer.
+    Nothing,
+    /// This header, or nothing after which there is something to do.
+    Header(u64),
+}
 
 /// A record that has been found and checked, and not yet handed out.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +33,8 @@ pub(super) struct Found<'m> {
     /// The position after it, and what is there.
     pub(super) end: Position,
     pub(super) rest: Stretch<'m>,
+    /// Whether a consumer that died may have seen it.
+    pub(super) redelivered: bool,
 }
 
 impl<'m> Consumer<'m> {
@@ -40,17 +51,7 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub(super) fn look(&mut self, at: Position, stretch: Stretch<'m>) -> (u64, Option<Found<'m>>) {
         self.slip.before_look();
-        // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
-        let word = stretch.load_header(ord!(C1, Acquire));
-        // The length of what is no record is beyond all bounds.
-        let Some(Taken { span, size, rest }) = stretch.take(stated_len(word) as usize, &self.geometry) else {
-            return (word, None);
-        };
-        let end = at.plus(size);
-        if self.slip.found() && (end.get() ^ at.get()) >= 64 {
-            self.area.prefetch_read(at.plus(READ_AHEAD), size);
-        }
-        (word, Some(Found { record: at, span, tag: tag(word), end, rest }))
+        peek(&self.area, &self.geometry, at, stretch, || self.slip.found())
     }
 
     /// What [`look`](Self::look) knows nothing of.
@@ -80,20 +81,12 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// `Empty`, unless the producer's session is over.
-    pub(super) fn why_empty(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> ReadError {
-        match self.producer_end(verdict) {
-            Ok(Some(end)) => ReadError::Ended(end),
-            Ok(None) => ReadError::Empty,
-            Err(corrupt) => corrupt.into(),
-        }
-    }
-
     /// Nothing there. A head that was held back is published now: the producer may be waiting for it.
     #[inline(always)]
     pub(super) fn on_empty(&mut self) -> ReadError {
         if self.slip.ran_dry() {
             self.told_here = false;
+            self.rest.begins();
         }
         if self.published != self.head {
             self.publish_head::<true>();
@@ -102,7 +95,7 @@ impl<'m> Consumer<'m> {
     }
 
     /// A record whose header has been checked: the head's, or one of a batch that began there.
-    pub(super) fn found(&self, record: Position, word: u64, len: u64) -> Result<Found<'m>, ReadError> {
+    fn found(&mut self, record: Position, word: u64, len: u64) -> Result<Found<'m>, ReadError> {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         // More than the ring can hold would be headers that lead round and round.
         let held = self.geometry.capacity().wrapping_sub(HEADER).saturating_sub(record.since(self.head));
@@ -112,8 +105,13 @@ impl<'m> Consumer<'m> {
             some => some,
         };
         match taken {
-            Some(Taken { span, size, rest }) if size <= held => {
-                Ok(Found { record, span, tag: tag(word), end: record.plus(size), rest })
+            Some(Taken { span, size, mut rest }) if size <= held => {
+                self.slip.found();
+                let (end, redelivered) = (record.plus(size), record.precedes(self.redelivered_before));
+                if end.precedes(self.redelivered_before) {
+                    rest = self.area.stretch(end, 0);
+                }
+                Ok(Found { record, span, tag: tag(word), end, rest, redelivered })
             }
             _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
         }
@@ -125,10 +123,7 @@ impl<'m> Consumer<'m> {
     #[inline(never)]
     pub(super) fn find_rare(&mut self, at: Position, word: u64) -> Result<Found<'m>, ReadError> {
         match Header::decode(word, at, &self.geometry)? {
-            Header::Record { len, .. } => {
-                self.slip.found();
-                self.found(at, word, len)
-            }
+            Header::Record { len, .. } => self.found(at, word, len),
             Header::Zero => Err(self.on_empty()),
             Header::Padding => {
                 let record = at.plus(self.geometry.room_to_end(at));
@@ -160,4 +155,28 @@ impl<'m> Consumer<'m> {
             }
         }
     }
+}
+
+/// The header at `at`, and the record that it commits, if that lies within the stretch; then whether it `streams` is asked,
+/// once.
+#[inline(always)]
+pub(super) fn peek<'m>(
+    area: &Area<'m>,
+    geometry: &Geometry,
+    at: Position,
+    stretch: Stretch<'m>,
+    streams: impl FnOnce() -> bool,
+) -> (u64, Option<Found<'m>>) {
+    // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
+    let word = stretch.load_header(ord!(C1, Acquire));
+    // The length of what is no record is beyond all bounds.
+    let Some(Taken { span, size, rest }) = stretch.take(stated_len(word) as usize, geometry) else {
+        return (word, None);
+    };
+    let end = at.plus(size);
+    if streams() && (end.get() ^ at.get()) >= 64 {
+        area.prefetch_read(at.plus(READ_AHEAD), size);
+    }
+    // A stretch that is not empty lies behind what may have been seen before.
+    (word, Some(Found { record: at, span, tag: tag(word), end, rest, redelivered: false }))
 }

@@ -21,15 +21,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod batch;
 mod bell;
 mod claim;
+mod claim_batch;
 mod consumer;
+mod end;
 mod error;
 mod find;
 mod format;
 mod pace;
 mod producer;
+mod read_batch;
 mod record;
 mod recover;
 mod ring;
@@ -37,12 +39,14 @@ mod room;
 #[cfg(not(loom))]
 pub mod strict;
 
-pub use batch::{BatchRecord, ClaimBatch, ReadBatch};
 pub use claim::Claim;
+pub use claim_batch::ClaimBatch;
 pub use consumer::{Consumer, Received};
 pub use error::{ClaimError, ReadError};
+pub use find::NotHere;
 pub use format::{Format, MAX_CAPACITY, MIN_CAPACITY};
 pub use producer::Producer;
+pub use read_batch::{BatchRecord, ReadBatch};
 pub use record::Record;
 pub use ring::Ring;
 

@@ -11,12 +11,10 @@ use crate::sync::pause;
 /// The consumer's pauses after it has run dry.
 #[derive(Debug)]
 pub(super) struct Slip {
-    /// Records found since the ring was last empty, or [`STREAM`] and one.
+    /// Records found since the ring was last empty, or [`STREAM`] and one; or [`DRY`].
     burst: u8,
     /// Pauses before the next look after an empty one.
     pauses: u8,
-    /// Whether the last look found the ring empty after it had found records.
-    dry: bool,
 }
 
 /// Pauses in a conversation: some 50 ns.
@@ -25,17 +23,19 @@ const SHORTEST: u8 = 2;
 const LONGEST: u8 = 16;
 /// From so many records in a row on, the next lines are worth asking for ahead.
 const STREAM: u8 = 8;
+/// Instead of a burst: the last look found the ring empty after others had found records.
+const DRY: u8 = u8::MAX;
 
 impl Slip {
     pub(super) const fn new() -> Self {
-        Self { burst: 0, pauses: SHORTEST, dry: false }
+        Self { burst: 0, pauses: SHORTEST }
     }
 
     /// Before the header is loaded.
     #[inline(always)]
     pub(super) fn before_look(&mut self) {
-        if self.dry {
-            self.dry = false;
+        if self.burst == DRY {
+            self.burst = 0;
             pause(self.pauses);
         }
     }
@@ -50,7 +50,14 @@ impl Slip {
         false
     }
 
-    /// Whether no record was found since the ring was last empty.
+    /// Whether a record that is found now is one of many.
+    #[inline(always)]
+    pub(super) fn streams(&self) -> bool {
+        self.burst > STREAM && self.burst != DRY
+    }
+
+    /// Whether no record was found since the ring was last empty. Of one that has looked since.
+    #[inline(always)]
     pub(super) fn is_dry(&self) -> bool {
         self.burst == 0
     }
@@ -63,8 +70,7 @@ impl Slip {
         }
         let pauses = if self.burst > 1 { self.pauses.saturating_mul(2) } else { self.pauses / 2 };
         self.pauses = pauses.clamp(SHORTEST, LONGEST);
-        self.burst = 0;
-        self.dry = true;
+        self.burst = DRY;
         true
     }
 }

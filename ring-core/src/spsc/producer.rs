@@ -5,9 +5,9 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::offset_of;
 
-use super::batch::ClaimBatch;
 use super::bell;
 use super::claim::Claim;
+use super::claim_batch::ClaimBatch;
 use super::error::ClaimError;
 use super::pace::Patience;
 use super::ring::Ring;
@@ -43,7 +43,7 @@ pub struct Producer<'m> {
     /// [`Producer::refill`].
     pub(super) window: u64,
     pub(super) control: Control<'m>,
-    pub(super) wake: Wake,
+    pub(super) wake: &'static Wake,
     pub(super) lease: u32,
     /// Lease of the consumer whose end has been reported, or was over before this handle sat down.
     pub(super) told: u32,
@@ -255,7 +255,7 @@ impl<'m> Producer<'m> {
     /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
     #[inline(always)]
     pub(super) fn tell(&self) {
-        if bell::of_data(&self.control).is_wanted(&self.wake) {
+        if bell::of_data(&self.control).is_wanted(self.wake) {
             bell::wake_receiver(self.control, self.wake);
         }
     }

@@ -10,7 +10,6 @@ use crate::position::Position;
 pub struct Record<'a, 'm> {
     pub(super) consumer: &'a mut Consumer<'m>,
     pub(super) found: Found<'m>,
-    pub(super) redelivered: bool,
 }
 
 impl Record<'_, '_> {
@@ -45,7 +44,7 @@ impl Record<'_, '_> {
     #[inline(always)]
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.redelivered
+        self.found.redelivered
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever the producer does meanwhile.

@@ -35,7 +35,7 @@ pub struct Ring<'m> {
     pub(super) control: Control<'m>,
     /// The side this is seen from where each has its own object and the other's are read-only (strict mode).
     pub(super) strict: Option<Side>,
-    pub(super) wake: Wake,
+    pub(super) wake: &'static Wake,
     pub(super) area: Area<'m>,
     pub(super) geometry: Geometry,
     pub(super) release_every: u64,
@@ -184,7 +184,7 @@ impl<'m> Ring<'m> {
             text: (identity.features_compatible & FEATURE_TYPE_TEXT != 0).then_some(front),
             control,
             strict,
-            wake: Wake::NEVER,
+            wake: &Wake::NEVER,
             area,
             geometry: Geometry::new(identity.capacity, line_aligned),
             release_every: identity.release_every,
@@ -199,7 +199,7 @@ impl<'m> Ring<'m> {
 
     /// The same ring, whose handles wake sleeping peers by `wake`. Without it peers may not sleep.
     #[must_use]
-    pub fn with_wake(mut self, wake: Wake) -> Self {
+    pub fn with_wake(mut self, wake: &'static Wake) -> Self {
         self.wake = wake;
         self
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ring_core::Role;
 use ring_core::spsc as core_spsc;
-use ring_core::spsc::{ReadError, Received};
+use ring_core::spsc::{NotHere, ReadError, Received};
 
 use super::error::TryRecvError;
 use super::guards::{ReadBatch, Record};
@@ -16,7 +16,7 @@ use super::{Options, Stats, strict};
 use crate::attach;
 use crate::error::MapError;
 use crate::fork;
-use crate::life::UNUSABLE;
+use crate::life::{POLLS_PER_LOOK, UNUSABLE};
 use crate::location::ToLocation;
 use crate::placement::{Placed, Placement, PlacementError};
 use crate::segment::{OpenRules, Segment};
@@ -133,7 +133,8 @@ impl Consumer<Untrusted> {
 
 impl<T: Trust> Consumer<T> {
     pub(super) fn from_place(place: Place) -> Result<Self, SetupError> {
-        let (core, place) = place.sit(Role::Consumer, |ring, lease, verdict| ring.sit_consumer(lease, verdict))?;
+        let (mut core, place) = place.sit(Role::Consumer, |ring, lease, verdict| ring.sit_consumer(lease, verdict))?;
+        core.ask_after(POLLS_PER_LOOK - 1);
         Ok(Self { seated: Seated { core, born: fork::epoch(), place }, trust: PhantomData })
     }
 
@@ -159,10 +160,10 @@ impl<T: Trust> Consumer<T> {
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
         self.usable()?;
-        let Seated { core, born, place } = &mut self.seated;
-        match core.try_recv_into_asking(buf, |lease| place.ask(Role::Producer, lease)) {
+        match self.seated.core.try_recv_into_here(buf) {
             Ok(received) => Ok(received),
-            Err(error) => Err(refuse(error, born, place)),
+            Err(NotHere::Nothing) => Err(TryRecvError::Empty),
+            Err(what) => self.seated.recv_not_here(what, buf),
         }
     }
 
@@ -184,7 +185,7 @@ impl<T: Trust> Consumer<T> {
     ) -> Result<R, TryRecvError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
-        match core.try_read_asking(|lease| place.ask(Role::Producer, lease)) {
+        match core.try_read_asking(|lease| place.ask_again(Role::Producer, lease)) {
             Ok(record) => see(Record::new(record)),
             Err(error) => Err(refuse(error, born, place)),
         }
@@ -215,7 +216,7 @@ impl<T: Trust> Consumer<T> {
             return Err(TryRecvError::Empty);
         }
         let Seated { core, born, place } = &mut self.seated;
-        match core.try_read_batch_asking(max, |lease| place.ask(Role::Producer, lease)) {
+        match core.try_read_batch_asking(max, |lease| place.ask_again(Role::Producer, lease)) {
             Ok(batch) => Ok(ReadBatch::new(batch)),
             Err(error) => Err(refuse(error, born, place)),
         }
@@ -225,7 +226,7 @@ impl<T: Trust> Consumer<T> {
     pub(crate) fn has_record(&mut self) -> Result<(), TryRecvError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
-        core.ready_asking(|lease| place.ask(Role::Producer, lease)).map_err(|error| refuse(error, born, place))
+        core.ready_asking(|lease| place.ask_again(Role::Producer, lease)).map_err(|error| refuse(error, born, place))
     }
 
     #[inline(always)]
@@ -311,6 +312,14 @@ fn refuse(mut error: ReadError, born: &mut u64, place: &mut Place) -> TryRecvErr
 }
 
 impl Seated {
+    /// What the quick look did not see to. Apart, so that the caller's registers are its own.
+    #[inline(never)]
+    fn recv_not_here(&mut self, what: NotHere, buf: &mut [u8]) -> Result<Received, TryRecvError> {
+        let Self { core, born, place } = self;
+        core.recv_not_here(what, buf, |lease| place.ask_again(Role::Producer, lease))
+            .map_err(|error| refuse(error, born, place))
+    }
+
     #[inline(always)]
     fn is_usable(&self) -> bool {
         self.born == fork::epoch()

@@ -8,9 +8,10 @@
 //!    until it is released.
 #![allow(unsafe_code)]
 
+use core::convert::Infallible;
 use core::fmt;
 use core::marker::PhantomData;
-use core::ops::{Deref, DerefMut};
+use core::ops::{ControlFlow, Deref, DerefMut};
 use std::thread;
 
 use ring_core::Position;
@@ -142,6 +143,37 @@ impl<'a, T: Trust> ClaimBatch<'a, T> {
     #[inline(always)]
     pub fn push(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
         Ok(self.core.push(tag, payload)?)
+    }
+
+    /// Adds a copy of each of `payloads`, until they or the claimed records run out; returns how many. None is drawn that is
+    /// not added. Quicker than as many calls of [`push`](Self::push).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
+    /// let mut words = (1..=5u64).map(u64::to_le_bytes);
+    /// let mut batch = tx.try_claim_batch(4, 8)?;
+    /// assert_eq!(batch.push_each(0, &mut words)?, 4);
+    /// batch.commit();
+    /// assert_eq!(words.next(), Some(5u64.to_le_bytes()));
+    ///
+    /// let (mut batch, mut sum, mut buf) = (rx.try_read_batch(10)?, 0, [0; 8]);
+    /// batch.for_each(|record| {
+    ///     record.copy_to(&mut buf);
+    ///     sum += u64::from_le_bytes(buf);
+    /// });
+    /// assert_eq!((sum, batch.release()), (10, 4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `TooLong` for a payload beyond the claimed length; those before it have been added.
+    #[inline(always)]
+    pub fn push_each<P: AsRef<[u8]>>(
+        &mut self,
+        tag: u32,
+        payloads: impl IntoIterator<Item = P>,
+    ) -> Result<usize, TrySendError> {
+        Ok(self.core.push_each(tag, payloads)?)
     }
 
     /// Sends all pushed records at once; returns how many.
@@ -281,6 +313,34 @@ impl<'a, T: Trust> ReadBatch<'a, T> {
     pub fn next_record(&mut self) -> Option<BatchRecord<'_, T>> {
         let record = self.core.as_mut()?.next_record().ok()??;
         Some(BatchRecord { core: record, trust: PhantomData })
+    }
+
+    /// Hands the next records to `each`, as [`next_record`](Self::next_record) would one after the other. Quicker than as many
+    /// calls of that.
+    #[inline(always)]
+    pub fn for_each(&mut self, mut each: impl FnMut(BatchRecord<'_, T>)) {
+        let _: Result<(), Infallible> = self.try_for_each(|record| {
+            each(record);
+            Ok(())
+        });
+    }
+
+    /// [`for_each`](Self::for_each) that ends with the first error of `each`; the record of that error has been handed out.
+    ///
+    /// # Errors
+    /// Those of `each`.
+    #[inline(always)]
+    pub fn try_for_each<E>(&mut self, mut each: impl FnMut(BatchRecord<'_, T>) -> Result<(), E>) -> Result<(), E> {
+        let Some(core) = self.core.as_mut() else { return Ok(()) };
+        let flow = core.try_for_each(|core| match each(BatchRecord { core, trust: PhantomData }) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        });
+        match flow {
+            Ok(ControlFlow::Break(error)) => Err(error),
+            // A peer that broke the protocol is reported by the handle's next call.
+            Ok(ControlFlow::Continue(())) | Err(_) => Ok(()),
+        }
     }
 
     /// How many records were handed out.

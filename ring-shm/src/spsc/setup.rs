@@ -107,6 +107,11 @@ impl Place {
         if self.life.probe_is_due() { self.verdict(role, lease) } else { Verdict::Alive }
     }
 
+    /// The same for one that comes after many.
+    pub(super) fn ask_again(&mut self, role: Role, lease: u64) -> Verdict {
+        if self.life.interval_is_over() { self.verdict(role, lease) } else { Verdict::Alive }
+    }
+
     /// Whether the seat of `role` was held once and is held by nobody alive now.
     pub(super) fn is_over(&self, role: Role) -> bool {
         match self.ring.seat(role) {

@@ -36,6 +36,7 @@ impl<T: Trust> Waits for Consumer<T> {
     }
 
     fn slept(&mut self) {
+        self.seated.core.ask_soon();
         self.seated.place.life.ask_soon();
     }
 }

@@ -1,12 +1,9 @@
-//! Many records at a time: a claim whose records become visible by one store, and a read whose records are released
-//! by one.
+//! A claim of many records, which become visible by one store.
 
-use super::consumer::Consumer;
-use super::error::{ClaimError, ReadError};
-use super::find::Found;
+use super::error::ClaimError;
 use super::producer::Producer;
 use crate::position::Position;
-use crate::record::{HEADER, padding_word, record_word};
+use crate::record::{Geometry, HEADER, padding_word, record_word};
 use crate::region::{Span, Stretch, Taken};
 use crate::sync::ord;
 
@@ -94,6 +91,50 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         Ok(record)
     }
 
+    /// Adds a copy of each of `payloads`, until they or the claimed records run out; returns how many. None is drawn that is
+    /// not added. Quicker than as many calls of [`ClaimBatch::push`]: what goes on between two records stays in registers.
+    ///
+    /// # Errors
+    /// [`ClaimError::TooLong`] for a payload beyond the claimed length; those before it have been added.
+    #[inline(always)]
+    pub fn push_each<P: AsRef<[u8]>>(
+        &mut self,
+        tag: u32,
+        payloads: impl IntoIterator<Item = P>,
+    ) -> Result<usize, ClaimError> {
+        let (mut payloads, before) = (payloads.into_iter(), self.pushed);
+        while self.left > 0 {
+            let Some(payload) = payloads.next() else { break };
+            self.push(tag, payload.as_ref())?;
+            if let Some(payload) = self.push_run(tag, &mut payloads) {
+                self.push(tag, payload.as_ref())?;
+            }
+        }
+        Ok(self.pushed.wrapping_sub(before))
+    }
+
+    /// After the first one: payloads that lie within what is known to be free. Returns one that does not, or is too long.
+    #[inline(always)]
+    fn push_run<P: AsRef<[u8]>>(&mut self, tag: u32, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
+        let (geometry, max_len) = (self.producer.geometry, self.max_len);
+        let (mut at, mut stretch, mut left) = (self.at, self.stretch, self.left);
+        let mut other = None;
+        while left > 0 {
+            let Some(payload) = payloads.next() else { break };
+            let bytes = payload.as_ref();
+            let taken = if bytes.len() > max_len { None } else { lay(&stretch, tag, bytes.len(), &geometry) };
+            let Some(Taken { span, size, rest }) = taken else {
+                other = Some(payload);
+                break;
+            };
+            span.copy_in(bytes);
+            (at, stretch, left) = (at.plus(size), rest, left.wrapping_sub(1));
+        }
+        self.pushed = self.pushed.wrapping_add(self.left.wrapping_sub(left));
+        (self.at, self.stretch, self.left) = (at, stretch, left);
+        other
+    }
+
     /// Adds a record of `len` bytes that `write` fills in place.
     ///
     /// # Errors
@@ -123,15 +164,14 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         if len > self.max_len || self.left == 0 {
             return Err(self.refusal(len));
         }
-        let Some(Taken { span, size, rest }) = self.stretch.take(len, &self.producer.geometry) else {
-            return self.place_slowly(tag, len);
-        };
-        let (record, word) = (self.at, record_word(len as u64, tag));
-        if self.pushed == 0 {
-            self.first = word; // it will publish them all
+        let taken = if self.pushed == 0 {
+            self.first = record_word(len as u64, tag); // it will publish them all
+            self.stretch.take(len, &self.producer.geometry)
         } else {
-            self.stretch.store_header(word, ord!(B1, Relaxed)); // nobody can reach it yet
-        }
+            lay(&self.stretch, tag, len, &self.producer.geometry)
+        };
+        let Some(Taken { span, size, rest }) = taken else { return self.place_slowly(tag, len) };
+        let record = self.at;
         self.stretch = rest;
         self.placed(record.plus(size));
         Ok((record, span))
@@ -194,6 +234,14 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     pub fn abort(self) {}
 }
 
+/// Lays out a record that is not the first of its batch, if it is known to fit: nobody can reach its header yet.
+#[inline(always)]
+fn lay<'m>(stretch: &Stretch<'m>, tag: u32, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
+    let taken = stretch.take(len, geometry)?;
+    stretch.store_header(record_word(len as u64, tag), ord!(B1, Relaxed));
+    Some(taken)
+}
+
 /// How many records of `size` bytes fit between the tail and the remembered head, the wrap considered.
 fn fitting(producer: &Producer<'_>, size: u64) -> usize {
     let free = producer.window.saturating_sub(producer.tail.since(producer.cached_head)).saturating_sub(HEADER);
@@ -207,133 +255,4 @@ fn fitting(producer: &Producer<'_>, size: u64) -> usize {
 /// How many pieces of `size` (never 0) there are in `bytes`.
 fn count(bytes: u64, size: u64) -> usize {
     bytes.checked_div(size).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
-}
-
-/// Records lent in place, released together by [`ReadBatch::release`]. Dropped, all of them come again.
-#[derive(Debug)]
-#[must_use = "a batch that is not released comes again"]
-pub struct ReadBatch<'a, 'm> {
-    consumer: &'a mut Consumer<'m>,
-    /// What was found when the batch was made, and is handed out first.
-    first: Found<'m>,
-    /// The position after the last record handed out, and what is there.
-    end: Position,
-    rest: Stretch<'m>,
-    max: usize,
-    read: usize,
-}
-
-impl<'a, 'm> ReadBatch<'a, 'm> {
-    /// A batch of up to `max` records from `first` on.
-    pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found<'m>, max: usize) -> Self {
-        Self { consumer, first, end: first.record, rest: first.rest, max, read: 0 }
-    }
-
-    /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
-    ///
-    /// # Errors
-    /// [`ReadError::Corrupt`] alone; records handed out before are good.
-    #[inline(always)]
-    pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_, 'm>>, ReadError> {
-        if self.read == self.max {
-            return Ok(None);
-        }
-        let found = if self.read == 0 {
-            self.first
-        } else {
-            match self.consumer.find(self.end, self.rest) {
-                Ok(found) => found,
-                Err(ReadError::Corrupt(c)) => return Err(c.into()),
-                Err(_) => return Ok(None),
-            }
-        };
-        self.consumer.mark_seen_ahead(found.end);
-        (self.end, self.rest) = (found.end, found.rest);
-        self.read = self.read.wrapping_add(1);
-        let redelivered = self.consumer.is_redelivered(found.record);
-        Ok(Some(BatchRecord { batch: core::marker::PhantomData, found, redelivered }))
-    }
-
-    /// How many records have been handed out.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.read
-    }
-
-    /// Whether none has been handed out.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.read == 0
-    }
-
-    /// Gives back the space of all records handed out; returns how many.
-    #[inline]
-    pub fn release(self) -> usize {
-        if self.read > 0 {
-            self.consumer.release::<true>(self.end, self.rest);
-        }
-        self.read
-    }
-
-    /// Leaves all of them in the ring.
-    pub fn keep(self) {}
-}
-
-/// A record of a [`ReadBatch`].
-#[derive(Debug)]
-pub struct BatchRecord<'b, 'm> {
-    batch: core::marker::PhantomData<&'b ()>,
-    found: Found<'m>,
-    redelivered: bool,
-}
-
-impl BatchRecord<'_, '_> {
-    /// Payload bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.found.span.len()
-    }
-
-    /// Whether the payload has no byte.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.found.span.len() == 0
-    }
-
-    /// The sender's tag.
-    #[must_use]
-    pub fn tag(&self) -> u32 {
-        self.found.tag
-    }
-
-    /// The delivery id.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.found.record
-    }
-
-    /// See [`Record::redelivered`](super::Record::redelivered).
-    #[must_use]
-    pub fn redelivered(&self) -> bool {
-        self.redelivered
-    }
-
-    /// Copies as many bytes as fit into `buf`; returns how many.
-    #[inline]
-    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        if self.found.span.fill(buf) { buf.len() } else { self.found.span.copy_out(buf) }
-    }
-
-    /// The payload in place.
-    ///
-    /// # Safety
-    /// See [`Record::as_slice`](super::Record::as_slice).
-    #[must_use]
-    #[inline]
-    #[cfg(not(loom))]
-    #[allow(unsafe_code)]
-    pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: the record is committed and its batch not released; the caller answers for the other processes.
-        unsafe { self.found.span.as_slice() }
-    }
 }

@@ -1,0 +1,177 @@
+//! A read of many records, whose space is given back by one store.
+
+use core::marker::PhantomData;
+use core::ops::ControlFlow;
+
+use super::consumer::Consumer;
+use super::error::ReadError;
+use super::find::{Found, peek};
+use crate::position::Position;
+use crate::region::Stretch;
+
+/// Records lent in place, released together by [`ReadBatch::release`]. Dropped, all of them come again.
+#[derive(Debug)]
+#[must_use = "a batch that is not released comes again"]
+pub struct ReadBatch<'a, 'm> {
+    consumer: &'a mut Consumer<'m>,
+    /// What was found when the batch was made, and is handed out first.
+    first: Found<'m>,
+    /// The position after the last record handed out, and what is there.
+    end: Position,
+    rest: Stretch<'m>,
+    max: usize,
+    read: usize,
+}
+
+impl<'a, 'm> ReadBatch<'a, 'm> {
+    /// A batch of up to `max` records from `first` on.
+    pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found<'m>, max: usize) -> Self {
+        Self { consumer, first, end: first.record, rest: first.rest, max, read: 0 }
+    }
+
+    /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
+    ///
+    /// # Errors
+    /// [`ReadError::Corrupt`] alone; records handed out before are good.
+    #[inline(always)]
+    pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_, 'm>>, ReadError> {
+        if self.read == self.max {
+            return Ok(None);
+        }
+        let found = if self.read == 0 {
+            self.first
+        } else {
+            match self.consumer.find(self.end, self.rest) {
+                Ok(found) => found,
+                Err(ReadError::Corrupt(c)) => return Err(c.into()),
+                Err(_) => return Ok(None),
+            }
+        };
+        self.consumer.mark_seen_ahead(found.end);
+        (self.end, self.rest) = (found.end, found.rest);
+        self.read = self.read.wrapping_add(1);
+        Ok(Some(BatchRecord { batch: PhantomData, found }))
+    }
+
+    /// Hands the next records to `each`, until it breaks off or there is none as [`next_record`](Self::next_record) says it.
+    /// Quicker than as many calls of that: what goes on between two records stays in registers. Should `each` unwind, it is
+    /// not certain which of the last records count as handed out: keep the batch.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn try_for_each<B>(
+        &mut self,
+        mut each: impl FnMut(BatchRecord<'_, 'm>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, ReadError> {
+        let (area, geometry, max) = (self.consumer.area, self.consumer.geometry, self.max);
+        let (mut end, mut rest, mut read) = (self.end, self.rest, self.read);
+        let (mut seen, mut streams) = (self.consumer.seen, false);
+        // One place that calls `each`, so that it becomes part of this.
+        loop {
+            let quick = if read == 0 || read >= max { None } else { peek(&area, &geometry, end, rest, || streams).1 };
+            let found = match quick {
+                // Within its stretch, and marked as seen already.
+                Some(found) if !seen.precedes(found.end) => found,
+                _ => {
+                    (self.end, self.rest, self.read) = (end, rest, read);
+                    let Some(found) = self.next_at_length()? else { return Ok(ControlFlow::Continue(())) };
+                    (seen, streams) = (self.consumer.seen, self.consumer.slip.streams());
+                    found
+                }
+            };
+            (end, rest, read) = (found.end, found.rest, read.wrapping_add(1));
+            if let ControlFlow::Break(why) = each(BatchRecord { batch: PhantomData, found }) {
+                (self.end, self.rest, self.read) = (end, rest, read);
+                return Ok(ControlFlow::Break(why));
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn next_at_length(&mut self) -> Result<Option<Found<'m>>, ReadError> {
+        Ok(self.next_record()?.map(|record| record.found))
+    }
+
+    /// How many records have been handed out.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read
+    }
+
+    /// Whether none has been handed out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.read == 0
+    }
+
+    /// Gives back the space of all records handed out; returns how many.
+    #[inline]
+    pub fn release(self) -> usize {
+        if self.read > 0 {
+            self.consumer.release::<true>(self.end, self.rest);
+        }
+        self.read
+    }
+
+    /// Leaves all of them in the ring.
+    pub fn keep(self) {}
+}
+
+/// A record of a [`ReadBatch`].
+#[derive(Debug)]
+pub struct BatchRecord<'b, 'm> {
+    batch: PhantomData<&'b ()>,
+    found: Found<'m>,
+}
+
+impl BatchRecord<'_, '_> {
+    /// Payload bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.found.span.len()
+    }
+
+    /// Whether the payload has no byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.span.len() == 0
+    }
+
+    /// The sender's tag.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.found.tag
+    }
+
+    /// The delivery id.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.found.record
+    }
+
+    /// See [`Record::redelivered`](super::Record::redelivered).
+    #[must_use]
+    pub fn redelivered(&self) -> bool {
+        self.found.redelivered
+    }
+
+    /// Copies as many bytes as fit into `buf`; returns how many.
+    #[inline]
+    pub fn copy_to(&self, buf: &mut [u8]) -> usize {
+        if self.found.span.fill(buf) { buf.len() } else { self.found.span.copy_out(buf) }
+    }
+
+    /// The payload in place.
+    ///
+    /// # Safety
+    /// See [`Record::as_slice`](super::Record::as_slice).
+    #[must_use]
+    #[inline]
+    #[cfg(not(loom))]
+    #[allow(unsafe_code)]
+    pub unsafe fn as_slice(&self) -> &[u8] {
+        // SAFETY: the record is committed and its batch not released; the caller answers for the other processes.
+        unsafe { self.found.span.as_slice() }
+    }
+}
