@@ -4,6 +4,7 @@
 use ring_shm::SetupError;
 
 use crate::Failure;
+use crate::backing::Backing;
 use crate::message::{Author, Id, Message};
 use crate::page::{Outcome, Page};
 use crate::peer::{self, Refused};
@@ -21,8 +22,8 @@ pub(crate) enum Who {
 /// What a victim is given.
 pub(crate) struct Env<'a> {
     pub(crate) name: &'a str,
-    /// The name of what it creates.
-    pub(crate) fresh: &'a str,
+    /// The place of what it creates.
+    pub(crate) fresh: String,
     pub(crate) shape: Shape,
     pub(crate) page: &'a Page,
     pub(crate) author: Author,
@@ -31,8 +32,8 @@ pub(crate) struct Env<'a> {
 impl<'a> Env<'a> {
     /// For the victim.
     pub(crate) fn victim(stage: &'a Stage) -> Self {
-        let Stage { name, fresh, shape, page, .. } = stage;
-        Self { name, fresh, shape: *shape, page, author: Author::Victim }
+        let Stage { name, shape, page, .. } = stage;
+        Self { name, fresh: stage.fresh(), shape: *shape, page, author: Author::Victim }
     }
 
     /// For the second one, who finds what the first has left.
@@ -120,9 +121,19 @@ impl Operation {
         Self { name, shape, who, seated, leaves: false, sends: 0, makes: false, prepare, victim }
     }
 
-    /// Others can wait beside it: who is stopped in the middle of a removal keeps everybody out, for seconds.
-    pub(crate) fn can_wait(&self) -> bool {
-        !self.name.ends_with("-remove")
+    /// Whether there is such a thing over `backing`: what has no name is not removed.
+    pub(crate) fn is_for(&self, backing: Backing) -> bool {
+        backing != Backing::Memfd || !self.removes()
+    }
+
+    fn removes(&self) -> bool {
+        self.name.ends_with("-remove")
+    }
+
+    /// Others can wait beside it: who is stopped in the middle of a removal keeps everybody out, for seconds, and so does
+    /// the creator of what has no other place to be half made in.
+    pub(crate) fn can_wait(&self, backing: Backing) -> bool {
+        !self.removes() && (backing != Backing::Memfd || !self.makes)
     }
 
     pub(crate) const fn sends(self, sends: usize) -> Self {

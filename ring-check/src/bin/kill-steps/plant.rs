@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use ring_core::{Region, Verdict, mpmc};
-use ring_shm::{Segment, SegmentName, spsc};
+use ring_shm::{Segment, spsc};
 
 use crate::Failure;
 use crate::operation::{Env, Operation, Who};
@@ -148,7 +148,7 @@ fn twice(env: &Env<'_>) -> Result<(), Failure> {
 
 /// Settles everything that anybody has left, on the word of an oracle that declares everybody dead.
 pub(crate) fn declare_dead(name: &str) -> Result<(), Failure> {
-    let mapping = Segment::open(&SegmentName::new(name)?)?.map_whole()?;
+    let mapping = Segment::open(name)?.map_whole()?;
     // SAFETY: 2; a mapping is readable and writable.
     let region = unsafe { Region::from_raw_parts(mapping.as_ptr(), mapping.len()) }?;
     let ring = mpmc::Ring::attach(region)?;
