@@ -3,10 +3,10 @@
 # or stopped there while others work a lap, and a second death is put into what is done about the first. Without options
 # the short form of CI: planted bugs first, which must be found; then every instruction of the short operations, and a
 # sample of the long ones and of the pairs; and over files and memfds a share of coming, leaving, taking over and
-# creating.
+# creating, and the operations of strict rings.
 #
 #   ci/kill-steps.sh [--long [--report] [--for SECONDS] [--shard I/N]] [--seed S] [--only OPERATION] [--plants] [--point POINT]
-#                    [--backing posix|file|memfd]
+#                    [--backing posix|file|memfd | --strict]
 #
 # The long form takes each point with peers there before the victim and without, 1,000 other instructions of each long
 # operation, and more than 40,000 pairs. It can be interrupted, or ends by itself after SECONDS, and goes on where it
@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
         --seed) seed=${2:?} && shift ;;
         --backing) backing=${2:?} && shift ;;
         --only | --point) rest+=("$1" "${2:?}") && shift ;;
-        --plants) rest+=("$1") ;;
+        --plants | --strict) rest+=("$1") ;;
         *) sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift
@@ -67,6 +67,9 @@ if [ -z "$long" ]; then
             run spsc-attach-producer spsc-detach-consumer spsc-takeover-consumer spsc-create-and-sit mpmc-join-dead-writer \
                 mpmc-leave-producer mpmc-create -- --backing "$other" --seed "$seed" --share 16
         done
+        echo "strict:"
+        run -- --strict --plants
+        run -- --strict --seed "$seed" --share 4
     fi
     awk '/^kill points:/ { tested += $3; failed += $5 }
         END { printf "kill points: %d tested, %d failed\n", tested, failed }' "$work"/*/*/out

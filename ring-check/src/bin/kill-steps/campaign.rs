@@ -14,6 +14,7 @@ use crate::operation::Operation;
 use crate::pairs::{self, Pair};
 use crate::plant::Plant;
 use crate::seats::HEIRS;
+use crate::strict;
 
 const USAGE: &str = "\
 kill-steps [--long] [--seed S] [--only OPERATION] [--kind kills|stops|pairs] [--share N]
@@ -24,7 +25,7 @@ kill-steps --point pair:OPERATION:K:HEIR:K                            one pair o
 kill-steps --plants [--only PLANT]                                    bugs that have to be found, or one of them
 kill-steps --plants --list                                            their names
 
-Each takes --backing posix|file|memfd. The seed chooses among the points of long operations, and the pairs; with a share
+Each takes --backing posix|file|memfd; or --strict, for kills and stops in strict rings (--point kill|stop:OPERATION:K). The seed chooses among the points of long operations, and the pairs; with a share
 of N, one of N points.";
 
 /// Failures of one operation that are told in full.
@@ -50,6 +51,7 @@ struct Orders {
     /// One of so many points.
     share: u64,
     backing: Backing,
+    strict: bool,
     only: Option<String>,
     kind: Option<String>,
     point: Option<String>,
@@ -62,6 +64,7 @@ fn parse() -> Option<Orders> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--strict" => orders.strict = true,
             "--long" => orders.long = true,
             "--list" => orders.list = true,
             "--plants" => orders.plants = true,
@@ -82,6 +85,16 @@ pub(crate) fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    if orders.strict {
+        return match pin().and_then(|()| strictly(&orders)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(e) => {
+                eprintln!("kill-steps: {e}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if orders.list {
         if orders.plants {
             Plant::ALL.iter().for_each(|plant| println!("{}", plant.name()));
@@ -300,4 +313,66 @@ fn plants(orders: &Orders) -> Result<bool, Failure> {
         all &= tally.failed > 0;
     }
     Ok(all)
+}
+
+/// All of that in strict rings: the operations, or the planted bugs.
+fn strictly(orders: &Orders) -> Result<bool, Failure> {
+    let mut all = strict::operations();
+    if orders.plants {
+        all = Plant::STRICT.iter().map(|plant| plant.operation()).collect();
+    }
+    if orders.list {
+        all.iter().for_each(|operation| println!("{}", operation.name));
+        return Ok(true);
+    }
+    let wanted = orders.point.as_deref().and_then(|point| point.split(':').nth(1)).or(orders.only.as_deref());
+    all.retain(|operation| wanted.is_none_or(|only| operation.name == only));
+    if all.is_empty() {
+        return Err("there is no such operation; --list names them".into());
+    }
+    let (mut total, mut found) = (Tally::default(), true);
+    for operation in all {
+        let (start, bench) = (Instant::now(), strict::Bench::new(operation)?);
+        let (name, mut rng, mut tally) = (operation.name, Rng(orders.seed), Tally::default());
+        let (trace, form) = (bench.trace(), usize::from(orders.long));
+        let mut points: Vec<u64> = if trace.len() <= LONG[form] {
+            (0..=trace.len()).collect()
+        } else {
+            let others = (0..OTHERS[form]).map(|_| rng.below(trace.len()));
+            [0, trace.len()].into_iter().chain(trace.borders()).chain(others).collect()
+        };
+        points.retain(|_| rng.once_in(orders.share));
+        let mut stops = operation.seated && !orders.plants;
+        let mut kills = true;
+        if let Some(point) = &orders.point {
+            points = vec![point.rsplit(':').next().unwrap_or_default().parse()?];
+            (kills, stops) = (point.starts_with("kill"), point.starts_with("stop"));
+        }
+        for k in points {
+            if kills {
+                tally.point(bench.kill(k), orders.plants, || format!("kill:{name}:{k} --strict"));
+                tally.kills += 1;
+            }
+            if stops {
+                tally.point(bench.stop(k), orders.plants, || format!("stop:{name}:{k} --strict"));
+                tally.stops += 1;
+            }
+        }
+        if orders.plants {
+            let first = tally.first.clone().unwrap_or_else(|| "NOT FOUND".to_owned());
+            println!("planted {name}, strict: found at {} of {} points; {first}", tally.failed, tally.kills);
+            found &= tally.failed > 0;
+        } else {
+            let seconds = start.elapsed().as_secs_f64();
+            let Tally { kills, stops, pairs, strayed, .. } = tally;
+            let len = trace.len();
+            println!("{name:<26} {len:>12} {kills:>8} {stops:>8} {pairs:>8} {strayed:>8} {seconds:>7.1}");
+        }
+        total.add(&tally);
+    }
+    if orders.plants {
+        return Ok(found);
+    }
+    println!("kill points: {} tested, {} failed", total.kills + total.stops, total.failed);
+    Ok(total.failed == 0)
 }

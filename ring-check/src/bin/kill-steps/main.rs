@@ -44,6 +44,8 @@ mod seats;
 #[cfg(target_arch = "x86_64")]
 mod stage;
 #[cfg(target_arch = "x86_64")]
+mod strict;
+#[cfg(target_arch = "x86_64")]
 mod survive;
 #[cfg(target_arch = "x86_64")]
 mod trace;

@@ -1,7 +1,7 @@
 //! What an operation is to the harness: how the ring is prepared, what the victim does between its marks, and what its
 //! death may do to messages. The operations themselves are in `data.rs` and `seats.rs`.
 
-use ring_shm::SetupError;
+use ring_shm::{SetupError, mpmc, spsc};
 
 use crate::Failure;
 use crate::backing::Backing;
@@ -9,6 +9,7 @@ use crate::message::{Author, Id, Message};
 use crate::page::{Outcome, Page};
 use crate::peer::{self, Refused};
 use crate::stage::{Past, Shape, Stage};
+use crate::strict::{self, Link};
 
 /// The role that the victim plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +28,45 @@ pub(crate) struct Env<'a> {
     pub(crate) shape: Shape,
     pub(crate) page: &'a Page,
     pub(crate) author: Author,
+    /// In a strict ring, what it is handed over by.
+    pub(crate) link: Option<Link>,
+}
+
+/// A handle of a victim's.
+pub(crate) trait Opens: Sized {
+    /// Opens it on the ring that the victim is given.
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError>;
+}
+
+impl Opens for spsc::Producer {
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError> {
+        env.link.as_ref().map_or_else(|| Self::open(env.name), strict::producer)
+    }
+}
+
+impl Opens for spsc::Consumer {
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError> {
+        env.link.as_ref().map_or_else(|| Self::open(env.name), strict::consumer)
+    }
+}
+
+impl Opens for mpmc::Producer {
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError> {
+        Self::open(env.name)
+    }
+}
+
+impl Opens for mpmc::Consumer {
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError> {
+        Self::open(env.name)
+    }
 }
 
 impl<'a> Env<'a> {
     /// For the victim.
     pub(crate) fn victim(stage: &'a Stage) -> Self {
         let Stage { name, shape, page, .. } = stage;
-        Self { name, fresh: stage.fresh(), shape: *shape, page, author: Author::Victim }
+        Self { name, fresh: stage.fresh(), shape: *shape, page, author: Author::Victim, link: None }
     }
 
     /// For the second one, who finds what the first has left.
