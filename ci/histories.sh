@@ -2,20 +2,22 @@
 # Histories (ring-check): what processes did on a ring, and when, has to be what a first-in-first-out queue does. First
 # the checkers have to find five bugs each.
 #
-#   ci/histories.sh [--histories N] [--messages M] [--seed S]
+#   ci/histories.sh [--histories N] [--messages M] [--seed S] [--backing posix|file|memfd]
 #
 # N small histories (1000), searched through, a part of them with a process killed in the middle; then runs of M messages
 # (1000000), checked as they go by. With more than 10000 or 10^7 the result goes to docs/results/histories.md, 10000 or
-# 10^7 at a time, so that an interrupted campaign is written down as far as it went.
+# 10^7 at a time, so that an interrupted campaign is written down as far as it went. Without options a share goes over files
+# and over memfds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-histories=1000 messages=1000000 seed=$(date +%s%N) command="ci/histories.sh $*"
+short=$# backing=posix histories=1000 messages=1000000 seed=$(date +%s%N) command="ci/histories.sh $*"
 while [ $# -gt 0 ]; do
     case "$1" in
         --histories) histories=${2:?} ;;
         --messages) messages=${2:?} ;;
         --seed) seed=${2:?} ;;
-        *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        --backing) backing=${2:?} ;;
+        *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift 2
 done
@@ -28,7 +30,7 @@ for plant in lose double reorder empty full; do
         found=""
         for _ in 1 2 3; do
             # shellcheck disable=SC2086
-            "$program" $checker --plant "$plant" >/dev/null 2>&1 || { found=1 && break; }
+            "$program" $checker --backing "$backing" --plant "$plant" >/dev/null 2>&1 || { found=1 && break; }
         done
         if [ -z "$found" ]; then
             echo "histories: the planted bug '$plant' was not found by $checker" >&2
@@ -37,8 +39,14 @@ for plant in lose double reorder empty full; do
     done
 done
 
+if [ "$short" = 0 ]; then
+    for other in file memfd; do
+        said=$("$program" --histories 200 --messages 200000 --seed "$seed" --backing "$other") || { echo "$said" && exit 1; }
+        echo "over $other: $(tail -n 1 <<<"$said")"
+    done
+fi
 if [ "$histories" -le 10000 ] && [ "$messages" -le 10000000 ]; then
-    exec "$program" --histories "$histories" --messages "$messages" --seed "$seed"
+    exec "$program" --histories "$histories" --messages "$messages" --seed "$seed" --backing "$backing"
 fi
 results=docs/results/histories.md
 [ -e "$results" ] || cat >"$results" <<'HEAD'
@@ -56,7 +64,7 @@ at_most() { echo $(($1 < $2 ? $1 : $2)); }
 searched=0 passed=0
 while [ "$searched" -lt "$histories" ] || [ "$passed" -lt "$messages" ]; do
     out=$("$program" --histories "$(at_most $((histories > searched ? histories - searched : 0)) 10000)" \
-        --messages "$(at_most $((messages > passed ? messages - passed : 0)) 10000000)" --seed "$seed")
+        --messages "$(at_most $((messages > passed ? messages - passed : 0)) 10000000)" --seed "$seed" --backing "$backing")
     # shellcheck disable=SC2207
     numbers=($(tail -n 2 <<<"$out" | tr -cd '0-9 \n'))
     echo "| $(date -u +%FT%TZ) | $machine | $(uname -r) | $(rustc --version | cut -d' ' -f2) | \`$command\` | $seed |" \

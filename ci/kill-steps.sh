@@ -2,9 +2,11 @@
 # Death at every instruction (ring-check): each operation of both rings is killed after every one of its instructions,
 # or stopped there while others work a lap, and a second death is put into what is done about the first. Without options
 # the short form of CI: planted bugs first, which must be found; then every instruction of the short operations, and a
-# sample of the long ones and of the pairs.
+# sample of the long ones and of the pairs; and over files and memfds a share of coming, leaving, taking over and
+# creating, and the operations of strict rings.
 #
 #   ci/kill-steps.sh [--long [--report] [--for SECONDS] [--shard I/N]] [--seed S] [--only OPERATION] [--plants] [--point POINT]
+#                    [--backing posix|file|memfd | --strict]
 #
 # The long form takes each point with peers there before the victim and without, 1,000 other instructions of each long
 # operation, and more than 40,000 pairs. It can be interrupted, or ends by itself after SECONDS, and goes on where it
@@ -12,7 +14,7 @@
 # of N. Once all is done the result goes to docs/results/kill-steps.md; --report writes down what is done by now.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-long="" report="" seconds=0 seed=1 shard=1 shards=1 rest=() command="ci/kill-steps.sh $*"
+long="" report="" seconds=0 seed=1 shard=1 shards=1 rest=() backing=posix command="ci/kill-steps.sh $*"
 while [ $# -gt 0 ]; do
     case "$1" in
         --long) long=1 ;;
@@ -20,9 +22,10 @@ while [ $# -gt 0 ]; do
         --for) seconds=${2:?} && shift ;;
         --shard) IFS=/ read -r shard shards <<< "${2:?}" && shift ;;
         --seed) seed=${2:?} && shift ;;
+        --backing) backing=${2:?} && shift ;;
         --only | --point) rest+=("$1" "${2:?}") && shift ;;
-        --plants) rest+=("$1") ;;
-        *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        --plants | --strict) rest+=("$1") ;;
+        *) sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift
 done
@@ -31,38 +34,54 @@ target=${CARGO_TARGET_DIR:-target}
 steps="$target/release/kill-steps"
 
 if [ -z "$long" ]; then
-    [ "${#rest[@]}" -eq 0 ] || exec "$steps" --seed "$seed" "${rest[@]}"
+    [ "${#rest[@]}" -eq 0 ] || exec "$steps" --backing "$backing" --seed "$seed" "${rest[@]}"
     # A victim shares its CPU with who traces it, so each CPU takes operations of its own.
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (c = $1; c <= $NF; c++) print c }')
-    run() { # all that these options are about, each by itself
-        local names name cpu
-        names=$("$steps" "$@" --list)
+    run() { # the operations or plants of these names, or all, each by itself, with the options after `--`
+        local names=() all name cpu
+        while [ "$1" != -- ]; do names+=("$1") && shift; done
+        shift
+        mapfile -t all < <("$steps" "$@" --list)
+        [ "${#names[@]}" -gt 0 ] || names=("${all[@]}")
+        local place="$work/$*"
+        mkdir "$place"
         for cpu in "${cpus[@]}"; do
-            for name in $names; do
-                mkdir "$work/$name" 2>/dev/null || continue # another CPU has it
-                taskset -c "$cpu" "$steps" "$@" --only "$name" >"$work/$name/out" 2>&1 || touch "$work/failed"
+            for name in "${names[@]}"; do
+                mkdir "$place/$name" 2>/dev/null || continue # another CPU has it
+                taskset -c "$cpu" "$steps" "$@" --only "$name" >"$place/$name/out" 2>&1 || touch "$work/failed"
             done &
         done
         wait
-        for name in $names; do
-            grep -v -e '^seed' -e '^operation' -e '^kill' "$work/$name/out" || true
+        for name in "${names[@]}"; do
+            grep -v -e '^seed' -e '^operation' -e '^kill' "$place/$name/out" || true
         done
     }
-    run --plants
-    run --seed "$seed"
+    run -- --backing "$backing" --plants
+    run -- --backing "$backing" --seed "$seed"
+    if [ "$backing" = posix ]; then
+        for other in file memfd; do
+            echo "over $other:"
+            run told-first hide-flag -- --backing "$other" --plants
+            run spsc-attach-producer spsc-detach-consumer spsc-takeover-consumer spsc-create-and-sit mpmc-join-dead-writer \
+                mpmc-leave-producer mpmc-create -- --backing "$other" --seed "$seed" --share 16
+        done
+        echo "strict:"
+        run -- --strict --plants
+        run -- --strict --seed "$seed" --share 4
+    fi
     awk '/^kill points:/ { tested += $3; failed += $5 }
-        END { printf "kill points: %d tested, %d failed\n", tested, failed }' "$work"/*/out
+        END { printf "kill points: %d tested, %d failed\n", tested, failed }' "$work"/*/*/out
     [ ! -e "$work/failed" ]
     exit
 fi
 
 # Each line of the state is a part that is done: operation, kind, instructions, points, strayed, failed.
-state="$target/kill-steps.$seed.$(sha256sum "$steps" | cut -c1-16)"
+state="$target/kill-steps.$backing.$seed.$(sha256sum "$steps" | cut -c1-16)"
 touch "$state"
 end=$((SECONDS + seconds)) failed=0 turn=0
-for operation in $("$steps" --list); do
+for operation in $("$steps" --backing "$backing" --list); do
     turn=$((turn + 1))
     if [ -n "$report" ]; then continue; fi
     if [ $((turn % shards)) -ne $((shard % shards)) ]; then continue; fi
@@ -72,7 +91,7 @@ for operation in $("$steps" --list); do
             echo "to be continued: $(wc -l < "$state") parts done"
             exit 0
         fi
-        out=$("$steps" --long --seed "$seed" --only "$operation" --kind "$kind") || failed=1
+        out=$("$steps" --backing "$backing" --long --seed "$seed" --only "$operation" --kind "$kind") || failed=1
         echo "$out" | grep -v -e '^seed' -e '^operation' -e '^kill' || true
         if [ "$failed" = 1 ]; then
             echo "$out" | tail -n 1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The oldest compiler that is promised, and the width that few build for: ring-core and ring-shm compile with the
-# `rust-version` of Cargo.toml; what it builds for 32 bits writes the golden rings byte for byte, and talks to a program
-# of 64 bits through a ring, each way.
+# `rust-version` of Cargo.toml; what it builds for 32 bits writes the golden rings byte for byte, and talks to programs
+# of 64 bits through rings of both kinds, each way, also when one of them is killed.
 #
 # The compiler is $MSRV_RUSTC, or rustup's of that version where it is installed, or Debian's package `rustc-web` of it,
 # unpacked below target/ and not installed; the last one comes with the standard library for i386, without which the
@@ -56,7 +56,7 @@ if [ ! -d "$("$compiler" --print target-libdir --target "$wide")" ] || [ ! -x "$
     exit 0
 fi
 CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER="$home/cc32" CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static" \
-    RUSTC="$compiler" cargo build --quiet --target "$wide" -p ring-core -p ring-shm --example golden --example ticks
+    RUSTC="$compiler" cargo build --quiet --target "$wide" -p ring-core -p ring-shm --example golden --example ticks --example jobs
 narrow="$CARGO_TARGET_DIR/$wide/debug/examples"
 if ! "$narrow/golden" check "$golden"; then
     "$narrow/golden" || [ $? = 2 ] || { echo "msrv: $so_far; 32 bits skipped: this kernel runs no such program"; exit 0; }
@@ -70,13 +70,68 @@ if "$narrow/golden" check "$home/planted" 2>/dev/null; then
     exit 1
 fi
 
-cargo build --quiet -p ring-shm --example ticks
+cargo build --quiet -p ring-shm --example ticks --example jobs
 wider="$CARGO_TARGET_DIR/debug/examples" name="ci-msrv-$$"
-trap 'rm -f "/dev/shm/ring.$name"' EXIT
+out=$(mktemp -d)
+trap 'rm -rf "/dev/shm/ring.$name" "/dev/shm/ring.$name-jobs" "$out"' EXIT
 for sides in "$narrow $wider" "$wider $narrow"; do
     read -r from to <<<"$sides"
     timeout 60 "$from/ticks" send "$name" 100000 &
     timeout 60 "$to/ticks" recv "$name" 100000
     wait $!
 done
-echo "msrv: $so_far; its 32-bit programs write the golden rings byte for byte and talk to 64-bit ones"
+
+# Jobs that senders and receivers of both widths share, of whom one of each is killed in the middle: all that was told to be
+# sent has come, in order for each receiver, and twice only with the flag.
+jobs() { # the width whose receiver is killed, the one whose sender is; one of the rest
+    local reader=$1 writer=$2 other=$3 count=20000 pids=() victims=() who line pid
+    "$reader/jobs" recv "$name-jobs" >"$out/recv-victim" & victims+=($!)
+    "$writer/jobs" send "$name-jobs" 9 100000000 >"$out/send-9" & victims+=($!)
+    timeout 120 "$other/jobs" recv "$name-jobs" >"$out/recv-1" & local first=$!
+    timeout 120 "$reader/jobs" recv "$name-jobs" >"$out/recv-2" & local second=$!
+    for who in 1 2; do
+        line=$([ "$who" = 1 ] && echo "$narrow" || echo "$wider")
+        timeout 120 "$line/jobs" send "$name-jobs" "$who" "$count" >"$out/send-$who" & pids+=($!)
+    done
+    sleep 0.2
+    for pid in "${victims[@]}"; do kill -KILL "$pid" && { wait "$pid" 2>/dev/null || true; }; done
+    for pid in "${pids[@]}"; do wait "$pid"; done
+    "$other/jobs" close "$name-jobs"
+    wait "$first" && wait "$second"
+    # The last line of who was killed may be half a one.
+    sed -i '$d' "$out/send-9"
+    judge "$out"
+    rm -f "/dev/shm/ring.$name-jobs" "$out"/*
+}
+judge() { # the directory of what they said
+    cat "$1"/send-* | cut -d' ' -f1,2 | sort >"$1/sent"
+    : >"$1/got.unsorted"
+    awk -v d="$1" 'FNR == 1 { split("", last) } NF < 3 { next }
+        $3 == "first" { if (first[$1, $2]++) { print "twice unflagged: " $0; bad = 1 } }
+        $3 == "first" { if (($1 in last) && last[$1] >= $2) { print "out of order: " $0; bad = 1 } last[$1] = $2 }
+        { print $1, $2 > (d "/got.unsorted") } END { exit bad }' "$1"/recv-* || return 1
+    sort -u "$1/got.unsorted" >"$1/got"
+    if comm -23 "$1/sent" "$1/got" | grep .; then echo "msrv: lost, all of these" >&2; return 1; fi
+    # The only one that may come without having been told is the last of who was killed.
+    [ "$(comm -13 "$1/sent" "$1/got" | wc -l)" -le 2 ] || return 1
+    echo "$(wc -l <"$1/got") jobs between widths, $(wc -l <"$1/recv-victim") to a receiver that was killed," \
+        "$(grep -c '^9 ' "$1/got" || true) from a sender that was"
+}
+# The control: the judge sees what is lost, doubled and out of order.
+control() { # what one receiver said of three that were sent
+    printf '1 0 sent\n1 1 sent\n1 2 sent\n' >"$out/send-1"
+    printf '%b' "$1" >"$out/recv-1"
+    : >"$out/recv-victim"
+    judge "$out" >/dev/null 2>&1 && echo sound || echo wrong
+}
+for case in 'sound 1 0 first\n1 1 first\n1 2 first\n1 1 again\n' 'wrong 1 0 first\n1 2 first\n' \
+    'wrong 1 0 first\n1 1 first\n1 1 first\n1 2 first\n' 'wrong 1 1 first\n1 0 first\n1 2 first\n'; do
+    if [ "$(control "${case#* }")" != "${case%% *}" ]; then
+        echo "msrv: the judge of jobs is wrong about: $case" >&2
+        exit 1
+    fi
+    rm -f "$out"/*
+done
+jobs "$narrow" "$wider" "$wider"
+jobs "$wider" "$narrow" "$narrow"
+echo "msrv: $so_far; its 32-bit programs write the golden rings byte for byte and talk to 64-bit ones through rings of both kinds, some of them killed"

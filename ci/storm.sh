@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # The kill storm (ring-check): processes over SPSC and MPMC rings are killed and stopped at random; no message may be
-# lost, none may come twice unflagged, nobody may be stuck. Without options the short form of CI.
+# lost, none may come twice unflagged, nobody may be stuck. Without options the short form of CI,
+# a share of it over files and over memfds.
 #
-#   ci/storm.sh [--kills N | --minutes M] [--seed S] [--kind spsc|mpmc] [--plant NAME]
+#   ci/storm.sh [--kills N | --minutes M] [--seed S] [--kind spsc|mpmc]
+#               [--backing posix|file|memfd] [--plant NAME]
 #
 # From 1000 kills on, or with --minutes, the result goes to docs/results/storm.md; such a campaign can be interrupted:
 # what it has done by then is written down, a thousand kills (or a minute) at a time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-kills=300 minutes="" seed="" rest=() command="ci/storm.sh $*"
+short=$# kills=300 minutes="" seed="" rest=() command="ci/storm.sh $*"
 while [ $# -gt 0 ]; do
     case "$1" in
         --kills) kills=${2:?} ;;
         --minutes) minutes=${2:?} ;;
         --seed) seed=${2:?} ;;
-        --kind | --plant) rest+=("$1" "${2:?}") ;;
-        *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        --kind | --plant | --backing) rest+=("$1" "${2:?}") ;;
+        *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift 2
 done
@@ -23,6 +25,12 @@ cargo build --quiet --release -p ring-check --bin storm
 storm="${CARGO_TARGET_DIR:-target}/release/storm"
 seed=${seed:-$(date +%s%N)}
 
+if [ "$short" = 0 ]; then
+    for backing in file memfd; do
+        said=$("$storm" --kills 40 --seed "$seed" --backing "$backing") || { echo "$said" && exit 1; }
+        echo "over $backing: $(tail -n 1 <<<"$said")"
+    done
+fi
 if [ -z "$minutes" ] && [ "$kills" -lt 1000 ]; then
     exec "$storm" --kills "$kills" --seed "$seed" "${rest[@]}"
 fi

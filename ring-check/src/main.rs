@@ -2,6 +2,8 @@
 //! in the end every message that a sender was told is committed must have arrived, once, or flagged where a receiver
 //! that died may have seen it. `ci/storm.sh` runs it.
 
+#[allow(dead_code, reason = "other campaigns use more of it")]
+mod backing;
 mod chance;
 mod ends;
 mod ledger;
@@ -12,6 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use backing::{Backing, Site};
 use chance::Rng;
 use ends::Kind;
 use ledger::Ledger;
@@ -22,7 +25,8 @@ use worker::Task;
 type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
-storm [--kills N | --minutes M] [--seed S] [--kind spsc|mpmc] [--plant drop-every-1000|hide-flag]
+storm [--kills N | --minutes M] [--seed S] [--kind spsc|mpmc] [--backing posix|file|memfd]
+      [--plant drop-every-1000|hide-flag]
 
 Kills N processes (default 300), or goes on for M minutes. The seed repeats the choices, not the scheduler's.
 A plant is a bug that the storm has to find: it must exit 1.";
@@ -57,12 +61,14 @@ struct Orders {
     until: Option<Duration>,
     seed: u64,
     kind: Option<Kind>,
+    backing: Backing,
     plant: Plant,
 }
 
 fn parse(arguments: &[String]) -> Option<Orders> {
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-    let mut orders = Orders { kills: 300, until: None, seed, kind: None, plant: Plant::None };
+    let mut orders =
+        Orders { kills: 300, until: None, seed, kind: None, backing: Backing::default(), plant: Plant::None };
     for option in arguments.chunks(2) {
         let [name, value] = option else { return None };
         match name.as_str() {
@@ -74,6 +80,7 @@ fn parse(arguments: &[String]) -> Option<Orders> {
             }
             "--seed" => orders.seed = value.parse().ok()?,
             "--kind" => orders.kind = Some(Kind::parse(value)?),
+            "--backing" => orders.backing = Backing::parse(value)?,
             "--plant" => orders.plant = Plant::parse(value)?,
             _ => return None,
         }
@@ -131,7 +138,8 @@ fn storm(orders: &Orders) -> Result<bool, Failure> {
         let kind = orders.kind.unwrap_or(if rng.once_in(4) { Kind::Spsc } else { Kind::Mpmc });
         let (name, seed) = (format!("{prefix}{rounds}"), rng.next());
         rounds += 1;
-        match round::run(kind, &name, seed, orders.kills - total.kills, orders.plant) {
+        let site = Site::new(orders.backing, &name)?;
+        match round::run(kind, &site, seed, orders.kills - total.kills, orders.plant) {
             Ok(outcome) => total.add(outcome),
             Err(e) => {
                 println!("round {rounds} (seed {seed}): {e}");
@@ -140,12 +148,9 @@ fn storm(orders: &Orders) -> Result<bool, Failure> {
             }
         }
     }
-    let left: Vec<_> = std::fs::read_dir("/dev/shm")?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|entry| entry.contains(&prefix))
-        .collect();
+    let left = orders.backing.left_behind(&prefix)?;
     if !left.is_empty() {
-        println!("left behind in /dev/shm: {left:?}");
+        println!("left behind: {left:?}");
         failed = true;
     }
     println!("rounds: {rounds}, {:.1} s", start.elapsed().as_secs_f64());

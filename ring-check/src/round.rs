@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::backing::Site;
 use crate::chance::{Rng, now};
 use crate::ends::{self, Kind};
 use crate::ledger::{Item, Ledger, WORKERS};
@@ -91,8 +92,8 @@ impl Drop for Round<'_> {
 }
 
 /// Runs one round with at most `kills` deaths.
-pub(crate) fn run(kind: Kind, name: &str, seed: u64, kills: u64, plant: Plant) -> Result<Outcome, Failure> {
-    let mut rng = Rng(seed);
+pub(crate) fn run(kind: Kind, site: &Site, seed: u64, kills: u64, plant: Plant) -> Result<Outcome, Failure> {
+    let (mut rng, name) = (Rng(seed), site.text());
     let shape = ends::create(kind, name, &mut rng)?;
     let quota = (8 + rng.below(DEATHS - 8)).min(kills);
     let mut round = Round {
@@ -116,7 +117,7 @@ pub(crate) fn run(kind: Kind, name: &str, seed: u64, kills: u64, plant: Plant) -
     let outcome = std::mem::take(&mut round.outcome);
     drop(round);
     // Without force: nobody may be left in it.
-    let removed = ring_shm::unlink(name, told.is_err());
+    let removed = site.remove(told.is_err());
     told?;
     removed?;
     Ok(outcome)

@@ -2,6 +2,9 @@
 //! others go on working with it. They may be told `Corrupt`, or any other documented refusal, or get data that nobody
 //! sent; they may not crash, panic or hang. `ci/flipper.sh` runs it.
 
+#[allow(dead_code, reason = "shared with other campaigns, which need more of it")]
+#[path = "../../backing.rs"]
+mod backing;
 #[allow(dead_code, reason = "shared with the storm, which needs more of it")]
 #[path = "../../chance.rs"]
 mod chance;
@@ -15,6 +18,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Instant, SystemTime};
 
+use backing::{Backing, Site};
 use chance::Rng;
 use ends::Kind;
 use worker::Plant;
@@ -23,7 +27,7 @@ use worker::Plant;
 type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
-flipper [--operations N] [--seed S] [--plant panic|hang|crash]
+flipper [--operations N] [--seed S] [--backing posix|file|memfd] [--plant panic|hang|crash]
 
 N operations (default 1000000) on rings of either kind under random words. The seed repeats the choices, not the
 scheduler's. A plant is a bug of the worker's: the flipper must exit 1.";
@@ -57,17 +61,19 @@ fn main() -> ExitCode {
 struct Orders {
     operations: u64,
     seed: u64,
+    backing: Backing,
     plant: Plant,
 }
 
 fn parse(arguments: &[String]) -> Option<Orders> {
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-    let mut orders = Orders { operations: 1_000_000, seed, plant: Plant::None };
+    let mut orders = Orders { operations: 1_000_000, seed, backing: Backing::default(), plant: Plant::None };
     for option in arguments.chunks(2) {
         let [name, value] = option else { return None };
         match name.as_str() {
             "--operations" => orders.operations = value.parse().ok()?,
             "--seed" => orders.seed = value.parse().ok()?,
+            "--backing" => orders.backing = Backing::parse(value)?,
             "--plant" => orders.plant = Plant::parse(value)?,
             _ => return None,
         }
@@ -88,10 +94,10 @@ fn campaign(orders: &Orders) -> Result<(), Failure> {
     let (start, mut rng, mut total, mut round) = (Instant::now(), Rng(orders.seed), Outcome::default(), 0);
     while total.operations < orders.operations {
         let kind = if round % 3 == 0 { Kind::Spsc } else { Kind::Mpmc };
-        let name = format!("flipper-{}-{round}", std::process::id());
+        let site = Site::new(orders.backing, &format!("flipper-{}-{round}", std::process::id()))?;
         let share = ROUND.min(orders.operations - total.operations);
-        let told = play(kind, &name, share, &mut rng, orders.plant);
-        ring_shm::unlink(&name, true)?;
+        let told = play(kind, site.text(), share, &mut rng, orders.plant);
+        site.remove(true)?;
         let outcome = told.map_err(|e| format!("round {round} ({}): {e}", kind.name()))?;
         total.operations += outcome.operations;
         total.corrupt += outcome.corrupt;

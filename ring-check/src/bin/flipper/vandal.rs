@@ -8,7 +8,6 @@
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_types, reason = "the vandal follows no protocol")]
 
-use std::fs::File;
 use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,13 +15,13 @@ use std::time::Duration;
 use memmap2::MmapOptions;
 
 use crate::Failure;
+use crate::backing::bytes;
 use crate::chance::Rng;
 
 /// Writes until its standard input ends; says how many words.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let [name, seed] = arguments else { return Err("arguments".into()) };
-    let file = File::options().read(true).write(true).open(format!("/dev/shm/ring.{name}"))?;
-    let map = MmapOptions::new().map_raw(&file)?;
+    let map = MmapOptions::new().map_raw(&bytes(name)?)?;
     // SAFETY: 1; whole words within the mapping, which starts on a page.
     let words = unsafe { std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicU64>(), map.len() / 8) };
     let image: Vec<u64> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();

@@ -11,10 +11,11 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 use ring_shm::{mpmc, spsc};
 
+use crate::backing::Site;
 use crate::chance::{Rng, mix};
 use crate::ends::Kind;
 use crate::page::{BEGUN, COUNT, Page, RECEIVED, SENT, SUM};
-use crate::{Failure, Plant};
+use crate::{Failure, Orders, Plant};
 
 /// Messages of one run.
 const RUN: u64 = 20_000_000;
@@ -32,25 +33,26 @@ const SHAPES: [(Kind, usize, usize, bool); 4] =
     [(Kind::Spsc, 1, 1, true), (Kind::Mpmc, 2, 2, false), (Kind::Mpmc, 1, 1, true), (Kind::Mpmc, 1, 1, false)];
 
 /// So many messages; returns how many there were.
-pub(crate) fn campaign(messages: u64, seed: u64, plant: Plant) -> Result<u64, Failure> {
-    let (mut total, mut rng) = (0, Rng(seed));
+pub(crate) fn campaign(orders: &Orders) -> Result<u64, Failure> {
+    let (mut total, mut rng, messages) = (0, Rng(orders.seed), orders.messages);
     for run in 0.. {
         if total >= messages {
             break;
         }
         let (kind, senders, receivers, fixed) = SHAPES[(run as u64 + rng.below(4)) as usize % SHAPES.len()];
-        let name = format!("histories-long-{}-{run}", std::process::id());
+        let site = Site::new(orders.backing, &format!("histories-long-{}-{run}", std::process::id()))?;
+        let name = site.text();
         let share = (messages - total).min(RUN).min((messages / 4).max(1));
         let each = share.div_ceil(senders as u64);
         match (kind, fixed) {
-            (Kind::Spsc, _) => spsc::create(&name, &spsc::Options::new().capacity(4096))?,
-            (Kind::Mpmc, false) => mpmc::create(&name, &mpmc::Options::new().slots(SLOTS).slot_size(16))?,
+            (Kind::Spsc, _) => spsc::create(name, &spsc::Options::new().capacity(4096))?,
+            (Kind::Mpmc, false) => mpmc::create(name, &mpmc::Options::new().slots(SLOTS).slot_size(16))?,
             (Kind::Mpmc, true) => {
-                mpmc::create(&name, &mpmc::Options::new().slots(SLOTS).slot_size(16).max_producers(1).max_consumers(1))?
+                mpmc::create(name, &mpmc::Options::new().slots(SLOTS).slot_size(16).max_producers(1).max_consumers(1))?
             }
         }
-        let told = play(kind, &name, senders, receivers, each, plant);
-        ring_shm::unlink(&name, true)?;
+        let told = play(kind, name, senders, receivers, each, orders.plant);
+        site.remove(true)?;
         told.map_err(|e| format!("{} ring, {senders} senders, {receivers} receivers: {e}", kind.name()))?;
         total += each * senders as u64;
     }

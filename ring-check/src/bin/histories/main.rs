@@ -2,6 +2,9 @@
 //! it. Small ones are searched through (`model.rs`), also with processes killed in the middle of an operation; of runs
 //! of many messages the patterns are checked as they go by (`long.rs`). `ci/histories.sh` runs it.
 
+#[allow(dead_code, reason = "shared with other campaigns, which need more of it")]
+#[path = "../../backing.rs"]
+mod backing;
 #[allow(dead_code, reason = "shared with the storm, which needs more of it")]
 #[path = "../../chance.rs"]
 mod chance;
@@ -18,11 +21,14 @@ mod tests;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use backing::Backing;
+
 /// What went wrong, in words.
 type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
-histories [--histories N] [--messages M] [--seed S] [--plant lose|double|reorder|empty|full]
+histories [--histories N] [--messages M] [--seed S] [--backing posix|file|memfd]
+          [--plant lose|double|reorder|empty|full]
 
 N small histories (default 2000), then runs of M messages (default 1000000). A plant is a bug of the workers': histories
 must exit 1.";
@@ -67,18 +73,21 @@ struct Orders {
     histories: u64,
     messages: u64,
     seed: u64,
+    backing: Backing,
     plant: Plant,
 }
 
 fn parse(arguments: &[String]) -> Option<Orders> {
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-    let mut orders = Orders { histories: 2000, messages: 1_000_000, seed, plant: Plant::None };
+    let mut orders =
+        Orders { histories: 2000, messages: 1_000_000, seed, backing: Backing::default(), plant: Plant::None };
     for option in arguments.chunks(2) {
         let [name, value] = option else { return None };
         match name.as_str() {
             "--histories" => orders.histories = value.parse().ok()?,
             "--messages" => orders.messages = value.parse().ok()?,
             "--seed" => orders.seed = value.parse().ok()?,
+            "--backing" => orders.backing = Backing::parse(value)?,
             "--plant" => orders.plant = Plant::parse(value)?,
             _ => return None,
         }
@@ -88,8 +97,8 @@ fn parse(arguments: &[String]) -> Option<Orders> {
 
 fn campaign(orders: &Orders) -> Result<(), Failure> {
     println!("seed {}", orders.seed);
-    let counts = small::campaign(orders.histories, orders.seed, orders.plant)?;
-    let messages = long::campaign(orders.messages, orders.seed, orders.plant)?;
+    let counts = small::campaign(orders)?;
+    let messages = long::campaign(orders)?;
     println!("{} operations, {} histories with a death", counts.operations, counts.deaths);
     println!("histories: {} histories, {messages} messages, 0 not linearizable", counts.histories);
     Ok(())

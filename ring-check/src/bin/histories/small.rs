@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, raise};
 use ring_shm::{mpmc, spsc};
 
+use crate::backing::Site;
 use crate::chance::Rng;
 use crate::ends::{self, Kind, Message, Refused, Rx, Tx};
 use crate::model::{Answer, Call, Operation, Rules, is_linearizable};
 use crate::page::{COUNT, DONE, GO, OPERATIONS, Page};
-use crate::{Failure, Plant};
+use crate::{Failure, Orders, Plant};
 
 /// Histories of one round.
 const ROUND: u64 = 100;
@@ -87,14 +88,14 @@ impl Workers {
 }
 
 /// So many histories.
-pub(crate) fn campaign(histories: u64, seed: u64, plant: Plant) -> Result<Counts, Failure> {
-    let (mut rng, mut counts, mut round) = (Rng(seed), Counts::default(), 0);
-    while counts.histories < histories {
-        let name = format!("histories-{}-{round}", std::process::id());
-        let share = ROUND.min(histories - counts.histories);
-        let shape = create(&name, &mut rng)?;
-        let told = play(&name, &shape, share, &mut rng, plant, &mut counts);
-        ring_shm::unlink(&name, true)?;
+pub(crate) fn campaign(orders: &Orders) -> Result<Counts, Failure> {
+    let (mut rng, mut counts, mut round) = (Rng(orders.seed), Counts::default(), 0);
+    while counts.histories < orders.histories {
+        let site = Site::new(orders.backing, &format!("histories-{}-{round}", std::process::id()))?;
+        let share = ROUND.min(orders.histories - counts.histories);
+        let shape = create(site.text(), &mut rng)?;
+        let told = play(site.text(), &shape, share, &mut rng, orders.plant, &mut counts);
+        site.remove(true)?;
         told?;
         round += 1;
     }

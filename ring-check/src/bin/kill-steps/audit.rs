@@ -65,7 +65,7 @@ impl Account<'_> {
     }
 
     /// How far any victim has come with a message.
-    fn hand(&self, id: Id) -> Hand {
+    pub(crate) fn hand(&self, id: Id) -> Hand {
         let notes = self.victims.iter().flat_map(|victim| &victim.said.notes);
         notes.filter(|note| note.tag == id.0).map(Note::stage).max().unwrap_or(Hand::Unsaid)
     }
@@ -131,7 +131,7 @@ impl Account<'_> {
     }
 
     /// What is wrong with what the victims had in their hands.
-    fn hands(&self, sent: usize) -> Result<(), String> {
+    pub(crate) fn hands(&self, sent: usize) -> Result<(), String> {
         let mut before: Vec<(Author, Id, Hand)> =
             self.past.lent.iter().map(|id| (Author::Dead, *id, Hand::Seen)).collect();
         let mut ids = self.ids();

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt as _;
 
 use crate::Failure;
 use crate::audit::{Account, Testimony};
+use crate::backing::Backing;
 use crate::chance::Rng;
 use crate::message::Author;
 use crate::operation::{Env, Operation};
@@ -28,8 +29,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// Prepares the ring of `operation`, and steps through it.
-    pub(crate) fn new(operation: Operation, name: String, plant: Plant) -> Result<Self, Failure> {
-        let mut stage = Stage::new(operation.shape, name)?;
+    pub(crate) fn new(operation: Operation, backing: Backing, label: String, plant: Plant) -> Result<Self, Failure> {
+        let mut stage = Stage::new(backing, operation.shape, label)?;
         let past = (operation.prepare)(&stage)?;
         stage.keep()?;
         let mut bench = Self { operation, stage, past, traces: Default::default(), plant };
@@ -66,8 +67,7 @@ impl Bench {
     fn living(&self, early: bool) -> Result<Living<'_>, Failure> {
         self.stage.reset()?;
         if self.operation.makes {
-            // Of a point that failed.
-            let _ = ring_shm::unlink(&self.stage.fresh, true);
+            self.stage.renew()?;
         }
         Ok(if early {
             Living::before(&self.stage, self.operation.who)?
@@ -90,7 +90,7 @@ impl Bench {
         let mut watch = Watch::new(&self.stage, self.operation.makes.then_some(victim.pid()));
         let trace = victim.record(|call| watch.changed(call))?;
         victim.kill();
-        let _ = ring_shm::unlink(&self.stage.fresh, true);
+        self.stage.renew()?;
         // A repairing one may be told to wait, and one that leaves says so only afterwards.
         let outcome = self.stage.page.read().outcome();
         if matches!(outcome, Outcome::InUse | Outcome::End | Outcome::Wrong) {
@@ -159,12 +159,12 @@ impl Bench {
 
     /// The ring that a victim was making is whole or not there; anybody can make it, use it and remove it.
     fn check_made(&self) -> Result<(), Failure> {
-        let Stage { shape, fresh, page, .. } = &self.stage;
+        let Stage { shape, page, .. } = &self.stage;
+        let fresh = &self.stage.fresh();
         if !seats::is_made(*shape, fresh)? && page.read().told > 0 {
             return Err("it was made, and is not there".into());
         }
-        let own = format!("ring.{fresh}");
-        let others: Vec<_> = self.stage.left_behind()?.into_iter().filter(|name| *name != own).collect();
+        let others = self.stage.left_beside()?;
         if !others.is_empty() {
             return Err(format!("left behind: {others:?}").into());
         }
@@ -172,14 +172,12 @@ impl Bench {
         let mut living = Living::nobody(&self.stage, fresh);
         living.laps(&Account { shape: *shape, past: &Past::default(), victims: &[], peaceful: true })?;
         drop(living);
-        ring_shm::unlink(fresh, false)?;
-        let left = self.stage.left_behind()?;
-        if left.is_empty() { Ok(()) } else { Err(format!("not removed: {left:?}").into()) }
+        self.stage.remove_fresh()
     }
 
     /// Somebody else makes the ring, or finds it; the seat in it may be the victim's already.
     fn make_beside(&self) -> Result<(), Failure> {
-        match seats::open_or_create(self.stage.shape, &self.stage.fresh) {
+        match seats::open_or_create(self.stage.shape, &self.stage.fresh()) {
             Err(e) if !peer::is_taken(&e) => Err(e.into()),
             _ => Ok(()),
         }
@@ -210,10 +208,8 @@ impl<'a> Watch<'a> {
         };
         for path in entries.flatten().map(|entry| entry.path()) {
             let target = std::fs::read_link(&path).unwrap_or_default();
-            let own = target.ends_with(format!("ring.{}", self.stage.name));
-            if target.starts_with("/dev/shm/") && !own {
-                self.file = File::open(&path).ok();
-            }
+            let file = self.stage.backing.owns(&target).then(|| File::open(&path).ok()).flatten();
+            self.file = file.filter(|file| self.stage.is(file).is_ok_and(|own| !own)).or(self.file.take());
         }
     }
 

@@ -3,7 +3,7 @@
 use ring_shm::{mpmc, spsc};
 
 use crate::Failure;
-use crate::operation::{Env, Operation, Who};
+use crate::operation::{Env, Opens as _, Operation, Who};
 use crate::page::{Outcome, ROOM, Stage as Hand};
 use crate::past;
 use crate::stage::{MPMC, SPSC, Shape};
@@ -20,7 +20,7 @@ macro_rules! operations {
             use $kind::{Consumer, Producer};
 
             pub(crate) fn send(env: &Env<'_>) -> Result<(), Failure> {
-                let (mut tx, message) = (Producer::open(env.name)?, env.message(0));
+                let (mut tx, message) = (Producer::open_in(env)?, env.message(0));
                 mark();
                 env.sent(1, tx.try_send(message.tag(), message.bytes()));
                 mark();
@@ -28,7 +28,7 @@ macro_rules! operations {
             }
 
             pub(crate) fn claim(env: &Env<'_>) -> Result<(), Failure> {
-                let (mut tx, message) = (Producer::open(env.name)?, env.message(0));
+                let (mut tx, message) = (Producer::open_in(env)?, env.message(0));
                 let (first, second) = message.bytes().split_at(5);
                 mark();
                 match tx.try_claim(first.len() + second.len()) {
@@ -46,7 +46,7 @@ macro_rules! operations {
 
             /// Claims more than it sends.
             pub(crate) fn short_claim(env: &Env<'_>) -> Result<(), Failure> {
-                let (mut tx, message) = (Producer::open(env.name)?, env.message(0));
+                let (mut tx, message) = (Producer::open_in(env)?, env.message(0));
                 mark();
                 match tx.try_claim(40) {
                     Ok(mut claim) => {
@@ -62,7 +62,7 @@ macro_rules! operations {
             }
 
             pub(crate) fn abort(env: &Env<'_>) -> Result<(), Failure> {
-                let (mut tx, message) = (Producer::open(env.name)?, env.message(9));
+                let (mut tx, message) = (Producer::open_in(env)?, env.message(9));
                 mark();
                 match tx.try_claim(message.bytes().len()) {
                     Ok(mut claim) => {
@@ -78,7 +78,7 @@ macro_rules! operations {
             }
 
             pub(crate) fn batch(env: &Env<'_>) -> Result<(), Failure> {
-                let mut tx = Producer::open(env.name)?;
+                let mut tx = Producer::open_in(env)?;
                 let messages: [_; BATCH] = std::array::from_fn(|seq| env.message(seq));
                 mark();
                 match tx.try_claim_batch_exact(BATCH, 40) {
@@ -96,7 +96,7 @@ macro_rules! operations {
             }
 
             pub(crate) fn abort_batch(env: &Env<'_>) -> Result<(), Failure> {
-                let (mut tx, message) = (Producer::open(env.name)?, env.message(9));
+                let (mut tx, message) = (Producer::open_in(env)?, env.message(9));
                 mark();
                 match tx.try_claim_batch_exact(2, 40) {
                     Ok(mut batch) => {
@@ -111,7 +111,7 @@ macro_rules! operations {
             }
 
             pub(crate) fn recv(env: &Env<'_>) -> Result<(), Failure> {
-                let mut rx = Consumer::open(env.name)?;
+                let mut rx = Consumer::open_in(env)?;
                 env.page.stage(0, Hand::Copying);
                 mark();
                 match rx.try_recv_into(env.page.room(0)) {
@@ -126,7 +126,7 @@ macro_rules! operations {
             }
 
             pub(crate) fn read(env: &Env<'_>) -> Result<(), Failure> {
-                let mut rx = Consumer::open(env.name)?;
+                let mut rx = Consumer::open_in(env)?;
                 mark();
                 match rx.try_read() {
                     Ok(record) => {
@@ -144,7 +144,7 @@ macro_rules! operations {
             }
 
             pub(crate) fn keep(env: &Env<'_>) -> Result<(), Failure> {
-                let mut rx = Consumer::open(env.name)?;
+                let mut rx = Consumer::open_in(env)?;
                 mark();
                 match rx.try_read() {
                     Ok(record) => {
@@ -161,7 +161,7 @@ macro_rules! operations {
             }
 
             pub(crate) fn read_batch(env: &Env<'_>) -> Result<(), Failure> {
-                let mut rx = Consumer::open(env.name)?;
+                let mut rx = Consumer::open_in(env)?;
                 mark();
                 match rx.try_read_batch(BATCH) {
                     Ok(mut batch) => {

@@ -12,6 +12,10 @@ fn main() {
 #[cfg(target_arch = "x86_64")]
 mod audit;
 #[cfg(target_arch = "x86_64")]
+#[path = "../../backing.rs"]
+#[allow(dead_code, reason = "other campaigns use more of it")]
+mod backing;
+#[cfg(target_arch = "x86_64")]
 mod bench;
 #[cfg(target_arch = "x86_64")]
 mod campaign;
@@ -39,6 +43,8 @@ mod plant;
 mod seats;
 #[cfg(target_arch = "x86_64")]
 mod stage;
+#[cfg(target_arch = "x86_64")]
+mod strict;
 #[cfg(target_arch = "x86_64")]
 mod survive;
 #[cfg(target_arch = "x86_64")]

@@ -1,13 +1,15 @@
 //! What an operation is to the harness: how the ring is prepared, what the victim does between its marks, and what its
 //! death may do to messages. The operations themselves are in `data.rs` and `seats.rs`.
 
-use ring_shm::SetupError;
+use ring_shm::{SetupError, mpmc, spsc};
 
 use crate::Failure;
+use crate::backing::Backing;
 use crate::message::{Author, Id, Message};
 use crate::page::{Outcome, Page};
 use crate::peer::{self, Refused};
 use crate::stage::{Past, Shape, Stage};
+use crate::strict::{self, Link};
 
 /// The role that the victim plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +23,50 @@ pub(crate) enum Who {
 /// What a victim is given.
 pub(crate) struct Env<'a> {
     pub(crate) name: &'a str,
-    /// The name of what it creates.
-    pub(crate) fresh: &'a str,
+    /// The place of what it creates.
+    pub(crate) fresh: String,
     pub(crate) shape: Shape,
     pub(crate) page: &'a Page,
     pub(crate) author: Author,
+    /// In a strict ring, what it is handed over by.
+    pub(crate) link: Option<Link>,
+}
+
+/// A handle of a victim's.
+pub(crate) trait Opens: Sized {
+    /// Opens it on the ring that the victim is given.
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError>;
+}
+
+impl Opens for spsc::Producer {
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError> {
+        env.link.as_ref().map_or_else(|| Self::open(env.name), strict::producer)
+    }
+}
+
+impl Opens for spsc::Consumer {
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError> {
+        env.link.as_ref().map_or_else(|| Self::open(env.name), strict::consumer)
+    }
+}
+
+impl Opens for mpmc::Producer {
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError> {
+        Self::open(env.name)
+    }
+}
+
+impl Opens for mpmc::Consumer {
+    fn open_in(env: &Env<'_>) -> Result<Self, SetupError> {
+        Self::open(env.name)
+    }
 }
 
 impl<'a> Env<'a> {
     /// For the victim.
     pub(crate) fn victim(stage: &'a Stage) -> Self {
-        let Stage { name, fresh, shape, page, .. } = stage;
-        Self { name, fresh, shape: *shape, page, author: Author::Victim }
+        let Stage { name, shape, page, .. } = stage;
+        Self { name, fresh: stage.fresh(), shape: *shape, page, author: Author::Victim, link: None }
     }
 
     /// For the second one, who finds what the first has left.
@@ -120,9 +154,19 @@ impl Operation {
         Self { name, shape, who, seated, leaves: false, sends: 0, makes: false, prepare, victim }
     }
 
-    /// Others can wait beside it: who is stopped in the middle of a removal keeps everybody out, for seconds.
-    pub(crate) fn can_wait(&self) -> bool {
-        !self.name.ends_with("-remove")
+    /// Whether there is such a thing over `backing`: what has no name is not removed.
+    pub(crate) fn is_for(&self, backing: Backing) -> bool {
+        backing != Backing::Memfd || !self.removes()
+    }
+
+    fn removes(&self) -> bool {
+        self.name.ends_with("-remove")
+    }
+
+    /// Others can wait beside it: who is stopped in the middle of a removal keeps everybody out, for seconds, and so does
+    /// the creator of what has no other place to be half made in.
+    pub(crate) fn can_wait(&self, backing: Backing) -> bool {
+        !self.removes() && (backing != Backing::Memfd || !self.makes)
     }
 
     pub(crate) const fn sends(self, sends: usize) -> Self {

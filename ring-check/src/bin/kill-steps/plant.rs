@@ -9,10 +9,10 @@
 #![allow(unsafe_code)]
 
 use ring_core::{Region, Verdict, mpmc};
-use ring_shm::{Segment, SegmentName, spsc};
+use ring_shm::{Segment, spsc};
 
 use crate::Failure;
-use crate::operation::{Env, Operation, Who};
+use crate::operation::{Env, Opens as _, Operation, Who};
 use crate::page::{Outcome, Stage as Hand};
 use crate::past;
 use crate::stage::{MPMC, SPSC};
@@ -75,6 +75,9 @@ impl Plant {
         }
     }
 
+    /// Those that are tried on strict rings.
+    pub(crate) const STRICT: [Self; 3] = [Self::CommitFirst, Self::ReleaseFirst, Self::Twice];
+
     /// Which kind of points it shows at.
     pub(crate) fn kind(self) -> &'static str {
         match self {
@@ -97,7 +100,7 @@ fn named(name: &str) -> Operation {
 
 fn commit_first(env: &Env<'_>) -> Result<(), Failure> {
     // SAFETY: 1.
-    let mut tx = unsafe { spsc::Producer::open(env.name)?.trust_peers() };
+    let mut tx = unsafe { spsc::Producer::open_in(env)?.trust_peers() };
     let message = env.message(0);
     mark();
     let mut claim = tx.try_claim(message.bytes().len())?;
@@ -115,7 +118,7 @@ fn commit_first(env: &Env<'_>) -> Result<(), Failure> {
 
 fn release_first(env: &Env<'_>) -> Result<(), Failure> {
     // SAFETY: 1.
-    let mut rx = unsafe { spsc::Consumer::open(env.name)?.trust_peers() };
+    let mut rx = unsafe { spsc::Consumer::open_in(env)?.trust_peers() };
     mark();
     let record = rx.try_read()?;
     let (place, len, tag) = (record.as_ptr(), record.len(), record.tag());
@@ -138,7 +141,7 @@ fn told_first(env: &Env<'_>) -> Result<(), Failure> {
 }
 
 fn twice(env: &Env<'_>) -> Result<(), Failure> {
-    let (mut tx, message) = (spsc::Producer::open(env.name)?, env.message(0));
+    let (mut tx, message) = (spsc::Producer::open_in(env)?, env.message(0));
     mark();
     env.sent(1, tx.try_send(message.tag(), message.bytes()));
     tx.try_send(message.tag(), message.bytes())?;
@@ -148,7 +151,7 @@ fn twice(env: &Env<'_>) -> Result<(), Failure> {
 
 /// Settles everything that anybody has left, on the word of an oracle that declares everybody dead.
 pub(crate) fn declare_dead(name: &str) -> Result<(), Failure> {
-    let mapping = Segment::open(&SegmentName::new(name)?)?.map_whole()?;
+    let mapping = Segment::open(name)?.map_whole()?;
     // SAFETY: 2; a mapping is readable and writable.
     let region = unsafe { Region::from_raw_parts(mapping.as_ptr(), mapping.len()) }?;
     let ring = mpmc::Ring::attach(region)?;

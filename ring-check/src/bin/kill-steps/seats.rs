@@ -213,7 +213,7 @@ fn close_by_tool(env: &Env<'_>) -> Result<(), Failure> {
 
 fn create(env: &Env<'_>) -> Result<(), Failure> {
     mark();
-    match env.shape.create(env.fresh) {
+    match env.shape.create(&env.fresh) {
         Ok(()) => {
             env.page.told(1);
             env.page.ended(Outcome::Done);
@@ -229,8 +229,8 @@ fn create(env: &Env<'_>) -> Result<(), Failure> {
 fn create_and_sit(env: &Env<'_>) -> Result<(), Failure> {
     mark();
     let handle: Box<dyn std::any::Any> = match env.shape.kind {
-        Kind::Spsc => Box::new(spsc::Producer::open_or_create(env.fresh, &env.shape.spsc())?),
-        Kind::Mpmc => Box::new(mpmc::Producer::open_or_create(env.fresh, &env.shape.mpmc())?),
+        Kind::Spsc => Box::new(spsc::Producer::open_or_create(&env.fresh, &env.shape.spsc())?),
+        Kind::Mpmc => Box::new(mpmc::Producer::open_or_create(&env.fresh, &env.shape.mpmc())?),
     };
     env.page.told(1);
     env.page.ended(Outcome::Done);
@@ -241,9 +241,9 @@ fn create_and_sit(env: &Env<'_>) -> Result<(), Failure> {
 
 /// Removes what it has created.
 fn remove(env: &Env<'_>) -> Result<(), Failure> {
-    env.shape.create(env.fresh)?;
+    env.shape.create(&env.fresh)?;
     mark();
-    ring_shm::unlink(env.fresh, false)?;
+    ring_shm::unlink(&env.fresh, false)?;
     env.page.ended(Outcome::Done);
     mark();
     Ok(())

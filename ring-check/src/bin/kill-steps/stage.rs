@@ -1,12 +1,15 @@
 //! The ring of one operation. It is prepared once; its bytes are then put back before each victim, when nobody has a
 //! handle, so that every victim meets the same state at no cost.
 
+use std::cell::RefCell;
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use ring_shm::{SetupError, mpmc, spsc};
 
 use crate::Failure;
+use crate::backing::{self, Backing, Site};
 use crate::message::{Author, Id};
 use crate::page::Page;
 use crate::peer::Kind;
@@ -84,24 +87,56 @@ impl Past {
 /// A ring, and what is written down about its victims.
 pub(crate) struct Stage {
     pub(crate) shape: Shape,
+    pub(crate) backing: Backing,
+    /// What everybody opens it by.
     pub(crate) name: String,
-    /// A name for what a victim creates.
-    pub(crate) fresh: String,
+    /// Where a victim creates something.
+    fresh: RefCell<Site>,
+    /// What all names of this stage have in them.
+    label: String,
     pub(crate) page: Page,
     /// The second victim's.
     pub(crate) heir: Page,
     file: File,
     bytes: Vec<u8>,
+    /// Last, so that it goes when nobody needs it any more.
+    _site: Site,
 }
 
 impl Stage {
     /// Creates the ring of `shape`.
-    pub(crate) fn new(shape: Shape, name: String) -> Result<Self, Failure> {
-        shape.create(&name)?;
-        let file = File::options().read(true).write(true).open(path(&name))?;
+    pub(crate) fn new(backing: Backing, shape: Shape, label: String) -> Result<Self, Failure> {
+        let site = Site::new(backing, &label)?;
+        shape.create(site.text())?;
+        let file = backing::bytes(site.text())?;
         let len = usize::try_from(file.metadata()?.len())?;
-        let fresh = format!("{name}-fresh");
-        Ok(Self { shape, name, fresh, page: Page::new()?, heir: Page::new()?, file, bytes: vec![0; len] })
+        let fresh = RefCell::new(Site::new(backing, &fresh_label(&label))?);
+        let (name, page, heir) = (site.text().to_owned(), Page::new()?, Page::new()?);
+        Ok(Self { shape, backing, name, fresh, label, page, heir, file, bytes: vec![0; len], _site: site })
+    }
+
+    /// What the place for what a victim creates is opened by.
+    pub(crate) fn fresh(&self) -> String {
+        self.fresh.borrow().text().to_owned()
+    }
+
+    /// Removes what a victim has created, and makes room for the next.
+    pub(crate) fn renew(&self) -> Result<(), Failure> {
+        *self.fresh.borrow_mut() = Site::new(self.backing, &fresh_label(&self.label))?;
+        Ok(())
+    }
+
+    /// Removes what a victim has created; an error if somebody lives in it, or a name is left.
+    pub(crate) fn remove_fresh(&self) -> Result<(), Failure> {
+        self.fresh.borrow().remove(false)?;
+        let left = self.left_behind()?;
+        if left.is_empty() { Ok(()) } else { Err(format!("not removed: {left:?}").into()) }
+    }
+
+    /// Whether `file` is this ring.
+    pub(crate) fn is(&self, file: &File) -> io::Result<bool> {
+        let (ours, other) = (self.file.metadata()?, file.metadata()?);
+        Ok((ours.dev(), ours.ino()) == (other.dev(), other.ino()))
     }
 
     /// The bytes as they are now.
@@ -129,20 +164,17 @@ impl Stage {
 
     /// Names left behind, other than its own.
     pub(crate) fn left_behind(&self) -> Result<Vec<String>, Failure> {
-        let own = format!("ring.{}", self.name);
-        let names = std::fs::read_dir("/dev/shm")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter(|name| name.contains(&self.name) && *name != own).collect())
+        let own = format!("ring.{}", self.label);
+        Ok(self.backing.left_behind(&self.label)?.into_iter().filter(|name| *name != own).collect())
+    }
+
+    /// The same while a ring of a victim's making may be there.
+    pub(crate) fn left_beside(&self) -> Result<Vec<String>, Failure> {
+        let own = format!("ring.{}", fresh_label(&self.label));
+        Ok(self.left_behind()?.into_iter().filter(|name| *name != own).collect())
     }
 }
 
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let _ = ring_shm::unlink(&self.fresh, true);
-        let _ = ring_shm::unlink(&self.name, true);
-    }
-}
-
-/// Where a segment is.
-fn path(name: &str) -> String {
-    format!("/dev/shm/ring.{name}")
+fn fresh_label(label: &str) -> String {
+    format!("{label}-fresh")
 }

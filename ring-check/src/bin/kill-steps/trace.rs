@@ -87,9 +87,20 @@ pub(crate) struct Victim {
 impl Victim {
     /// Forks a child that runs `play`, and waits for its first mark.
     pub(crate) fn spawn(play: impl FnOnce() -> Result<(), Failure>) -> Result<Self, Failure> {
+        Self::spawn_beside(play, || Ok(()))
+    }
+
+    /// The same with something to be done here meanwhile, which its set-up waits for.
+    pub(crate) fn spawn_beside(
+        play: impl FnOnce() -> Result<(), Failure>,
+        meanwhile: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         // SAFETY: 1.
         let pid = match unsafe { fork() }? {
-            ForkResult::Parent { child } => child,
+            ForkResult::Parent { child } => {
+                drop(play);
+                child
+            }
             ForkResult::Child => {
                 let played = ptrace::traceme().map_err(Failure::from).and_then(|()| play());
                 if let Err(e) = &played {
@@ -99,6 +110,7 @@ impl Victim {
             }
         };
         let mut victim = Self { pid, gone: false, mark: 0 };
+        meanwhile()?;
         victim.wait(Signal::SIGTRAP)?;
         ptrace::setoptions(pid, ptrace::Options::PTRACE_O_EXITKILL)?;
         victim.mark = victim.address()?;
@@ -244,6 +256,35 @@ impl Drop for Victim {
         if !self.gone {
             let _ = kill(self.pid, Signal::SIGKILL);
             while !matches!(waitpid(self.pid, None), Ok(WaitStatus::Signaled(..) | WaitStatus::Exited(..)) | Err(_)) {}
+        }
+    }
+}
+
+/// A forked child that nobody traces.
+#[derive(Debug)]
+pub(crate) struct Helper(Pid);
+
+impl Helper {
+    /// Runs `play` in it.
+    pub(crate) fn spawn(play: impl FnOnce() -> Result<(), Failure>) -> Result<Self, Failure> {
+        // SAFETY: 1.
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(Self(child)),
+            ForkResult::Child => {
+                let played = play();
+                if let Err(e) = &played {
+                    eprintln!("the other end: {e}");
+                }
+                std::process::exit(i32::from(played.is_err()));
+            }
+        }
+    }
+
+    /// Waits for its end, which has to be a good one.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        match waitpid(self.0, None)? {
+            WaitStatus::Exited(_, 0) => Ok(()),
+            status => Err(format!("the other end: {status:?}; its words are above").into()),
         }
     }
 }

@@ -3,6 +3,9 @@
 //! runs it.
 
 mod awaiter;
+#[path = "../../backing.rs"]
+#[allow(dead_code, reason = "shared with other campaigns, which use more of it")]
+mod backing;
 #[path = "../../chance.rs"]
 #[allow(dead_code, reason = "shared with the storm, which uses more of it")]
 mod chance;
@@ -13,6 +16,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use backing::{Backing, Site};
 use chance::{Rng, now};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,7 +26,7 @@ use ring_shm::{mpmc, spsc};
 type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
-waits [--sleeps N] [--seed S] [--plant deaf|late] [--by threads|tasks]
+waits [--sleeps N] [--seed S] [--by threads|tasks] [--backing posix|file|memfd] [--plant deaf|late]
 
 Three receivers sleep N times in all (default 30000) while their senders are killed and stopped: threads that park, or tasks
 that await, and are dropped now and then. A plant is a bug that has
@@ -122,15 +126,27 @@ impl Drop for Worker {
     }
 }
 
-fn parse(args: &[String]) -> Result<(u64, u64, Plant, &'static str), Failure> {
-    let (mut sleeps, mut seed, mut plant, mut role) = (30_000, now(), Plant::None, "sleeper");
+/// The command line.
+struct Orders {
+    sleeps: u64,
+    seed: u64,
+    backing: Backing,
+    plant: Plant,
+    /// What sleeps.
+    role: &'static str,
+}
+
+fn parse(args: &[String]) -> Result<Orders, Failure> {
+    let mut orders =
+        Orders { sleeps: 30_000, seed: now(), backing: Backing::default(), plant: Plant::None, role: "sleeper" };
     for pair in args.chunks(2) {
         match pair {
-            [option, value] if option == "--sleeps" => sleeps = value.parse()?,
-            [option, value] if option == "--seed" => seed = value.parse()?,
-            [option, value] if option == "--plant" => plant = Plant::parse(value).ok_or(USAGE)?,
+            [option, value] if option == "--sleeps" => orders.sleeps = value.parse()?,
+            [option, value] if option == "--seed" => orders.seed = value.parse()?,
+            [option, value] if option == "--plant" => orders.plant = Plant::parse(value).ok_or(USAGE)?,
+            [option, value] if option == "--backing" => orders.backing = Backing::parse(value).ok_or(USAGE)?,
             [option, value] if option == "--by" => {
-                role = match value.as_str() {
+                orders.role = match value.as_str() {
                     "threads" => "sleeper",
                     "tasks" => "awaiter",
                     _ => return Err(USAGE.into()),
@@ -139,16 +155,16 @@ fn parse(args: &[String]) -> Result<(u64, u64, Plant, &'static str), Failure> {
             _ => return Err(USAGE.into()),
         }
     }
-    Ok((sleeps, seed, plant, role))
+    Ok(orders)
 }
 
 fn campaign(args: &[String]) -> Result<(), Failure> {
-    let (sleeps, seed, plant, role) = parse(args)?;
+    let Orders { sleeps, seed, backing, plant, role } = parse(args)?;
     println!("seed {seed}");
     let mut rng = Rng(seed);
-    let names = [Kind::Spsc, Kind::Mpmc].map(|kind| format!("waits-{}-{}-{seed}", kind.name(), std::process::id()));
-    let [one, many] = &names;
-    let _clean = Names(&names);
+    let site = |kind: Kind| Site::new(backing, &format!("waits-{}-{}-{seed}", kind.name(), std::process::id()));
+    let sites = [site(Kind::Spsc)?, site(Kind::Mpmc)?];
+    let [one, many] = sites.each_ref().map(Site::text);
     spsc::create(one, &spsc::Options::new().capacity(1 << 14))?;
     mpmc::create(many, &mpmc::Options::new().slots(64).slot_size(16).max_participants(16))?;
 
@@ -230,15 +246,4 @@ fn report(sleepers: Vec<Worker>, kills: u64) -> Result<(), Failure> {
         .into());
     }
     Ok(())
-}
-
-/// Names to be removed at the end, whatever happens.
-struct Names<'a>(&'a [String]);
-
-impl Drop for Names<'_> {
-    fn drop(&mut self) {
-        for name in self.0 {
-            let _ = ring_shm::unlink(name, true);
-        }
-    }
 }
