@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-targets=(attach spsc_producer spsc_consumer mpmc_push mpmc_pop recovery)
+targets=(attach spsc_producer spsc_consumer mpmc_push mpmc_pop recovery strict)
 rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
 host=$(rustc -vV | sed -n 's/^host: //p')
 work=$PWD/${CARGO_TARGET_DIR:-target}/fuzz
@@ -94,11 +94,12 @@ if [ -z "$minutes$executions" ]; then
     plant stray spsc_consumer 'deadly signal'
     plant panic mpmc_pop 'planted: attempt 31'
     plant hang recovery 'libFuzzer: timeout'
+    plant clamp strict 'deadly signal'
     fuzz_all "$seconds" ""
     total=0
     for target in "${targets[@]}"; do total=$((total + $(done_by "$target"))); done
     echo "fuzz: ${#targets[@]} targets, $(find fuzz/corpus -type f | wc -l) inputs replayed, $total executions, 0 findings," \
-        "3 planted bugs found"
+        "4 planted bugs found"
     exit
 fi
 

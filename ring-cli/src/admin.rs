@@ -86,8 +86,10 @@ pub(crate) fn rm(args: &RmArgs) -> Result<(), Failure> {
 }
 
 fn rm_stale(args: &RmArgs) -> Result<(), Failure> {
-    let StaleReport { removed, temporaries, held, failed, .. } =
-        Segment::remove_stale_if(|segment| is_ring(segment.name()))?;
+    let StaleReport { removed, temporaries, held, failed, .. } = match &args.dir {
+        Some(directory) => Segment::remove_stale_files(directory)?,
+        None => Segment::remove_stale_if(|segment| is_ring(segment.name()))?,
+    };
     if args.json {
         let failed: Vec<_> =
             failed.iter().map(|(name, error)| json!({ "name": name.name(), "error": error.to_string() })).collect();

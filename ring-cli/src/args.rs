@@ -275,7 +275,8 @@ pub(crate) struct Waiting {
 Examples:
   ringctl ls --json
   ringctl ls --dir /var/lib/feed       the files there that are rings
-  ringctl ls --pid 4711                the memfd rings of a process; the names shown are locations for `stat`
+  ringctl ls --pid 4711                the memfd rings of a process, strict ones among them; the names shown are
+                                       locations for `stat`
 
 What may not be read is listed as `not ours`, what holds no ring as `no ring, or damaged`.")]
 pub(crate) struct LsArgs {
@@ -310,7 +311,8 @@ pub(crate) struct StatArgs {
 Examples:
   ringctl rm ticks           refused with exit code 6 while somebody lives in it
   ringctl rm ticks --force   takes the name away; the living go on
-  ringctl rm --stale         every ring of this user that no living process holds")]
+  ringctl rm --stale         every POSIX and System V ring of this user that no living process holds
+  ringctl rm --stale --dir /var/lib/feed        those that are files there")]
 pub(crate) struct RmArgs {
     /// The ring's name.
     #[arg(required_unless_present = "stale", conflicts_with = "stale")]
@@ -323,6 +325,9 @@ pub(crate) struct RmArgs {
     /// Remove every ring of this user that no living process holds.
     #[arg(long)]
     pub(crate) stale: bool,
+    /// With --stale: of the rings that are files in this directory.
+    #[arg(long, value_name = "D", requires = "stale")]
+    pub(crate) dir: Option<PathBuf>,
     /// Print what was removed as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,

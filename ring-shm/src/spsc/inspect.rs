@@ -1,7 +1,7 @@
 //! A ring seen from outside: what an operator's tool shows, and what it may repair. Neither takes a seat. A look only
 //! reads; a repair takes a lease of its own, since it may rest on no less than proof.
 
-use ring_core::spsc::Ring;
+use ring_core::spsc::{Ring, strict};
 use ring_core::{Position, Role, SeatError, SeatState, Verdict, Waiting};
 
 use super::setup::{self, Place};
@@ -115,6 +115,61 @@ fn snapshot(
         tail,
         producer: seat(Role::Producer)?,
         consumer: seat(Role::Consumer)?,
+    })
+}
+
+/// A strict ring as it stood when somebody looked at its common object: who has it. What is in it shows to its two sides
+/// alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StrictSnapshot {
+    /// The ring's random id.
+    pub generation: u64,
+    /// The producer's seat.
+    pub producer: Seat,
+    /// The consumer's seat.
+    pub consumer: Seat,
+}
+
+/// Looks at the common object of a strict ring, which [`Segment::list_memfds`] finds in processes that have one. Writes
+/// nothing, and takes nothing; what is shown is what either side may have written, and the kernel's answers about their
+/// locks.
+///
+/// # Errors
+/// [`SetupError`]; its kind is `Corrupt` for what is no such object.
+///
+/// ```
+/// use ring_shm::{Segment, spsc};
+/// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
+///
+/// let (here, there) = UnixStream::pair()?;
+/// let soon = Duration::from_secs(5);
+/// let consumer = std::thread::spawn(move || spsc::Consumer::open_strict(&there, soon));
+/// let _tx = spsc::Producer::create_strict(&here, &spsc::Options::new(), soon)?;
+/// let _rx = consumer.join().unwrap()?;
+/// let memfds = Segment::list_memfds(std::process::id())?;
+/// let ring = memfds.iter().find_map(|info| spsc::inspect_strict(&info.name).ok()).unwrap();
+/// assert_eq!(ring.producer.facts.pid, u64::from(std::process::id()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn inspect_strict(at: impl ToLocation) -> Result<StrictSnapshot, SetupError> {
+    let look = Look::at(&at.to_location()?)?;
+    look.with_shifted_copy(strict::COMMON_IN_COPY, |region| {
+        let common = strict::Common::look_in(region)?;
+        let seat = |role| -> Result<Seat, SetupError> {
+            let state = common.seat(role)?;
+            let verdict = match state {
+                SeatState::Held(lease) => Some(look.verdict(lease, common.facts_of(role, lease).map(setup::facts))),
+                _ => None,
+            };
+            Ok(Seat { role, state, verdict, facts: setup::facts(common.facts(role)), waiting: common.waiting(role) })
+        };
+        Ok(StrictSnapshot {
+            generation: common.generation(),
+            producer: seat(Role::Producer)?,
+            consumer: seat(Role::Consumer)?,
+        })
     })
 }
 

@@ -29,7 +29,7 @@ pub use asynchronous::{AsyncConsumer, AsyncProducer, Message};
 pub use consumer::Consumer;
 pub use error::{TryRecvError, TrySendError};
 pub use guards::{BatchRecord, Claim, ClaimBatch, ReadBatch, Record};
-pub use inspect::{Seat, Snapshot, inspect, recover};
+pub use inspect::{Seat, Snapshot, StrictSnapshot, inspect, inspect_strict, recover};
 pub use options::Options;
 pub use producer::Producer;
 pub use ring_core::spsc::Received;
