@@ -326,7 +326,7 @@ pub(crate) struct RmArgs {
     #[arg(long)]
     pub(crate) stale: bool,
     /// With --stale: of the rings that are files in this directory.
-    #[arg(long, value_name = "D", requires = "stale")]
+    #[arg(long, value_name = "D", requires = "stale", conflicts_with = "name")]
     pub(crate) dir: Option<PathBuf>,
     /// Print what was removed as a JSON object.
     #[arg(long)]

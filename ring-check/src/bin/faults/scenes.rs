@@ -124,7 +124,10 @@ fn remove_stale(backing: Backing) -> Result<(), String> {
     let report = words(backing.remove_stale())?;
     match report.failed.first() {
         Some((_, error)) => Err(error.to_string()),
-        None if report.removed.is_empty() => Err("nothing was removed: it is not there, or not ours".into()),
+        // What is left of a removal that failed half way is a name without a segment.
+        None if report.removed.is_empty() && report.temporaries == 0 => {
+            Err("nothing was removed: it is not there, or not ours".into())
+        }
         None => Ok(()),
     }
 }
