@@ -336,13 +336,20 @@ pub(crate) struct RmArgs {
 /// Settle what dead owners left: take over their seats, find the end of what they committed. Nothing needs this: a
 /// successor does the same when it sits down.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ringctl recover ticks")]
+#[command(after_help = "\
+Examples:
+  ringctl recover ticks
+  ringctl recover file:/var/lib/feed/ticks --power-loss      what was committed before the last sync, and nothing else")]
 pub(crate) struct RecoverArgs {
     #[command(flatten)]
     pub(crate) place: Place,
     /// Your word that the owner of lease N is dead, where the system cannot show it (`ringctl stat` says so).
     #[arg(long, value_name = "N")]
     pub(crate) assume_dead: Option<u64>,
+    /// Your word that the power failed while the ring, which lies in a file, was in use: what was never synced goes.
+    /// Not after an orderly restart, which leaves all of it.
+    #[arg(long, conflicts_with = "assume_dead")]
+    pub(crate) power_loss: bool,
     /// Print what was found and done as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -36,6 +36,8 @@ mod ring;
 mod room;
 #[cfg(not(loom))]
 pub mod strict;
+#[cfg(not(loom))]
+mod synced;
 
 pub use batch::{BatchRecord, ClaimBatch, ReadBatch};
 pub use claim::Claim;
@@ -45,5 +47,7 @@ pub use format::{Format, MAX_CAPACITY, MIN_CAPACITY};
 pub use producer::Producer;
 pub use record::Record;
 pub use ring::Ring;
+#[cfg(not(loom))]
+pub use synced::{Cut, SYNC_MARK_LEN, SYNC_MARKS, SyncMark, cut_to_synced};
 
 pub use crate::seat::SeatFacts;

@@ -1,16 +1,23 @@
 //! A ring seen from outside: what an operator's tool shows, and what it may repair. Neither takes a seat. A look only
 //! reads; a repair takes a lease of its own, since it may rest on no less than proof.
 
-use ring_core::spsc::{Ring, strict};
+use std::os::fd::AsRawFd as _;
+
+use ring_core::spsc::{Cut, Ring, cut_to_synced, strict};
 use ring_core::{Position, Role, SeatError, SeatState, Verdict, Waiting};
 
 use super::setup::{self, Place};
+use crate::descriptor::{self, Gate};
+use crate::error::{MapError, OsError};
 use crate::facts::Facts;
+use crate::fork;
+use crate::life;
 use crate::location::ToLocation;
 use crate::look::Look;
 use crate::payload::TypeFacts;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
+use crate::sys::LockKind;
 
 /// One seat of a ring, as it stood when somebody looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,4 +209,50 @@ pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapsho
         }
     }
     Ok((found, recovered))
+}
+
+/// Makes a ring of what was synced last, in a file that a power loss has left: all records that were committed before that
+/// sync and not released come, then the death of their producer, and the ring goes on as it is: nobody has to remove it.
+/// What was committed later is gone, also where it may have been whole: pages of different moments cannot be told apart.
+///
+/// For a ring that may have been open when the power failed, before anybody opens it. After an orderly restart nothing
+/// is needed, and this would take away what was never synced.
+///
+/// # Errors
+/// [`SetupError`]; its kind is `InUse` while somebody has the ring open, and `Corrupt` when nothing in the file tells of a
+/// sync, or it is no SPSC ring.
+///
+/// ```
+/// use ring_shm::spsc::{self, Consumer, Producer};
+/// # let path = std::env::temp_dir().join(format!("ring-synced-doc-{}", std::process::id()));
+/// let at = format!("file:{}", path.display());
+/// let mut tx = Producer::create(&at, &spsc::Options::new())?;
+/// tx.try_send(1, b"before")?;
+/// tx.sync()?;
+/// tx.try_send(2, b"after")?;
+/// drop(tx);
+/// let cut = spsc::recover_synced(&at)?;
+/// assert_eq!((cut.records, cut.whole), (1, true));
+/// let mut rx = Consumer::open(&at)?;
+/// assert_eq!(rx.try_recv_into(&mut [0; 16])?.tag, 1);
+/// Producer::open(&at)?.try_send(3, b"it goes on")?;
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn recover_synced(at: impl ToLocation) -> Result<Cut, SetupError> {
+    let segment = Segment::open(at)?;
+    let pause = fork::pause().map_err(MapError::from)?;
+    let file = segment.reopen()?;
+    // Nobody attaches while this is held, so a look at the leases is proof.
+    let gate = Gate::try_take(file, LockKind::Exclusive).map_err(MapError::from)?;
+    let gate = gate.ok_or(SetupError::HasUsers { lease: None })?;
+    if let Some(lease) = descriptor::any_lease(gate.file().as_raw_fd()).map_err(MapError::from)? {
+        return Err(SetupError::HasUsers { lease: Some(lease) });
+    }
+    let (mapping, _side) = segment.map(gate.file(), segment.len(), &pause)?;
+    let cut = life::with_region(&mapping, cut_to_synced)??.ok_or(SetupError::NeverSynced)?;
+    // It is synced again, as what it is now: until then the marks of before are there, and say the same.
+    life::sync_marked(&mapping, Role::Producer, |between| mapping.flush(between))?;
+    gate.file().sync_all().map_err(|error| MapError::Os(OsError::from_io("fsync", &error)))?;
+    Ok(cut)
 }
