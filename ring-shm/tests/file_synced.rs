@@ -272,3 +272,42 @@ fn twice_is_as_good_as_once() {
         assert_eq!(rx.recv_into(&mut [0; 512]), Err(RecvError::PeerDied));
     }
 }
+
+/// The power fails in the middle of a sync, and its mark is torn: then the last one that was whole counts.
+#[test]
+fn a_torn_mark_leaves_the_one_before() {
+    const MARKS: std::ops::Range<usize> = 2048..2304;
+    let directory = Directory::in_memory();
+    let at = directory.at("ring");
+    let mut tx = Producer::create(&at, &options()).unwrap();
+    let rx = Consumer::open(&at).unwrap();
+    let mut images = Vec::new();
+    for seq in 0..6 {
+        tx.try_send(seq, &[seq as u8; 300]).unwrap();
+        // Both sides sync, by turns; each has marks of its own.
+        if seq % 3 == 2 {
+            rx.sync().unwrap()
+        } else {
+            tx.sync().unwrap()
+        }
+        images.push(fs::read(directory.path("ring")).unwrap());
+    }
+    let mut torn = 0;
+    for (i, pair) in images.windows(2).enumerate() {
+        let changed: Vec<usize> =
+            MARKS.step_by(8).filter(|at| pair[0][*at..*at + 8] != pair[1][*at..*at + 8]).collect();
+        for some in 0..1_u32 << changed.len() {
+            let mut image = pair[1].clone();
+            image[MARKS].copy_from_slice(&pair[0][MARKS]);
+            for word in changed.iter().enumerate().filter(|(n, _)| some >> n & 1 == 1).map(|(_, word)| *word) {
+                image[word..word + 8].copy_from_slice(&pair[1][word..word + 8]);
+            }
+            plant(&directory.path("found"), &image);
+            let cut = spsc::recover_synced(directory.at("found")).unwrap();
+            let all = some.count_ones() as usize == changed.len();
+            assert_eq!((cut.records, cut.whole), (i as u64 + 1 + u64::from(all), true), "{some:b} of {changed:?}");
+            torn += 1;
+        }
+    }
+    assert_eq!(torn, 5 * 8);
+}
