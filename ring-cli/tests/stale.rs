@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 
 use serde_json::Value;
-use support::{Ring, run, start, wait_until};
+use support::{run, start, wait_until};
 
 /// Whether a list of the report has the ring. Other tests make and remove rings meanwhile.
 fn has(report: &Value, list: &str, name: &str) -> bool {
@@ -23,7 +23,7 @@ fn goes_with_its_last_user(names: [&str; 2], kind: &str, stale: &dyn Fn() -> Val
     let [name, location] = names;
     let kind = format!("--kind={kind}");
     run(&["create", location, &kind], b"").expect(0);
-    let mut recv = start(&["recv", location]);
+    let recv = start(&["recv", location]);
     let seated = || match run(&["stat", location, "--json"], b"").expect(0).json() {
         ring if ring["kind"] == "mpmc" => ring["participants"].as_array().is_some_and(|members| !members.is_empty()),
         _ => held(location),

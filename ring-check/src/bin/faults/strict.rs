@@ -41,10 +41,16 @@ pub(crate) fn scenes() -> Vec<Scene> {
             again(move || words(tx.send_timeout(0, &[0; 40], soon)).map(drop))
         }),
         Scene::facing("strict drop, producer", Peer::IdleConsumer, |ends| {
-            once(filled(&ends.sockets[0])?, |tx| Ok(drop(tx)))
+            once(filled(&ends.sockets[0])?, |tx| {
+                drop(tx);
+                Ok(())
+            })
         }),
         Scene::facing("strict drop, consumer", Peer::IdleProducer, |ends| {
-            once(Consumer::open_strict(&ends.sockets[0], PATIENCE)?, |rx| Ok(drop(rx)))
+            once(Consumer::open_strict(&ends.sockets[0], PATIENCE)?, |rx| {
+                drop(rx);
+                Ok(())
+            })
         }),
     ]
 }
