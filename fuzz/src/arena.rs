@@ -140,9 +140,7 @@ impl Arena {
 
     /// Makes the checksum of the identity line right, as a forger would.
     pub fn forge(&self) {
-        let bytes = (0..15).flat_map(|i| self.word(i).load(Relaxed).to_le_bytes());
-        let sum = bytes
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        let sum = checksum((0..15).map(|i| self.word(i).load(Relaxed)));
         self.word(15).store(sum, Relaxed);
     }
 
@@ -161,4 +159,10 @@ impl Arena {
             assert!(good, "bytes outside of the ring were written");
         }
     }
+}
+
+/// The checksum of the words of an identity line before it.
+pub fn checksum(words: impl Iterator<Item = u64>) -> u64 {
+    let bytes = words.flat_map(u64::to_le_bytes);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

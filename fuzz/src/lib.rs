@@ -10,8 +10,10 @@ pub mod attach;
 pub mod clock;
 pub mod input;
 pub mod mpmc;
+pub mod objects;
 pub mod plant;
 pub mod spsc;
+pub mod strict;
 
 /// The end of a target: what an operation returned was not one of its documented answers.
 #[track_caller]

@@ -12,6 +12,8 @@ pub enum Plant {
     Panic,
     /// `hang`: a chain of records is followed until it ends.
     Hang,
+    /// `clamp`: the room that a consumer's head leaves is believed.
+    Clamp,
 }
 
 /// Whether it is planted in this process.
@@ -21,6 +23,7 @@ pub fn is_planted(plant: Plant) -> bool {
         Ok("stray") => Some(Plant::Stray),
         Ok("panic") => Some(Plant::Panic),
         Ok("hang") => Some(Plant::Hang),
+        Ok("clamp") => Some(Plant::Clamp),
         Ok(other) => panic!("no plant {other}"),
         Err(_) => None,
     });

@@ -24,7 +24,7 @@ pub struct World<'a> {
 }
 
 /// The shape of a number.
-fn shape(kind: u8) -> Format {
+pub fn shape(kind: u8) -> Format {
     let capacity = [64, 128, 256, 1024][usize::from(kind & 3)];
     let aligned = kind & 4 != 0 && capacity >= 256;
     let every = if kind & 8 != 0 { capacity / 4 } else { 0 };
@@ -69,55 +69,7 @@ impl<'a> World<'a> {
 
     /// One operation of the producer.
     pub fn produce(&mut self, input: &mut Input<'_>) {
-        let (tx, bytes) = (&mut self.tx, [0xa5; BUFFER]);
-        let (len, most) = (input.len().min(BUFFER), tx.max_len());
-        let refused = match input.byte() % 8 {
-            0 => tx.try_send(7, &bytes[..len]).err(),
-            1 => tx.try_send_asking(7, &bytes[..len], input.oracle()).err(),
-            2 => match tx.try_claim(len) {
-                Ok(mut claim) => {
-                    assert_eq!(claim.len(), len);
-                    assert!(claim.write(&bytes[..input.len().min(BUFFER)]) <= len);
-                    claim.truncate(input.len());
-                    claim.set_tag(u32::MAX);
-                    claim.commit();
-                    None
-                }
-                Err(error) => Some(error),
-            },
-            3 => tx.try_claim_asking(len, input.oracle()).map(core::mem::forget).err(),
-            how @ 4..=6 => {
-                let max = input.len();
-                let batch = match how {
-                    4 => tx.try_claim_batch(max, len),
-                    5 => tx.try_claim_batch_exact(max, len),
-                    _ => tx.try_claim_batch_asking(1, max, len, input.oracle()),
-                };
-                match batch {
-                    Ok(mut batch) => {
-                        assert!(batch.remaining() <= max);
-                        for _ in 0..input.len().min(batch.remaining()) {
-                            batch.push(9, &bytes[..len]).expect("the batch has room");
-                        }
-                        batch.commit();
-                        None
-                    }
-                    // So many, or as much, that no such ring has room for it.
-                    Err(ClaimError::TooLong { .. }) if max > 1 => None,
-                    Err(error) => Some(error),
-                }
-            }
-            _ => {
-                let _ = (tx.tail(), tx.lease(), tx.consumer_end(input.oracle()));
-                assert!(tx.len_guess() <= tx.capacity());
-                None
-            }
-        };
-        match refused {
-            Some(ClaimError::TooLong { .. }) if len <= most => undocumented(&refused),
-            Some(error) => render(&error),
-            None => {}
-        }
+        produce(&mut self.tx, input);
     }
 
     /// One operation of the consumer.
@@ -128,66 +80,7 @@ impl<'a> World<'a> {
             let header = self.arena.word(at / 8).load(Relaxed);
             (0..(header as u32 & 0x7fff_ffff) as usize).for_each(|i| _ = self.arena.believe(at + 8 + i));
         }
-        let (rx, mut buf) = (&mut self.rx, [0; BUFFER]);
-        let (room, most) = (input.len().min(BUFFER), rx.max_len());
-        let refused = match input.byte() % 8 {
-            how @ (0 | 1) => {
-                let got = match how {
-                    0 => rx.try_recv_into(&mut buf[..room]),
-                    _ => rx.try_recv_into_asking(&mut buf[..room], input.oracle()),
-                };
-                if let Ok(got) = got {
-                    assert!(got.len <= room.min(most), "{got:?}");
-                }
-                got.err()
-            }
-            how @ 2..=4 => match rx.try_read_asking(input.oracle()) {
-                Ok(record) => {
-                    assert!(record.len() <= most);
-                    assert_eq!(record.copy_to(&mut buf[..room]), room.min(record.len()));
-                    match how {
-                        2 => record.release(),
-                        3 => record.keep(),
-                        _ => core::mem::forget(record),
-                    }
-                    None
-                }
-                Err(error) => Some(error),
-            },
-            how @ (5 | 6) => {
-                let (max, places) = (if how == 5 { input.len() } else { usize::MAX }, rx.capacity() as usize / 8);
-                match rx.try_read_batch_asking(max, input.oracle()) {
-                    Ok(mut batch) => {
-                        loop {
-                            match batch.next_record() {
-                                Ok(Some(record)) => assert!(record.copy_to(&mut buf[..room]) <= most),
-                                Ok(None) => break,
-                                Err(ReadError::Corrupt(c)) => {
-                                    render(&c);
-                                    break;
-                                }
-                                Err(error) => undocumented(&error),
-                            }
-                            assert!(batch.len() <= max.min(places), "a batch of more than the ring has room for");
-                        }
-                        batch.release();
-                        None
-                    }
-                    Err(error) => Some(error),
-                }
-            }
-            _ => {
-                rx.flush();
-                let _ = (rx.lease(), rx.producer_end(input.oracle()));
-                assert!(rx.len_guess() <= rx.capacity());
-                None
-            }
-        };
-        match refused {
-            Some(ReadError::BufferTooSmall { needed }) if needed <= room || needed > most => undocumented(&refused),
-            Some(error) => render(&error),
-            None => {}
-        }
+        consume(&mut self.rx, input);
     }
 
     /// Successors, newcomers, an operator.
@@ -234,5 +127,122 @@ impl<'a> World<'a> {
             Some(error) => render(&error),
             None => {}
         }
+    }
+}
+
+/// One operation of a producer.
+pub fn produce(tx: &mut Producer<'static>, input: &mut Input<'_>) {
+    let bytes = [0xa5; BUFFER];
+    let (len, most) = (input.len().min(BUFFER), tx.max_len());
+    let refused = match input.byte() % 8 {
+        0 => tx.try_send(7, &bytes[..len]).err(),
+        1 => tx.try_send_asking(7, &bytes[..len], input.oracle()).err(),
+        2 => match tx.try_claim(len) {
+            Ok(mut claim) => {
+                assert_eq!(claim.len(), len);
+                assert!(claim.write(&bytes[..input.len().min(BUFFER)]) <= len);
+                claim.truncate(input.len());
+                claim.set_tag(u32::MAX);
+                claim.commit();
+                None
+            }
+            Err(error) => Some(error),
+        },
+        3 => tx.try_claim_asking(len, input.oracle()).map(core::mem::forget).err(),
+        how @ 4..=6 => {
+            let max = input.len();
+            let batch = match how {
+                4 => tx.try_claim_batch(max, len),
+                5 => tx.try_claim_batch_exact(max, len),
+                _ => tx.try_claim_batch_asking(1, max, len, input.oracle()),
+            };
+            match batch {
+                Ok(mut batch) => {
+                    assert!(batch.remaining() <= max);
+                    for _ in 0..input.len().min(batch.remaining()) {
+                        batch.push(9, &bytes[..len]).expect("the batch has room");
+                    }
+                    batch.commit();
+                    None
+                }
+                // So many, or as much, that no such ring has room for it.
+                Err(ClaimError::TooLong { .. }) if max > 1 => None,
+                Err(error) => Some(error),
+            }
+        }
+        _ => {
+            let _ = (tx.tail(), tx.lease(), tx.consumer_end(input.oracle()));
+            assert!(tx.len_guess() <= tx.capacity());
+            None
+        }
+    };
+    match refused {
+        Some(ClaimError::TooLong { .. }) if len <= most => undocumented(&refused),
+        Some(error) => render(&error),
+        None => {}
+    }
+}
+
+/// One operation of a consumer.
+pub fn consume(rx: &mut Consumer<'static>, input: &mut Input<'_>) {
+    let mut buf = [0; BUFFER];
+    let (room, most) = (input.len().min(BUFFER), rx.max_len());
+    let refused = match input.byte() % 8 {
+        how @ (0 | 1) => {
+            let got = match how {
+                0 => rx.try_recv_into(&mut buf[..room]),
+                _ => rx.try_recv_into_asking(&mut buf[..room], input.oracle()),
+            };
+            if let Ok(got) = got {
+                assert!(got.len <= room.min(most), "{got:?}");
+            }
+            got.err()
+        }
+        how @ 2..=4 => match rx.try_read_asking(input.oracle()) {
+            Ok(record) => {
+                assert!(record.len() <= most);
+                assert_eq!(record.copy_to(&mut buf[..room]), room.min(record.len()));
+                match how {
+                    2 => record.release(),
+                    3 => record.keep(),
+                    _ => core::mem::forget(record),
+                }
+                None
+            }
+            Err(error) => Some(error),
+        },
+        how @ (5 | 6) => {
+            let (max, places) = (if how == 5 { input.len() } else { usize::MAX }, rx.capacity() as usize / 8);
+            match rx.try_read_batch_asking(max, input.oracle()) {
+                Ok(mut batch) => {
+                    loop {
+                        match batch.next_record() {
+                            Ok(Some(record)) => assert!(record.copy_to(&mut buf[..room]) <= most),
+                            Ok(None) => break,
+                            Err(ReadError::Corrupt(c)) => {
+                                render(&c);
+                                break;
+                            }
+                            Err(error) => undocumented(&error),
+                        }
+                        assert!(batch.len() <= max.min(places), "a batch of more than the ring has room for");
+                    }
+                    batch.release();
+                    None
+                }
+                Err(error) => Some(error),
+            }
+        }
+        _ => {
+            rx.flush();
+            let _ = (rx.lease(), rx.producer_end(input.oracle()));
+            assert!(rx.len_guess() <= rx.capacity());
+            None
+        }
+    };
+    match refused {
+        Some(ReadError::BufferTooSmall { needed }) if needed <= room || needed > most => undocumented(&refused),
+        Some(error) => render(&error),
+        None => {}
     }
 }

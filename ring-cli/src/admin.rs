@@ -86,8 +86,10 @@ pub(crate) fn rm(args: &RmArgs) -> Result<(), Failure> {
 }
 
 fn rm_stale(args: &RmArgs) -> Result<(), Failure> {
-    let StaleReport { removed, temporaries, held, failed, .. } =
-        Segment::remove_stale_if(|segment| is_ring(segment.name()))?;
+    let StaleReport { removed, temporaries, held, failed, .. } = match &args.dir {
+        Some(directory) => Segment::remove_stale_files(directory)?,
+        None => Segment::remove_stale_if(|segment| is_ring(segment.name()))?,
+    };
     if args.json {
         let failed: Vec<_> =
             failed.iter().map(|(name, error)| json!({ "name": name.name(), "error": error.to_string() })).collect();
@@ -123,6 +125,23 @@ pub(crate) fn alive(who: &str) -> Failure {
     Failure::new(Code::InUse, format!("{who}: the system knows that it is alive; end it, then recover"))
 }
 
+/// What was synced last, after a power loss.
+fn recover_synced(name: &Location, as_json: bool) -> Result<(), Failure> {
+    let cut = spsc::recover_synced(name)?;
+    if as_json {
+        return output::print_json(&json!({
+            "name": name.name(), "records": cut.records, "head": cut.head.get(), "tail": cut.tail.get(),
+            "whole": cut.whole,
+        }));
+    }
+    let whole = if cut.whole {
+        "all that was unread at the last sync and has not been released"
+    } else {
+        "not all of it is there: after the last sync more was sent than was free then"
+    };
+    output::print(&format!("{} records, from {} to {}: {whole}\n", cut.records, cut.head, cut.tail))
+}
+
 /// Runs `recover`.
 ///
 /// # Errors
@@ -130,7 +149,16 @@ pub(crate) fn alive(who: &str) -> Failure {
 pub(crate) fn recover(args: &RecoverArgs) -> Result<(), Failure> {
     let name = &args.place.at()?;
     if ring_shm::kind_of(name)? == ring_shm::Kind::Mpmc {
+        if args.power_loss {
+            return Err(Failure::new(
+                Code::Arguments,
+                "slots of an mpmc ring tell themselves what they are: recover it without --power-loss",
+            ));
+        }
         return mpmc::recover(args, name);
+    }
+    if args.power_loss {
+        return recover_synced(name, args.json);
     }
     let (found, recovered) = spsc::recover(name, args.assume_dead)?;
     for seat in [found.producer, found.consumer] {

@@ -275,7 +275,8 @@ pub(crate) struct Waiting {
 Examples:
   ringctl ls --json
   ringctl ls --dir /var/lib/feed       the files there that are rings
-  ringctl ls --pid 4711                the memfd rings of a process; the names shown are locations for `stat`
+  ringctl ls --pid 4711                the memfd rings of a process, strict ones among them; the names shown are
+                                       locations for `stat`
 
 What may not be read is listed as `not ours`, what holds no ring as `no ring, or damaged`.")]
 pub(crate) struct LsArgs {
@@ -310,7 +311,8 @@ pub(crate) struct StatArgs {
 Examples:
   ringctl rm ticks           refused with exit code 6 while somebody lives in it
   ringctl rm ticks --force   takes the name away; the living go on
-  ringctl rm --stale         every ring of this user that no living process holds")]
+  ringctl rm --stale         every POSIX and System V ring of this user that no living process holds
+  ringctl rm --stale --dir /var/lib/feed        those that are files there")]
 pub(crate) struct RmArgs {
     /// The ring's name.
     #[arg(required_unless_present = "stale", conflicts_with = "stale")]
@@ -323,6 +325,9 @@ pub(crate) struct RmArgs {
     /// Remove every ring of this user that no living process holds.
     #[arg(long)]
     pub(crate) stale: bool,
+    /// With --stale: of the rings that are files in this directory.
+    #[arg(long, value_name = "D", requires = "stale", conflicts_with = "name")]
+    pub(crate) dir: Option<PathBuf>,
     /// Print what was removed as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -331,13 +336,20 @@ pub(crate) struct RmArgs {
 /// Settle what dead owners left: take over their seats, find the end of what they committed. Nothing needs this: a
 /// successor does the same when it sits down.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: ringctl recover ticks")]
+#[command(after_help = "\
+Examples:
+  ringctl recover ticks
+  ringctl recover file:/var/lib/feed/ticks --power-loss      what was committed before the last sync, and nothing else")]
 pub(crate) struct RecoverArgs {
     #[command(flatten)]
     pub(crate) place: Place,
     /// Your word that the owner of lease N is dead, where the system cannot show it (`ringctl stat` says so).
     #[arg(long, value_name = "N")]
     pub(crate) assume_dead: Option<u64>,
+    /// Your word that the power failed while the ring, which lies in a file, was in use: what was never synced goes.
+    /// Not after an orderly restart, which leaves all of it.
+    #[arg(long, conflicts_with = "assume_dead")]
+    pub(crate) power_loss: bool,
     /// Print what was found and done as a JSON object.
     #[arg(long)]
     pub(crate) json: bool,

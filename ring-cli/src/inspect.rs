@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use ring_shm::spsc::{self, Seat, Snapshot};
+use ring_shm::spsc::{self, Seat, Snapshot, StrictSnapshot};
 use ring_shm::{
     Kind, Location, SeatState, Segment, SegmentInfo, SetupError, SetupErrorKind, TypeFacts, Verdict, Waiting,
 };
@@ -16,16 +16,22 @@ use crate::mpmc;
 use crate::output;
 use crate::size;
 
-/// A ring of either kind.
+/// A ring of either kind, or what two processes share of a strict one.
 enum Seen {
     Spsc(Snapshot),
+    Strict(StrictSnapshot),
     Mpmc(ring_shm::mpmc::Snapshot),
 }
 
 fn look(name: &Location) -> Result<Seen, SetupError> {
-    Ok(match ring_shm::kind_of(name)? {
-        Kind::Mpmc => Seen::Mpmc(ring_shm::mpmc::inspect(name)?),
-        _ => Seen::Spsc(spsc::inspect(name)?),
+    Ok(match ring_shm::kind_of(name) {
+        Ok(Kind::Mpmc) => Seen::Mpmc(ring_shm::mpmc::inspect(name)?),
+        Ok(_) => Seen::Spsc(spsc::inspect(name)?),
+        // Of a strict ring processes have the common object open, which says what it is in another place.
+        Err(error) if matches!(name, Location::Memfd(_)) => {
+            Seen::Strict(spsc::inspect_strict(name).map_err(|_| error)?)
+        }
+        Err(error) => return Err(error),
     })
 }
 
@@ -60,6 +66,7 @@ fn ls_json(info: &SegmentInfo, seen: &Result<Seen, SetupError>) -> Value {
     match seen {
         Ok(Seen::Spsc(ring)) => with_owner(ring_json(&info.name, ring)),
         Ok(Seen::Mpmc(ring)) => with_owner(mpmc::ring_json(&info.name, ring)),
+        Ok(Seen::Strict(ring)) => with_owner(strict_json(&info.name, ring)),
         Err(error) => json!({
             "name": info.name.name(), "kind": null, "backing": info.name.backing(), "size": info.len, "owner": info.owner,
             "mode": octal(info.mode), "held": info.held, "error": error.to_string(),
@@ -78,6 +85,14 @@ fn ls_table(found: &[(SegmentInfo, Result<Seen, SetupError>)]) -> String {
                 "spsc".to_owned(),
                 size::exact(ring.capacity),
                 size::exact(unread(ring)),
+                seat_short(&ring.producer),
+                seat_short(&ring.consumer),
+            ],
+            Ok(Seen::Strict(ring)) => [
+                name,
+                "strict".to_owned(),
+                "?".to_owned(),
+                "?".to_owned(),
                 seat_short(&ring.producer),
                 seat_short(&ring.consumer),
             ],
@@ -118,6 +133,8 @@ pub(crate) fn stat(args: &StatArgs) -> Result<(), Failure> {
     match look(name)? {
         Seen::Spsc(ring) if args.json => output::print_json(&ring_json(name, &ring)),
         Seen::Spsc(ring) => output::print(&stat_text(name, &ring)),
+        Seen::Strict(ring) if args.json => output::print_json(&strict_json(name, &ring)),
+        Seen::Strict(ring) => output::print(&strict_text(name, &ring)),
         Seen::Mpmc(ring) if args.json => output::print_json(&mpmc::ring_json(name, &ring)),
         Seen::Mpmc(ring) => output::print(&mpmc::stat_text(name, &ring)),
     }
@@ -150,6 +167,39 @@ fn stat_text(name: &Location, ring: &Snapshot) -> String {
         }
     }
     text
+}
+
+fn strict_text(name: &Location, ring: &StrictSnapshot) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: String| {
+        let _ = writeln!(text, "{key:<14}{value}");
+    };
+    line("name", name.name());
+    line("kind", format!("strict spsc, {}: what is in it shows to its two sides alone", name.backing()));
+    line("generation", format!("{:016x}", ring.generation));
+    for seat in [&ring.producer, &ring.consumer] {
+        let told = match seat_state(seat) {
+            // Nobody succeeds anybody in a strict ring, and an operator's word changes nothing.
+            state @ ("dead" | "unknown") => format!("{state}: process {}; nobody can take its seat", seat.facts.pid),
+            _ => seat_long(seat),
+        };
+        line(&seat.role.to_string(), told);
+    }
+    text
+}
+
+/// The same for programs: what a ring has and this does not show is null.
+fn strict_json(name: &Location, ring: &StrictSnapshot) -> Value {
+    json!({
+        "name": name.name(),
+        "kind": "strict",
+        "backing": name.backing(),
+        "capacity": null,
+        "unread": null,
+        "generation": format!("{:016x}", ring.generation),
+        "producer": seat_json(name, &ring.producer),
+        "consumer": seat_json(name, &ring.consumer),
+    })
 }
 
 /// What `stat`, `create` and `recover` say about a ring.
@@ -263,7 +313,7 @@ pub(crate) fn living(name: &Location) -> String {
     let ring = match look(name) {
         Ok(Seen::Spsc(ring)) => ring,
         Ok(Seen::Mpmc(ring)) => return mpmc::living(&ring),
-        Err(_) => return String::new(),
+        Ok(Seen::Strict(_)) | Err(_) => return String::new(),
     };
     let mut who = Vec::new();
     for seat in [ring.producer, ring.consumer] {

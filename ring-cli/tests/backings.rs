@@ -129,3 +129,30 @@ fn lists_of_a_directory_and_of_a_process() {
     run(&["ls", "--pid=4000000000"], b"").expect(1);
     run(&["ls", "--pid=1", "--dir=/"], b"").expect(2);
 }
+
+#[test]
+fn what_a_power_loss_leaves() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = format!("file:{}", directory.path().join("ticks").display());
+    let recover = |more: &[&str]| run(&[&["recover", &at, "--power-loss"], more].concat(), b"");
+    run(&["create", &at, "--capacity=4KiB"], b"").expect(0);
+    recover(&[]).expect(4).says("sync");
+    let mut tx = spsc::Producer::open(&at).unwrap();
+    for text in [b"one\n", b"two\n"] {
+        tx.try_send(1, text).unwrap();
+    }
+    tx.sync().unwrap();
+    tx.try_send(1, b"never synced\n").unwrap();
+    recover(&[]).expect(6).says("open");
+    drop(tx);
+    recover(&[]).expect(0).shows("2 records").shows("all that was unread at the last sync");
+    let again = recover(&["--json"]).expect(0).json();
+    assert_eq!((&again["records"], &again["whole"]), (&json!(2), &json!(true)));
+    assert_eq!(run(&["recv", &at], b"").expect(3).stdout, b"one\ntwo\n");
+    run(&["send", &at], b"three").expect(0);
+    assert_eq!(run(&["recv", &at], b"").expect(0).stdout, b"three");
+    recover(&["--assume-dead=1"]).expect(2);
+    let jobs = format!("file:{}", directory.path().join("jobs").display());
+    run(&["create", &jobs, "--kind=mpmc", "--slots=8"], b"").expect(0);
+    run(&["recover", &jobs, "--power-loss"], b"").expect(2).says("without --power-loss");
+}

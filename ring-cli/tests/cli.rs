@@ -267,23 +267,31 @@ fn rm_stale_and_a_full_tmpfs() {
         mount -t tmpfs -o size=1m tmpfs /dev/shm
         if "$0" create full --capacity 4MiB; then exit 90; else [ $? = 5 ]; fi
         [ -z "$(ls -A /dev/shm)" ] # nothing is left behind
-        for name in held dead unused; do "$0" create $name --capacity 4KiB; done
+        for name in held dead unused sysv:s-held sysv:s-dead sysv:s-unused; do "$0" create $name --capacity 4KiB; done
         printf 'no ring' > /dev/shm/ring.foreign
         printf 'other' > /dev/shm/other
         cp /dev/shm/ring.unused /dev/shm/ring.damaged
         printf 'x' | dd of=/dev/shm/ring.damaged bs=1 seek=24 conv=notrunc 2> /dev/null
         "$0" recv held > /dev/null 2>&1 & held=$!
         "$0" recv dead > /dev/null 2>&1 & dead=$!
-        until "$0" stat held | grep -q 'consumer.*alive' && "$0" stat dead | grep -q 'consumer.*alive'; do :; done
-        kill -9 $dead
-        wait $dead || true
+        "$0" recv sysv:s-held > /dev/null 2>&1 & s_held=$!
+        "$0" recv sysv:s-dead > /dev/null 2>&1 & s_dead=$!
+        for name in held dead sysv:s-held sysv:s-dead; do
+            until "$0" stat $name | grep -q 'consumer.*alive'; do :; done
+        done
+        kill -9 $dead $s_dead
+        wait $dead $s_dead || true
         "$0" rm --stale --json
         ls /dev/shm
-        kill -INT $held
+        ls -A /dev/shm | grep -c sysv
+        tail -n +2 /proc/sysvipc/shm | wc -l
+        kill -INT $held $s_held
         wait $held || [ $? = 130 ]
+        wait $s_held || [ $? = 130 ]
         "$0" rm --stale
     "#;
-    let namespace = if geteuid().is_root() { "-m" } else { "-Urm" };
+    // System V segments go with the IPC namespace.
+    let namespace = if geteuid().is_root() { "-mi" } else { "-Urmi" };
     let args = [namespace, "sh", "-c", script, env!("CARGO_BIN_EXE_ringctl")];
     let able = Command::new("unshare").args([namespace, "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]).status();
     if !able.is_ok_and(|status| status.success()) {
@@ -297,7 +305,12 @@ fn rm_stale_and_a_full_tmpfs() {
     let report: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
     let mut removed: Vec<_> = report["removed"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
     removed.sort_unstable();
-    assert_eq!(removed, ["damaged", "dead", "unused"]);
-    assert_eq!((&report["held"], &report["failed"]), (&json!(["held"]), &json!([])));
-    assert_eq!(lines.collect::<Vec<_>>(), ["other", "ring.foreign", "ring.held", "removed held"]);
+    assert_eq!(removed, ["damaged", "dead", "s-dead", "s-unused", "unused"]);
+    let mut held: Vec<_> = report["held"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
+    held.sort_unstable();
+    assert_eq!((held, &report["failed"]), (vec!["held", "s-held"], &json!([])));
+    let mut left: Vec<_> = lines.collect();
+    assert_eq!(left[..5], ["other", "ring.foreign", "ring.held", "1", "1"], "one side file, one segment");
+    left[5..].sort_unstable();
+    assert_eq!(left[5..], ["removed held", "removed sysv:s-held"]);
 }

@@ -127,6 +127,12 @@ fn spsc_table_is_the_struct() {
     for (_, name) in &mut expected {
         *name = name.replace("head.", "");
     }
+    expected.push((ring_core::spsc::SYNC_MARKS, "sync marks".into()));
+    assert!(
+        size_of::<SpscControl>() <= ring_core::spsc::SYNC_MARKS
+            && ring_core::spsc::SYNC_MARKS + 4 * ring_core::spsc::SYNC_MARK_LEN <= 2816,
+        "a System V name follows"
+    );
     expected.push((TYPE_TEXT_OFFSET, "type text".into()));
     expected.push((4096, "data area".into()));
     assert_eq!(layout_table("## SPSC", 2), expected);

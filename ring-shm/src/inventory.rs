@@ -1,5 +1,5 @@
 //! What there is: the lists of segments in `/dev/shm`, in a directory of files, and among the memfds of a process; and
-//! the removal of those in `/dev/shm` that nobody holds.
+//! the removal of those that nobody holds.
 //!
 //! `ringctl ls` and `ringctl rm --stale` call it, and embedders at start-up. It removes nothing of another user and
 //! nothing that a living process holds, which it proves under the gate; it never judges by age.
@@ -17,7 +17,6 @@ use crate::error::{OpenError, OsError, UnlinkError};
 use crate::location::Location;
 use crate::memfd::Memfd;
 use crate::name::{PREFIX, SegmentName};
-use crate::open;
 use crate::posix::{self, DIRECTORY, Removal, TEMPORARY};
 use crate::segment::{OpenRules, Segment};
 use crate::sys::{self, Stat};
@@ -108,10 +107,11 @@ impl Segment {
         Ok(segments)
     }
 
-    /// Removes every segment of this user that no lease is held on, and the temporary names of dead creators.
+    /// Removes every POSIX and System V segment of this user that no lease is held on, and what dead creators have left.
     ///
     /// What it takes for a segment is any file `ring.NAME` of this user that [`Segment::open`] would open; where other programs
-    /// may use such names, or a creator may not have attached yet, use [`Segment::remove_stale_if`].
+    /// may use such names, or a creator may not have attached yet, use [`Segment::remove_stale_if`]. System V segments
+    /// are those that [`Segment::list`] shows; one that anybody is attached to stays.
     ///
     /// # Errors
     ///
@@ -127,6 +127,34 @@ impl Segment {
     /// [`OsError`] if `/dev/shm` cannot be read.
     pub fn remove_stale_if(ours: impl FnMut(&Segment) -> bool) -> Result<StaleReport, OsError> {
         remove_stale_in(Path::new(DIRECTORY), ours)
+    }
+
+    /// Removes every file in `directory` that begins as a ring does, belongs to this user, and that no lease is held on;
+    /// and what dead creators have left there.
+    ///
+    /// # Errors
+    ///
+    /// [`OsError`] if the directory cannot be read. A file that cannot be removed is in the report.
+    ///
+    /// ```
+    /// use ring_shm::{Segment, spsc};
+    /// # let directory = std::env::temp_dir().join(format!("ring-stale-doc-{}", std::process::id()));
+    /// # std::fs::create_dir(&directory)?;
+    /// let at = |name| format!("file:{}/{name}", directory.display());
+    /// spsc::create(at("left"), &spsc::Options::new())?;
+    /// let _held = spsc::Producer::create(at("held"), &spsc::Options::new())?;
+    /// let report = Segment::remove_stale_files(&directory)?;
+    /// assert_eq!(report.removed[0].to_string(), at("left"));
+    /// assert_eq!(report.held[0].to_string(), at("held"));
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove_stale_files(directory: &Path) -> Result<StaleReport, OsError> {
+        let file = |path: &Path| {
+            let stat = sys::stat_name(path).ok().filter(|stat| stat.foreign_kind().is_none())?;
+            open_same(path, &stat).filter(begins_as_ring).map(|_| Location::file(path))
+        };
+        remove_stale_where(directory, file, |_| true)
     }
 }
 
@@ -159,8 +187,22 @@ fn list_in(
     Ok(segments)
 }
 
-pub(crate) fn remove_stale_in(
+pub(crate) fn remove_stale_in(directory: &Path, ours: impl FnMut(&Segment) -> bool) -> Result<StaleReport, OsError> {
+    let real = directory == Path::new(DIRECTORY);
+    let locate = |path: &Path| {
+        if real && file_name(path).starts_with(sysv::SIDE) {
+            return sysv_info(path).map(|info| info.name);
+        }
+        let name = segment_name(path)?;
+        Some(if real { name.into() } else { Location::File(path.to_owned()) })
+    };
+    remove_stale_where(directory, locate, ours)
+}
+
+/// Removes what `locate` takes for a segment.
+fn remove_stale_where(
     directory: &Path,
+    locate: impl Fn(&Path) -> Option<Location>,
     mut ours: impl FnMut(&Segment) -> bool,
 ) -> Result<StaleReport, OsError> {
     let mut report = StaleReport::default();
@@ -173,9 +215,12 @@ pub(crate) fn remove_stale_in(
             }
             continue;
         }
-        let Some(name) = segment_name(&path) else { continue };
-        let at = if directory == Path::new(DIRECTORY) { name.into() } else { Location::File(path) };
-        let segment = match open::open_at(&at, &OpenRules::Own) {
+        let Some(at) = locate(&path) else {
+            let side = directory == Path::new(DIRECTORY) && file_name(&path).starts_with(sysv::SIDE);
+            report.temporaries += usize::from(side && sysv::clear_stale(&path));
+            continue;
+        };
+        let segment = match Segment::open_with(&at, &OpenRules::Own) {
             Ok(segment) => segment,
             // Nobody has looked at it: it may be stale.
             Err(OpenError::Os(error)) => {
@@ -188,9 +233,9 @@ pub(crate) fn remove_stale_in(
             continue;
         }
         drop(segment);
-        match posix::unlink_at(&at, false) {
+        match Segment::unlink(&at, false) {
             Ok(()) => report.removed.push(at),
-            Err(UnlinkError::InUse { .. }) => report.held.push(at),
+            Err(UnlinkError::InUse { .. } | UnlinkError::Attached { .. }) => report.held.push(at),
             Err(UnlinkError::NotFound { .. }) => {}
             Err(error) => report.failed.push((at, error)),
         }

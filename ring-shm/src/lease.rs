@@ -126,7 +126,12 @@ impl LeasedMapping {
     ///
     /// [`MapError::Os`] when the disk fails or is full; [`MapError::Lost`] when the file is out of reach.
     pub fn sync(&self) -> Result<(), MapError> {
-        self.mapping.flush()?;
+        self.sync_with(|| ())
+    }
+
+    /// The same, with `between` when all but the control block is there.
+    pub(crate) fn sync_with(&self, between: impl FnOnce()) -> Result<(), MapError> {
+        self.mapping.flush(between)?;
         self.probe.sync()
     }
 

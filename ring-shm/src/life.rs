@@ -11,8 +11,9 @@
 
 use std::time::{Duration, Instant};
 
+use ring_core::spsc::SyncMark;
 use ring_core::spsc::strict::{ConsumerParts, ProducerParts};
-use ring_core::{Corrupt, Region, Verdict};
+use ring_core::{Corrupt, Region, Role, Verdict};
 
 use crate::error::MapError;
 use crate::facts::Facts;
@@ -144,6 +145,17 @@ impl Life {
         }
     }
 
+    /// The same for a handle of an SPSC ring, which does nothing meanwhile: with a mark of what was unread, by which that
+    /// much can be found again.
+    pub(crate) fn sync_marked(&self, role: Role) -> Result<(), MapError> {
+        match &self.hold {
+            Hold::Mapped(leased) if !self.is_inherited() => {
+                sync_marked(leased.mapping(), role, |between| leased.sync_with(between))
+            }
+            _ => self.sync(),
+        }
+    }
+
     /// Makes the next poll ask, whenever the last one did: its caller has slept, and polls seldom.
     pub(crate) fn ask_soon(&mut self) {
         self.polls = u32::MAX;
@@ -178,6 +190,24 @@ fn region(mapping: &Mapping) -> Result<Region<'static>, MapError> {
 /// Runs `f` over the bytes of a mapping. The region must not outlive `f`'s result, which is why `f` cannot return it.
 pub(crate) fn with_region<R>(mapping: &Mapping, f: impl FnOnce(Region<'_>) -> R) -> Result<R, MapError> {
     region(mapping).map(f)
+}
+
+/// Takes a mark of what is unread, and stores it as the `role`'s in the middle of `sync`. A ring that is damaged, or in parts,
+/// is synced without.
+pub(crate) fn sync_marked(
+    mapping: &Mapping,
+    role: Role,
+    sync: impl FnOnce(&dyn Fn()) -> Result<(), MapError>,
+) -> Result<(), MapError> {
+    if mapping.is_in_parts() {
+        return sync(&|| ());
+    }
+    let region = region(mapping)?;
+    let mark = SyncMark::take(region).ok();
+    sync(&|| {
+        // Without a mark there is the one before.
+        let _ = mark.map(|mark| mark.store(region, role));
+    })
 }
 
 /// The region of a leased mapping, for the handle that will own both.

@@ -89,6 +89,20 @@ impl Look {
         }
     }
 
+    /// Runs `f` over a copy of the first page that begins `offset` bytes into a region of two.
+    pub(crate) fn with_shifted_copy<R>(
+        &self,
+        offset: u64,
+        f: impl FnOnce(Region<'_>) -> Result<R, SetupError>,
+    ) -> Result<R, SetupError> {
+        let mut bytes = vec![0; ring_core::STRICT_PAGE as usize];
+        let read = self.read(&mut bytes, 0).map_err(MapError::from)?;
+        bytes.truncate(read);
+        let mut copy = PrivateCopy::new(2 * ring_core::STRICT_PAGE)?;
+        copy.write(offset, &bytes);
+        life::with_region(&copy.into(), f)?
+    }
+
     /// Reads `buf.len()` bytes at `offset`, or as many as there are now; says how many.
     fn read(&self, buf: &mut [u8], offset: u64) -> Result<usize, OsError> {
         if let Some(shm) = &self.shm {

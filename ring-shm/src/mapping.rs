@@ -140,8 +140,9 @@ impl Mapping {
         }
     }
 
-    /// Waits until what has been written is where the file is: first what lies behind the control block, then that.
-    pub(crate) fn flush(&self) -> Result<(), MapError> {
+    /// Waits until what has been written is where the file is: first what lies behind the control block; then `between`
+    /// may say so in that, and it follows.
+    pub(crate) fn flush(&self, between: impl FnOnce()) -> Result<(), MapError> {
         if self.is_inherited() {
             return Err(MapError::Forked);
         }
@@ -153,6 +154,7 @@ impl Mapping {
         let Raw::Mmap(range) = &*self.raw else { return Ok(()) };
         let control = CONTROL.min(self.len());
         range.flush(control, self.len() - control)?;
+        between();
         range.flush(0, control)?;
         Ok(())
     }

@@ -99,6 +99,13 @@ pub enum SetupError {
     Placement(PlacementError),
     /// A strict ring was not handed over.
     Handover(HandoverError),
+    /// A ring that nobody may have open is in use.
+    HasUsers {
+        /// A lease that is held; `None`: somebody attaches.
+        lease: Option<u64>,
+    },
+    /// Nothing in the ring tells of a sync.
+    NeverSynced,
     /// Others kept creating, removing or taking over at the same time.
     Contended,
     /// The memory could not be allocated (heap rings).
@@ -158,7 +165,8 @@ impl SetupError {
             },
             Self::Attach(_) => Kind::Corrupt,
             Self::WrongType { .. } => Kind::WrongType,
-            Self::Taken { .. } | Self::Unknown { .. } | Self::TableFull { .. } => Kind::InUse,
+            Self::Taken { .. } | Self::Unknown { .. } | Self::TableFull { .. } | Self::HasUsers { .. } => Kind::InUse,
+            Self::NeverSynced => Kind::Corrupt,
             Self::Closed => Kind::Closed,
             Self::Placement(_) => Kind::NoResource,
             Self::Handover(e) => match e {
@@ -253,6 +261,17 @@ impl fmt::Display for SetupError {
             Self::Closed => f.write_str("the ring is closed: no producer can join; create a new one"),
             Self::Placement(e) => e.fmt(f),
             Self::Handover(e) => e.fmt(f),
+            Self::HasUsers { lease } => {
+                f.write_str("somebody has the ring open")?;
+                if let Some(lease) = lease {
+                    write!(f, " (lease {lease})")?;
+                }
+                f.write_str("; end all its users first: who goes on with it now would write over what is to be found")
+            }
+            Self::NeverSynced => f.write_str(
+                "nothing in the ring tells of a sync, so nothing in it is certain; remove it and create it anew, and \
+                 call `sync` where a power loss matters",
+            ),
             Self::Contended => {
                 f.write_str("other processes kept creating, removing or taking over this ring meanwhile; try again")
             }

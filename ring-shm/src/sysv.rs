@@ -31,7 +31,7 @@ use crate::placement;
 use crate::posix::{self, DIRECTORY, GATE_PAUSE, PATIENCE};
 use crate::segment::{Access, OpenRules, Segment};
 use crate::shm::{self, Attached};
-use crate::sys::{self, FileId, LockKind};
+use crate::sys::{self, FileId, LockKind, Stat};
 
 /// How a side file's name begins.
 pub(crate) const SIDE: &str = ".ring.sysv.";
@@ -71,10 +71,12 @@ impl Drop for Making<'_> {
 
 /// Takes the side file's name away, if it still is its own.
 fn remove_side(path: &Path, side: FileId) -> Result<(), OsError> {
-    if sys::stat_name(path).is_ok_and(|now| now.id == side) {
-        fs::remove_file(path).map_err(|error| OsError::from_io("unlink", &error))?;
+    match sys::stat_name(path) {
+        Ok(now) if now.id == side => fs::remove_file(path).map_err(|error| OsError::from_io("unlink", &error)),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(OsError::from_io("stat", &error)),
     }
-    Ok(())
 }
 
 /// Makes the segment, unless there is one.
@@ -92,11 +94,11 @@ pub(crate) fn create(
     let path = name.side();
     let deadline = Instant::now() + PATIENCE;
     let mut tries = 0;
-    let gate = loop {
+    let (gate, stat) = loop {
         tries += 1;
         match link_side(at, &path, access)? {
-            Some(gate) => break gate,
-            None => match clear(name)? {
+            Some(linked) => break linked,
+            None => match clear(name.key(), &path, false)? {
                 Clear::Done if tries < TRIES => {}
                 Clear::Busy if Instant::now() < deadline => std::thread::sleep(GATE_PAUSE),
                 Clear::Exists => return Err(exists(at, name, &path)),
@@ -105,7 +107,6 @@ pub(crate) fn create(
         }
     };
     let file = gate.file();
-    let stat = sys::stat(file.as_raw_fd())?;
     let mut making = Making { path: &path, side: stat.id, id: None, done: false };
     let id = shm::create(name.key(), len, access.mode).map_err(|error| match error.code {
         libc::EEXIST => CreateError::KeyTaken { name: at.clone(), key: name.key() },
@@ -137,8 +138,9 @@ pub(crate) fn create(
     Ok(Segment::from_file(own, &stat, at.clone()).with_shm(id, len))
 }
 
-/// A new side file under its name, with the gate taken before anybody can see it; `None` if there is one.
-fn link_side(at: &Location, path: &Path, access: &Access) -> Result<Option<Gate>, CreateError> {
+/// A new side file under its name, with the gate taken before anybody can see it; `None` if there is one. All that may
+/// fail comes before the name.
+fn link_side(at: &Location, path: &Path, access: &Access) -> Result<Option<(Gate, Stat)>, CreateError> {
     let denied = |error: OsError| match error.code {
         libc::EACCES | libc::EPERM => CreateError::Permission { name: at.clone() },
         _ => error.into(),
@@ -151,8 +153,9 @@ fn link_side(at: &Location, path: &Path, access: &Access) -> Result<Option<Gate>
     let Some(gate) = Gate::try_take(file, LockKind::Exclusive)? else {
         return Err(CreateError::Contended { tries: 1 });
     };
+    let stat = sys::stat(gate.file().as_raw_fd())?;
     match sys::link_unnamed(gate.file(), path) {
-        Ok(()) => Ok(Some(gate)),
+        Ok(()) => Ok(Some((gate, stat))),
         Err(OsError { code: libc::EEXIST, .. }) => Ok(None),
         Err(error) => Err(denied(error)),
     }
@@ -170,17 +173,23 @@ enum Clear {
 
 /// What stands in the way: this very ring, or another one of its key.
 fn exists(at: &Location, name: &SysvName, path: &Path) -> CreateError {
-    let found = |file: File| stored_name(Side::read(&file)?.segment(name.key())?.0).ok();
+    let found = |file: File| stored_name(Side::read(&file)?.segment(name.key()).ok()??.0).ok();
     match descriptor::open_existing(path).ok().and_then(found) {
         Some(found) if found != name.as_str() => CreateError::KeyTaken { name: at.clone(), key: name.key() },
         _ => CreateError::Exists { name: at.clone() },
     }
 }
 
-/// Clears away what a dead creator has left.
-fn clear(name: &SysvName) -> Result<Clear, CreateError> {
-    let path = name.side();
-    let file = match descriptor::open_existing(&path) {
+/// Clears away what a dead creator has left; whether it has left anything. Of what is there whole nothing is taken, nor of
+/// what somebody lives in whose segment was removed.
+pub(crate) fn clear_stale(path: &Path) -> bool {
+    key_of(path).is_some_and(|key| matches!(clear(key, path, true), Ok(Clear::Done)))
+}
+
+/// Clears away the side file of the key that a dead creator has left, or whose segment is gone: then the living, who have
+/// a lease on it, go on without, unless they are to be `spared`.
+fn clear(key: i32, path: &Path, spared: bool) -> Result<Clear, CreateError> {
+    let file = match descriptor::open_existing(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Clear::Done),
         Err(_) => return Ok(Clear::Exists),
@@ -193,18 +202,21 @@ fn clear(name: &SysvName) -> Result<Clear, CreateError> {
     let Some(gate) = Gate::try_take(file, LockKind::Exclusive)? else {
         // While it is being made nobody can say that it exists.
         let made =
-            descriptor::open_existing(&path).ok().and_then(|file| Side::read(&file)).is_some_and(|side| side.made);
+            descriptor::open_existing(path).ok().and_then(|file| Side::read(&file)).is_some_and(|side| side.made);
         return Ok(if made { Clear::Exists } else { Clear::Busy });
     };
     let Some(side) = Side::read(gate.file()) else { return Ok(Clear::Exists) };
-    match (side.made, side.segment(name.key())) {
+    if spared && descriptor::any_lease(gate.file().as_raw_fd())?.is_some() {
+        return Ok(Clear::Exists);
+    }
+    match (side.made, side.segment(key)?) {
         (true, Some(_)) => return Ok(Clear::Exists),
         (false, Some((id, _))) => shm::remove(id)?,
         // It died before it could note the id: then nobody has ever attached, and all of it is zero.
-        (false, None) => remove_untouched(name.key())?,
+        (false, None) => remove_untouched(key)?,
         (true, None) => {}
     }
-    remove_side(&path, stat.id)?;
+    remove_side(path, stat.id)?;
     Ok(Clear::Done)
 }
 
@@ -225,7 +237,7 @@ pub(crate) fn found(at: &Location, name: &SysvName, file: &File, owner: u32) -> 
     let missing = || OpenError::NotFound { name: at.clone() };
     let side = Side::read(file).ok_or_else(|| OpenError::Empty { name: at.clone() })?;
     // Not made is not there; and without its key it has been removed.
-    let (id, stat) = side.segment(name.key()).filter(|_| side.made).ok_or_else(missing)?;
+    let (id, stat) = side.segment(name.key())?.filter(|_| side.made).ok_or_else(missing)?;
     if stat.owner != owner {
         return Err(OpenError::ForeignOwner { name: at.clone(), owner: stat.owner, user: sys::user() });
     }
@@ -263,7 +275,7 @@ pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), 
         let file = posix::open_to_remove(at, &path)?;
         let stat = sys::stat(file.as_raw_fd())?;
         let side = Side::read(&file).ok_or_else(|| UnlinkError::NotFound { name: at.clone() })?;
-        let segment = side.segment(name.key());
+        let segment = side.segment(name.key())?;
         let stored = segment.filter(|_| side.made).and_then(|(id, _)| stored_name(id).ok());
         if let Some(found) = stored.filter(|found| found != name.as_str()) {
             return Err(UnlinkError::OtherName { name: at.clone(), found });
@@ -304,11 +316,16 @@ fn remove(at: &Location, path: &Path, side: FileId, id: Option<i32>) -> Result<(
     }
 }
 
+/// The key in the name of a side file.
+fn key_of(path: &Path) -> Option<i32> {
+    let key = path.file_name()?.to_str()?.strip_prefix(SIDE)?;
+    u32::from_str_radix(key, 16).ok().map(name::signed)
+}
+
 /// The location that a side file in `/dev/shm` is of, with the facts about its segment.
 pub(crate) fn listed(path: &Path, file: &File) -> Option<(SysvName, shm::ShmStat)> {
-    let key = path.file_name()?.to_str()?.strip_prefix(SIDE)?;
-    let key = name::signed(u32::from_str_radix(key, 16).ok()?);
+    let key = key_of(path)?;
     let side = Side::read(file).filter(|side| side.made)?;
-    let (id, stat) = side.segment(key)?;
+    let (id, stat) = side.segment(key).ok()??;
     Some((SysvName::with_key(&stored_name(id).ok()?, key).ok()?, stat))
 }

@@ -38,6 +38,8 @@ mod ring;
 mod room;
 #[cfg(not(loom))]
 pub mod strict;
+#[cfg(not(loom))]
+mod synced;
 
 pub use claim::Claim;
 pub use claim_batch::ClaimBatch;
@@ -49,5 +51,7 @@ pub use producer::Producer;
 pub use read_batch::{BatchRecord, ReadBatch};
 pub use record::Record;
 pub use ring::Ring;
+#[cfg(not(loom))]
+pub use synced::{Cut, SYNC_MARK_LEN, SYNC_MARKS, SyncMark, cut_to_synced};
 
 pub use crate::seat::SeatFacts;

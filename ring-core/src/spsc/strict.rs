@@ -16,16 +16,17 @@
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
-use super::format::Format;
+use super::format::{Format, MIN_CAPACITY};
 use super::ring::{Ring, Side};
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{
     CONTROL_SIZE, FEATURE_STRICT, Identity, MAGIC_COMMON, MAGIC_CONSUMER, Purpose, STRICT_BLOCK, STRICT_COMMON,
     STRICT_OTHER, SpscControl, StrictCommon, StrictConsumer, StrictMark, read, write,
 };
+use crate::park::Waiting;
 use crate::position::Position;
 use crate::region::{Line, Region, RegionError};
-use crate::seat::Role;
+use crate::seat::{Role, SeatFacts, SeatState};
 use crate::sync::ord;
 
 /// The three objects of a strict ring as the producer has them: the first page of its own; at
@@ -121,6 +122,85 @@ impl<'m> ConsumerParts<'m> {
     pub unsafe fn from_raw_parts(base: NonNull<u8>, len: usize) -> Result<Self, RegionError> {
         // SAFETY: the caller's word, and 1.
         unsafe { Region::from_raw_parts(base, len) }.map(Self)
+    }
+}
+
+/// A look at a copy of the common object: who sits in the seats, and how they wait. Of what is in the ring it knows
+/// nothing. All of it is a guess, for people, and what a liar may have written.
+///
+/// ```
+/// use ring_core::spsc::strict;
+/// use ring_core::{AttachError, Field, Line};
+///
+/// static COPY: [Line; 35] = [const { Line::new() }; 35];
+/// let refused = strict::Common::look(&COPY).unwrap_err();
+/// assert!(matches!(refused, AttachError::Incompatible { field: Field::Magic, found: 0, .. }));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Common<'m>(Ring<'m>);
+
+/// Where in a copy for [`Common`] the object begins: what lies before it is nobody's.
+pub const COMMON_IN_COPY: u64 = STRICT_COMMON.wrapping_sub(STRICT_BLOCK);
+
+impl<'m> Common<'m> {
+    /// That in `copy`.
+    ///
+    /// # Errors
+    /// [`AttachError`] when no common object begins at [`COMMON_IN_COPY`] there.
+    pub fn look(copy: &'m [Line]) -> Result<Self, AttachError> {
+        Self::look_in(Region::new(copy))
+    }
+
+    /// The same of a region, which nobody else may write.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    pub fn look_in(copy: Region<'m>) -> Result<Self, AttachError> {
+        let common = behind(&copy, COMMON_IN_COPY)?;
+        let at = offset_of!(StrictCommon, mark);
+        let generation = read(&common, at.wrapping_add(offset_of!(StrictMark, generation)))?;
+        expect_mark(&common, at, [MAGIC_COMMON, generation])?;
+        // The seats lie as in any ring. Whatever else a ring has is not looked at.
+        let identity = Identity { capacity: MIN_CAPACITY, generation, ..Identity::default() };
+        let side = Side { role: Role::Producer, start: Position::new(0) };
+        let truncated = AttachError::Truncated {
+            found: copy.len() as u64,
+            needed: CONTROL_SIZE.saturating_add(MIN_CAPACITY).max(COMMON_IN_COPY.saturating_add(STRICT_COMMON)),
+        };
+        let ring = copy.control().and_then(|control| Ring::carve(control, copy, &identity, Some(side)));
+        ring.map(Self).ok_or(truncated)
+    }
+
+    /// The ring's random id.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation()
+    }
+
+    /// As [`Ring::seat`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn seat(&self, role: Role) -> Result<SeatState, Corrupt> {
+        self.0.seat(role)
+    }
+
+    /// As [`Ring::facts`].
+    #[must_use]
+    pub fn facts(&self, role: Role) -> SeatFacts {
+        self.0.facts(role)
+    }
+
+    /// As [`Ring::facts_of`].
+    #[must_use]
+    pub fn facts_of(&self, role: Role, lease: u64) -> Option<SeatFacts> {
+        self.0.facts_of(role, lease)
+    }
+
+    /// As [`Ring::waiting`].
+    #[must_use]
+    pub fn waiting(&self, role: Role) -> Waiting {
+        self.0.waiting(role)
     }
 }
 

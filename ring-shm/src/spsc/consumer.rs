@@ -280,12 +280,13 @@ impl<T: Trust> Consumer<T> {
 
     /// Waits until the ring, as it is now, would survive a power loss: every record committed before this call and
     /// not released. Payload is written before positions. Only a ring in a file has a disk to be written to; on the
-    /// others this does nothing. What traffic after the call means for the promise: `docs/operating.md`.
+    /// others this does nothing. What traffic after the call means for the promise: `docs/operating.md`; how to
+    /// find what was synced again: [`recover_synced`](super::recover_synced).
     ///
     /// # Errors
     /// [`MapError`]: the disk has failed, or the file is out of reach; or the handle was inherited over a fork.
     pub fn sync(&self) -> Result<(), MapError> {
-        self.seated.place.life.sync()
+        self.seated.place.life.sync_marked(Role::Consumer)
     }
 
     /// The handle's numbers.

@@ -1,16 +1,23 @@
 //! A ring seen from outside: what an operator's tool shows, and what it may repair. Neither takes a seat. A look only
 //! reads; a repair takes a lease of its own, since it may rest on no less than proof.
 
-use ring_core::spsc::Ring;
+use std::os::fd::AsRawFd as _;
+
+use ring_core::spsc::{Cut, Ring, cut_to_synced, strict};
 use ring_core::{Position, Role, SeatError, SeatState, Verdict, Waiting};
 
 use super::setup::{self, Place};
+use crate::descriptor::{self, Gate};
+use crate::error::{MapError, OsError};
 use crate::facts::Facts;
+use crate::fork;
+use crate::life;
 use crate::location::ToLocation;
 use crate::look::Look;
 use crate::payload::TypeFacts;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
+use crate::sys::LockKind;
 
 /// One seat of a ring, as it stood when somebody looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +125,61 @@ fn snapshot(
     })
 }
 
+/// A strict ring as it stood when somebody looked at its common object: who has it. What is in it shows to its two sides
+/// alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StrictSnapshot {
+    /// The ring's random id.
+    pub generation: u64,
+    /// The producer's seat.
+    pub producer: Seat,
+    /// The consumer's seat.
+    pub consumer: Seat,
+}
+
+/// Looks at the common object of a strict ring, which [`Segment::list_memfds`] finds in processes that have one. Writes
+/// nothing, and takes nothing; what is shown is what either side may have written, and the kernel's answers about their
+/// locks.
+///
+/// # Errors
+/// [`SetupError`]; its kind is `Corrupt` for what is no such object.
+///
+/// ```
+/// use ring_shm::{Segment, spsc};
+/// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
+///
+/// let (here, there) = UnixStream::pair()?;
+/// let soon = Duration::from_secs(5);
+/// let consumer = std::thread::spawn(move || spsc::Consumer::open_strict(&there, soon));
+/// let _tx = spsc::Producer::create_strict(&here, &spsc::Options::new(), soon)?;
+/// let _rx = consumer.join().unwrap()?;
+/// let memfds = Segment::list_memfds(std::process::id())?;
+/// let ring = memfds.iter().find_map(|info| spsc::inspect_strict(&info.name).ok()).unwrap();
+/// assert_eq!(ring.producer.facts.pid, u64::from(std::process::id()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn inspect_strict(at: impl ToLocation) -> Result<StrictSnapshot, SetupError> {
+    let look = Look::at(&at.to_location()?)?;
+    look.with_shifted_copy(strict::COMMON_IN_COPY, |region| {
+        let common = strict::Common::look_in(region)?;
+        let seat = |role| -> Result<Seat, SetupError> {
+            let state = common.seat(role)?;
+            let verdict = match state {
+                SeatState::Held(lease) => Some(look.verdict(lease, common.facts_of(role, lease).map(setup::facts))),
+                _ => None,
+            };
+            Ok(Seat { role, state, verdict, facts: setup::facts(common.facts(role)), waiting: common.waiting(role) })
+        };
+        Ok(StrictSnapshot {
+            generation: common.generation(),
+            producer: seat(Role::Producer)?,
+            consumer: seat(Role::Consumer)?,
+        })
+    })
+}
+
 /// Takes over the seats of dead owners and puts the tail where the committed records end. Nothing needs this: a
 /// successor does the same when it sits down. Living owners keep their seats. `assume_dead` is the operator's word
 /// that the owner of that lease is dead, for file systems where it cannot be shown.
@@ -147,4 +209,50 @@ pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapsho
         }
     }
     Ok((found, recovered))
+}
+
+/// Makes a ring of what was synced last, in a file that a power loss has left: all records that were committed before that
+/// sync and not released come, then the death of their producer, and the ring goes on as it is: nobody has to remove it.
+/// What was committed later is gone, also where it may have been whole: pages of different moments cannot be told apart.
+///
+/// For a ring that may have been open when the power failed, before anybody opens it. After an orderly restart nothing
+/// is needed, and this would take away what was never synced.
+///
+/// # Errors
+/// [`SetupError`]; its kind is `InUse` while somebody has the ring open, and `Corrupt` when nothing in the file tells of a
+/// sync, or it is no SPSC ring.
+///
+/// ```
+/// use ring_shm::spsc::{self, Consumer, Producer};
+/// # let path = std::env::temp_dir().join(format!("ring-synced-doc-{}", std::process::id()));
+/// let at = format!("file:{}", path.display());
+/// let mut tx = Producer::create(&at, &spsc::Options::new())?;
+/// tx.try_send(1, b"before")?;
+/// tx.sync()?;
+/// tx.try_send(2, b"after")?;
+/// drop(tx);
+/// let cut = spsc::recover_synced(&at)?;
+/// assert_eq!((cut.records, cut.whole), (1, true));
+/// let mut rx = Consumer::open(&at)?;
+/// assert_eq!(rx.try_recv_into(&mut [0; 16])?.tag, 1);
+/// Producer::open(&at)?.try_send(3, b"it goes on")?;
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn recover_synced(at: impl ToLocation) -> Result<Cut, SetupError> {
+    let segment = Segment::open(at)?;
+    let pause = fork::pause().map_err(MapError::from)?;
+    let file = segment.reopen()?;
+    // Nobody attaches while this is held, so a look at the leases is proof.
+    let gate = Gate::try_take(file, LockKind::Exclusive).map_err(MapError::from)?;
+    let gate = gate.ok_or(SetupError::HasUsers { lease: None })?;
+    if let Some(lease) = descriptor::any_lease(gate.file().as_raw_fd()).map_err(MapError::from)? {
+        return Err(SetupError::HasUsers { lease: Some(lease) });
+    }
+    let (mapping, _side) = segment.map(gate.file(), segment.len(), &pause)?;
+    let cut = life::with_region(&mapping, cut_to_synced)??.ok_or(SetupError::NeverSynced)?;
+    // It is synced again, as what it is now: until then the marks of before are there, and say the same.
+    life::sync_marked(&mapping, Role::Producer, |between| mapping.flush(between))?;
+    gate.file().sync_all().map_err(|error| MapError::Os(OsError::from_io("fsync", &error)))?;
+    Ok(cut)
 }

@@ -29,10 +29,10 @@ pub use asynchronous::{AsyncConsumer, AsyncProducer, Message};
 pub use consumer::Consumer;
 pub use error::{TryRecvError, TrySendError};
 pub use guards::{BatchRecord, Claim, ClaimBatch, ReadBatch, Record};
-pub use inspect::{Seat, Snapshot, inspect, recover};
+pub use inspect::{Seat, Snapshot, StrictSnapshot, inspect, inspect_strict, recover, recover_synced};
 pub use options::Options;
 pub use producer::Producer;
-pub use ring_core::spsc::Received;
+pub use ring_core::spsc::{Cut, Received};
 pub use typed::{TypedClaim, TypedConsumer, TypedProducer, TypedRecord, typed_heap};
 pub use wait_error::{RecvError, SendError};
 

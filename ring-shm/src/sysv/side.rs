@@ -39,11 +39,14 @@ impl Side {
         file.write_all_at(&bytes, 0).map_err(|error| OsError::from_io("write", &error))
     }
 
-    /// Its segment, if that still has the key.
-    pub(super) fn segment(self, key: i32) -> Option<(i32, shm::ShmStat)> {
-        let id = self.id?;
-        let stat = shm::stat(id).ok()?;
-        (stat.key == key).then_some((id, stat))
+    /// Its segment; `None` when that has gone, or has the key no more. What cannot be known is an error, and no absence.
+    pub(super) fn segment(self, key: i32) -> Result<Option<(i32, shm::ShmStat)>, OsError> {
+        let Some(id) = self.id else { return Ok(None) };
+        match shm::stat(id) {
+            Ok(stat) => Ok((stat.key == key).then_some((id, stat))),
+            Err(OsError { code: libc::EINVAL | libc::EIDRM, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -14,6 +14,11 @@ impl Directory {
         Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
     }
 
+    /// One in memory, for those who play the disk themselves.
+    pub fn in_memory() -> Self {
+        Self(tempfile::tempdir_in("/dev/shm").unwrap())
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

@@ -59,6 +59,17 @@ pub(crate) fn of(call: &Call) -> Option<Faults> {
         SYS_readlink => faults("readlink", &[EACCES, ENOENT, EINVAL, EIO]),
         SYS_getdents64 => faults("getdents", &[EIO, ENOENT, ENOMEM]),
         SYS_lseek => faults("lseek", &[ESPIPE, EINVAL]),
+        SYS_memfd_create => faults("memfd_create", &[EMFILE, ENFILE, ENOMEM, EINVAL, ENOSYS, EPERM]),
+        SYS_ftruncate => faults("ftruncate", &[EINTR, EPERM, EFBIG, EIO]),
+        SYS_write | SYS_pwrite64 => faults("write", &[EINTR, ENOSPC, EDQUOT, EIO, EFBIG]),
+        SYS_sendmsg => {
+            faults("sendmsg", &[EAGAIN, EINTR, ETOOMANYREFS, EPIPE, ECONNRESET, ENOBUFS, ENOMEM, EBADF, EPERM])
+        }
+        SYS_recvmsg => faults("recvmsg", &[EAGAIN, EINTR, ECONNRESET, ENOMEM, ENOBUFS, EBADF]),
+        SYS_shmget => faults("shmget", &[ENOENT, EEXIST, EACCES, ENOMEM, ENOSPC, EINVAL, ENFILE]),
+        SYS_shmat => faults("shmat", &[ENOMEM, EACCES, EINVAL, EIDRM]),
+        // `EINVAL` and `EIDRM` would say that there is no such segment any more.
+        SYS_shmctl => faults("shmctl", &[EACCES, EPERM, ENOMEM]),
         SYS_close => Faults { name: "close", errnos: &[EINTR], done: true },
         SYS_futex => faults("futex", &[EINTR, EAGAIN, ETIMEDOUT, EFAULT, ENOMEM, ENOSYS]),
         SYS_membarrier => faults("membarrier", &[EPERM, ENOSYS, EINVAL]),
@@ -69,8 +80,8 @@ pub(crate) fn of(call: &Call) -> Option<Faults> {
         SYS_pidfd_open => faults("pidfd_open", &[EMFILE, ENFILE, ESRCH, ENOSYS, ENOMEM]),
         SYS_poll => faults("poll", &[EINTR, ENOMEM]),
         SYS_clock_nanosleep => faults("clock_nanosleep", &[EINTR]),
-        // `munmap` of a whole mapping frees without needing anything, and these cannot fail at all.
-        SYS_munmap | SYS_geteuid | SYS_getuid | SYS_getegid | SYS_getgid | SYS_getpid | SYS_gettid
+        // `munmap` of a whole mapping and `shmdt` free without needing anything, and these cannot fail at all.
+        SYS_munmap | SYS_shmdt | SYS_geteuid | SYS_getuid | SYS_getegid | SYS_getgid | SYS_getpid | SYS_gettid
         | SYS_sched_yield | SYS_rt_sigprocmask => faults("infallible", &[]),
         _ => return None,
     })

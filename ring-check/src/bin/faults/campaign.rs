@@ -5,7 +5,7 @@
 use crate::plant::Plant;
 use crate::play::{self, Ended, Run};
 use crate::scenes::{self, Scene};
-use crate::state::{difference, surplus};
+use crate::state::{self, difference, surplus};
 use crate::victim::{Call, Order};
 use crate::{Failure, calls};
 
@@ -74,28 +74,47 @@ fn one(scene: &Scene, plant: Plant, plain: &Run, k: usize, call: Call, order: Or
         }
     }
     let like = |what: &str, before: &[String], after: &[String]| -> Result<(), Failure> {
-        let difference = difference(before, after);
+        let [before, after] = [before, after].map(without_sealed);
+        let difference = difference(&before, &after);
         if difference.is_empty() {
             Ok(())
         } else {
             Err(format!("{what}{difference}\n    it had said {:?}", run.said).into())
         }
     };
+    // Of a System V ring the segment goes first: its side file alone is no ring, and the next try takes it away.
+    let half = scene.name.contains(" sysv remove") && !run.names_after.iter().any(|line| line.contains("inside"));
+    let told_gone = half && order == Order::Refuse(nix::libc::ENOENT);
     if ridden_out {
-        like("names", &plain.names_after, &run.names_after)?;
-        like("names in the end", &plain.names_dropped, &run.names_dropped)?;
+        if run.shared != plain.shared {
+            return Err(format!("it said {:?}, and its peer did not take part in a ring", run.said).into());
+        }
+        // Who is told that a side file is gone leaves it, and is right.
+        if !told_gone {
+            like("names", &plain.names_after, &run.names_after)?;
+            like("names in the end", &plain.names_dropped, &run.names_dropped)?;
+        }
         like("descriptors in the end", &plain.dropped.descriptors, &run.dropped.descriptors)?;
         like("mappings in the end", &plain.dropped.maps, &run.dropped.maps)?;
     } else {
         like("descriptors", &run.before.descriptors, &run.after.descriptors)?;
         like("mappings", &run.before.maps, &run.after.maps)?;
-        like("names", &run.names_before, &run.names_after)?;
-        like("names in the end", &run.names_before, &run.names_dropped)?;
+        if !half {
+            like("names", &run.names_before, &run.names_after)?;
+        }
+        like("names in the end", &run.names_after, &run.names_dropped)?;
     }
     let expected = if ridden_out { &plain.again } else { &plain.said };
-    if run.again.is_ok() != expected.is_ok() {
+    if run.again.is_ok() != expected.is_ok() && !told_gone {
         return Err(format!("the next try said {:?}, not {expected:?}", run.again).into());
     }
     scenes::works(scene).map_err(|error| format!("afterwards: {error}"))?;
     Ok(ridden_out)
+}
+
+/// A memfd that is sealed keeps the ring that somebody has made in it, and then could not sit in: as good as none.
+fn without_sealed(lines: &[String]) -> Vec<String> {
+    let nobody = [state::NO_MEMFD_RING, "the memfd, inside: free free", "the memfd, inside:"];
+    let word = |line: &String| if nobody.contains(&line.as_str()) { "the memfd".into() } else { line.clone() };
+    lines.iter().map(word).collect()
 }

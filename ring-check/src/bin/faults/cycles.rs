@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, raise};
 use ring_shm::{mpmc, spsc};
 
 use crate::Failure;
+use crate::backing;
 use crate::play::leak_mapping;
 use crate::state::{self, Holdings, difference};
 use crate::victim;
@@ -31,7 +32,7 @@ impl Plant {
 
 /// Goes through `cycles` deaths.
 pub(crate) fn run(cycles: u64, plant: Plant) -> Result<(), Failure> {
-    state::sweep()?;
+    backing::sweep()?;
     let options = mpmc::Options::new().slots(8).slot_size(48).max_participants(4);
     let mut rx = spsc::Consumer::create(RINGS[0], &spsc::Options::new().capacity(4096))?;
     let mut all = mpmc::Consumer::create(RINGS[1], &options)?;

@@ -3,12 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use ring_shm::Segment;
-
 use crate::Failure;
+use crate::backing::Backing;
 use crate::plant::Plant;
 use crate::play::{self, Ended};
-use crate::scenes::{self, RING, Scene};
+use crate::scenes::{self, Scene};
 use crate::state;
 use crate::victim::Order;
 
@@ -54,11 +53,12 @@ fn one(scene: &Scene, plant: Plant, k: usize, order: Order) -> Result<Option<Dur
     let start = Instant::now();
     scenes::works(scene)?;
     let took = start.elapsed();
-    let report = Segment::remove_stale()?;
-    let left = state::directory()?;
-    if report.removed.iter().any(|name| name.name() == RING) && left.is_empty() {
-        Ok(Some(took))
-    } else {
-        Err(format!("{left:?} is left, and {report:?} is what was removed").into())
-    }
+    // A memfd has nobody's name: it keeps its ring.
+    let (found, kept) = (scene.backing.remove_stale()?, state::directory()?);
+    let left: Vec<_> = kept.iter().filter(|line| *line != state::NO_MEMFD_RING).collect();
+    let good = match scene.backing {
+        Backing::Memfd => matches!(left[..], [one] if one.starts_with("the memfd, inside:")),
+        _ => left.is_empty() && found.removed.iter().any(|name| name.to_string() == scene.backing.at()),
+    };
+    if good { Ok(Some(took)) } else { Err(format!("{left:?} is left, and {found:?} is what was removed").into()) }
 }

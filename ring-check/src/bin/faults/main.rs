@@ -9,6 +9,8 @@ fn main() {
 }
 
 #[cfg(target_arch = "x86_64")]
+mod backing;
+#[cfg(target_arch = "x86_64")]
 mod calls;
 #[cfg(target_arch = "x86_64")]
 mod campaign;
@@ -23,6 +25,8 @@ mod cycles;
 #[cfg(target_arch = "x86_64")]
 mod kills;
 #[cfg(target_arch = "x86_64")]
+mod peers;
+#[cfg(target_arch = "x86_64")]
 mod plant;
 #[cfg(target_arch = "x86_64")]
 mod play;
@@ -32,6 +36,8 @@ mod races;
 mod scenes;
 #[cfg(target_arch = "x86_64")]
 mod state;
+#[cfg(target_arch = "x86_64")]
+mod strict;
 #[cfg(target_arch = "x86_64")]
 mod victim;
 

@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use memmap2::MmapOptions;
 
 use crate::Failure;
+use crate::backing;
+use crate::peers::{Ends, Peers};
 use crate::plant::Plant;
 use crate::scenes::Scene;
 use crate::state::{self, Holdings};
@@ -34,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) names_dropped: Vec<String>,
     /// What the operation said when it was done again.
     pub(crate) again: Result<(), String>,
+    /// Whether its peer, if it has one, took part in a ring.
+    pub(crate) shared: bool,
 }
 
 /// How a run ended.
@@ -46,16 +50,18 @@ pub(crate) enum Ended {
 
 /// Runs `scene`; `order` says what becomes of which call (counted from 0).
 pub(crate) fn run(scene: &Scene, plant: Plant, mut order: impl FnMut(usize, &Call) -> Order) -> Result<Ended, Failure> {
-    state::sweep()?;
+    backing::sweep()?;
     (scene.before)()?;
+    let peers = Peers::start(scene.peer)?;
+    let ends = peers.ends()?;
     let (mut here, there) = UnixStream::pair()?;
-    let mut victim = Victim::spawn(|| play(scene, plant, there))?;
+    let mut victim = Victim::spawn(|| play(scene, plant, there, ends))?;
     let names_before = state::directory()?;
     let pid = victim.pid().to_string();
     let before = Holdings::of(&pid)?;
 
     let mut calls = Vec::new();
-    let mut count = 0;
+    let (mut count, mut mute) = (0, None);
     let mut watch = |call: Call| {
         count += 1;
         if count > MANY {
@@ -68,6 +74,9 @@ pub(crate) fn run(scene: &Scene, plant: Plant, mut order: impl FnMut(usize, &Cal
             return Order::Refuse(nix::libc::EOPNOTSUPP);
         }
         calls.push(call);
+        if call.number == nix::libc::SYS_recvmsg && mute.is_none() {
+            mute = peers.wait_for_message().err();
+        }
         order(calls.len() - 1, &call)
     };
     if !at_mark(victim.run(&mut watch)?)? {
@@ -87,7 +96,11 @@ pub(crate) fn run(scene: &Scene, plant: Plant, mut order: impl FnMut(usize, &Cal
         Stop::Exited(0) => {}
         stop => return Err(format!("the victim's end: {stop:?}").into()),
     }
-    let run = Run { calls, said, before, names_before, after, names_after, dropped, names_dropped, again };
+    if let Some(error) = mute {
+        return Err(error);
+    }
+    let shared = peers.finish()?;
+    let run = Run { calls, said, before, names_before, after, names_after, dropped, names_dropped, again, shared };
     Ok(Ended::Whole(Box::new(run)))
 }
 
@@ -109,8 +122,8 @@ fn hear(from: &mut UnixStream) -> Result<Result<(), String>, Failure> {
 }
 
 /// The victim.
-fn play(scene: &Scene, plant: Plant, mut to: UnixStream) -> i32 {
-    let mut operation = match (scene.ready)() {
+fn play(scene: &Scene, plant: Plant, mut to: UnixStream, ends: Ends) -> i32 {
+    let mut operation = match (scene.ready)(ends) {
         Ok(operation) => operation,
         Err(error) => {
             eprintln!("victim: {error}");

@@ -1,10 +1,12 @@
-//! What a process has, and what there is in the directory: as lines that can be compared, since a leak is a line too many.
+//! What a process has, and what there is in all places where rings live: as lines that can be compared, since a leak is a line too many.
 
 use std::fs;
+use std::path::Path;
 
-use ring_shm::{Kind, SeatState, Segment, mpmc, spsc};
+use ring_shm::{Kind, Location, SeatState, Segment, SetupErrorKind, mpmc, spsc};
 
 use crate::Failure;
+use crate::backing;
 
 /// The descriptors and the mappings of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,28 +50,50 @@ fn without_address(line: &str) -> Option<String> {
     Some(format!("{len} {permissions} {}", what.join(" ")))
 }
 
-/// The names in the directory, and of each ring whether anybody holds a lease, and who is in its seats or its table.
+/// The line of a memfd in which nobody has made a ring yet.
+pub(crate) const NO_MEMFD_RING: &str = "the memfd: empty";
+
+/// The names in the directory, the System V segments, the rings in files and in the memfd; and of each ring whether
+/// anybody holds a lease, and who is in its seats or its table.
 pub(crate) fn directory() -> Result<Vec<String>, Failure> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = backing::sysv()?.into_iter().map(|(_, line)| line).collect();
     let segments = Segment::list()?;
-    for entry in fs::read_dir("/dev/shm")? {
+    let files = Segment::list_files(Path::new(backing::DIRECTORY))?;
+    for entry in fs::read_dir(backing::DIRECTORY)? {
         let file = entry?.file_name().to_string_lossy().into_owned();
-        let Some(info) = segments.iter().find(|info| format!("ring.{}", info.name) == file) else {
-            lines.push(file);
-            continue;
-        };
-        let name = &info.name;
-        let inside = match ring_shm::kind_of(name)? {
-            Kind::Mpmc => mpmc::inspect(name)?.members.iter().map(|m| format!(" {:?}", m.verdict)).collect(),
-            _ => {
-                let ring = spsc::inspect(name)?;
-                [ring.producer, ring.consumer].map(|seat| format!(" {}", seated(&seat))).concat()
+        let posix = segments.iter().find(|info| format!("ring.{}", info.name) == file);
+        let named = format!("file:{}/{file}", backing::DIRECTORY);
+        lines.push(match posix.or_else(|| files.iter().find(|info| info.name.to_string() == named)) {
+            Some(info) => {
+                format!("{file} of {} bytes, held: {:?}, inside:{}", info.len, info.held, inside(&info.name)?)
             }
-        };
-        lines.push(format!("{file} of {} bytes, held: {:?}, inside:{inside}", info.len, info.held));
+            None => file,
+        });
+    }
+    for info in segments.iter().filter(|info| matches!(info.name, Location::Sysv(_))) {
+        lines.push(format!("{}, held: {:?}, inside:{}", info.name, info.held, inside(&info.name)?));
+    }
+    if let Some(at) = backing::memfd_if_any() {
+        let at: Location = at.parse()?;
+        lines.push(match ring_shm::kind_of(&at) {
+            Ok(_) => format!("the memfd, inside:{}", inside(&at)?),
+            Err(error) if error.kind() == SetupErrorKind::NotFound => NO_MEMFD_RING.into(),
+            Err(error) => format!("the memfd: {:?}", error.kind()),
+        });
     }
     lines.sort();
     Ok(lines)
+}
+
+/// Who is in the ring.
+fn inside(name: &Location) -> Result<String, Failure> {
+    Ok(match ring_shm::kind_of(name)? {
+        Kind::Mpmc => mpmc::inspect(name)?.members.iter().map(|m| format!(" {:?}", m.verdict)).collect(),
+        _ => {
+            let ring = spsc::inspect(name)?;
+            [ring.producer, ring.consumer].map(|seat| format!(" {}", seated(&seat))).concat()
+        }
+    })
 }
 
 fn seated(seat: &spsc::Seat) -> String {
@@ -78,14 +102,6 @@ fn seated(seat: &spsc::Seat) -> String {
         SeatState::Closed(_) => "closed".into(),
         SeatState::Never => "free".into(),
     }
-}
-
-/// Empties the directory.
-pub(crate) fn sweep() -> Result<(), Failure> {
-    for entry in fs::read_dir("/dev/shm")? {
-        fs::remove_file(entry?.path())?;
-    }
-    Ok(())
 }
 
 /// Lines that are in one list and not in the other, for people.

@@ -183,15 +183,20 @@ pub(crate) fn in_child_that_dies(play: impl FnOnce() -> Result<(), Failure>) -> 
 }
 
 fn child(play: impl FnOnce() -> Result<(), Failure>) -> Result<WaitStatus, Failure> {
+    Ok(waitpid(spawn_child(|| play().map(|()| 0))?, None)?)
+}
+
+/// A child that runs `play`, whose word is its exit status; whoever starts it waits for its end.
+pub(crate) fn spawn_child(play: impl FnOnce() -> Result<i32, Failure>) -> Result<Pid, Failure> {
     // SAFETY: 1.
     match unsafe { fork() }? {
-        ForkResult::Parent { child } => Ok(waitpid(child, None)?),
+        ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
-            let played = play();
-            if let Err(error) = &played {
+            let status = play().unwrap_or_else(|error| {
                 eprintln!("child: {error}");
-            }
-            std::process::exit(i32::from(played.is_err()));
+                1
+            });
+            std::process::exit(status);
         }
     }
 }
