@@ -34,6 +34,7 @@ pub mod rows;
 pub mod run;
 mod scaling;
 mod seam;
+mod setup;
 mod slotted;
 mod stats;
 mod stream;
