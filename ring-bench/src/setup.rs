@@ -198,7 +198,7 @@ impl<K: Kind> Part for Caller<K> {
 }
 
 /// The other party, which has nothing to do.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Part for Nothing {
     fn check(&mut self, _count: u64) -> Result<Outcome, Fault> {
