@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The README's table of figures, out of docs/results/: nobody types one. `--check` fails if the README says otherwise.
+# The README's table of figures and its one plot, out of docs/results/: nobody types one. `--check` fails if the README says
+# otherwise.
 #
 #   ci/figures.sh [--check]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case "${1:-}" in "" | --check) ;; *) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
+case "${1:-}" in "" | --check) ;; *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;; esac
 results=docs/results
 # The sum of a column of a results table, thousands apart.
 sum() { awk -F'|' -v column="$2" '/^\| 20/ { n += $column } END { printf "%d\n", n }' "$results/$1" | apart; }
@@ -48,11 +49,37 @@ table() {
     if [ -e "$results/spin.md" ]; then
         echo "| $(tail -n 1 "$results/spin.md" | sed 's/^spin: /SPIN: /') | | \`ci/spin.sh --record\` |"
     fi
+    if [ -e "$results/latency.md" ] && [ -n "$(latency class)" ]; then
+        echo "| round trip of 8 bytes, polled, class $(latency class): p50, p99, p99.9 in ns | $(latency figures) | \`latency --record docs/results\` |"
+    fi
     echo "| fuzzing: executions | $(sum fuzz.md 13) | \`ci/fuzz.sh --executions N\` |"
     echo "| sleeps with signals and deaths raining | $(sed -n 's/^| 20.*| \([0-9].*\) |$/\1/p' "$results/waits.md" |
         tail -n 1) | \`ci/waits.sh --sleeps N\` |"
 }
-new=$(awk -v table="$(table)" '
+# Round trips of both sides polling, in the placement with the most samples of ours: a line of the table, and the plot.
+latency() { awk -v want="$1" '
+    /, class [SCX], a message each / { split($0, head, /, |class /); group = head[1]; class = head[3]; next }
+    group == "rtt-polled" && NF == 8 && $8 ~ /^[0-9]+$/ {
+        figures[class, $1] = $2 ", " $4 ", " $5
+        if ($1 == "ours-spsc" && $8 > most) { most = $8; best = class }
+    }
+    END { if (best == "") exit
+        if (want == "class") { print best; exit }
+        count = split("ours-spsc rtrb mailbox", names, " "); split("ring SPSC|rtrb (threads)|one shared word", say, "|")
+        for (i = 1; i <= count; i++) if ((best, names[i]) in figures)
+            text = text (text == "" ? "" : "; ") say[i] " " figures[best, names[i]]
+        print text }' "$results/latency.md"; }
+plot() {
+    local class
+    [ -e "$results/latency.md" ] && class=$(latency class) && [ -n "$class" ] || return 0
+    [ -e "$results/latency-rtt-polled-$class.svg" ] || { echo "figures: the plot of class $class is missing" >&2; exit 1; }
+    echo
+    echo "![Round trip of 8 bytes, polled, by percentile: ring, rivals, and a shared word](docs/results/latency-rtt-polled-$class.svg)"
+    echo
+    echo "How it was measured, and what it does not say: [benchmarks](docs/benchmarks.md)."
+}
+text=$(table; plot)
+new=$(awk -v table="$text" '
     /^<!-- figures -->$/ { print; print table; skip = 1 }
     /^<!-- end of figures -->$/ { skip = 0 }
     !skip && !/^<!-- figures -->$/ { print }' README.md)

@@ -1,4 +1,4 @@
-//! One way as fast as it goes, one word a message, 1, 2 and 4 producers and as many consumers: ours between threads and
+//! One way as fast as it goes, one word a message, 1 to 4 producers and as many consumers: ours between threads and
 //! between processes, and crossbeam's `ArrayQueue` between threads.
 //!
 //! A message is its producer's index and that producer's count; a consumer demands that every producer's counts grow,
@@ -153,7 +153,7 @@ fn serve(job: &str) {
 fn throughput(c: &mut Criterion) {
     let mut group = c.benchmark_group("mpmc one way");
     group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: 8 });
-    for pairs in [1, 2, 4] {
+    for pairs in [1, 2, 3, 4] {
         let name = format!("{pairs}P{pairs}C");
         group.bench_function(BenchmarkId::new("ours, threads", &name), |b| {
             with_threads(b, ends(&mpmc::heap(SLOTS, 8).expect("a ring"), pairs));

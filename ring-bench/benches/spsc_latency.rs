@@ -9,7 +9,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group};
 use ring_shm::spsc::{self, Consumer, Options, Producer};
 use ring_shm::{Trust, unlink};
 use std::process::{Child, Command};
-use support::{CHECKED, Message, SIZES, pin, recv, send};
+use support::{LARGEST_VALUE, Message, SIZES, checked, pin, recv, send};
 
 /// Set in the echoing child: the names of its two rings, the message size, its CPU.
 const ECHO: &str = "RING_BENCH_ECHO";
@@ -30,12 +30,12 @@ fn echo<T: Trust>(mut rx: Consumer<T>, mut tx: Producer<T>, size: usize) {
 /// Checks the echo, then times it.
 fn round_trips<T: Trust>(b: &mut criterion::Bencher<'_>, size: usize, tx: &mut Producer<T>, rx: &mut Consumer<T>) {
     let (mut out, mut back) = (Message::new(size), Message::new(size));
-    for n in 1..=CHECKED {
+    for n in 1..=checked(size) {
         send(tx, out.fill(n));
         assert!(recv(rx, &mut back));
         back.assert_all(n);
     }
-    let mut n = CHECKED;
+    let mut n = checked(size);
     b.iter(|| {
         n += 1;
         send(tx, out.fill(n));
@@ -128,10 +128,10 @@ fn rtrb<const W: usize>(b: &mut criterion::Bencher<'_>) {
             }
         }
     };
-    for n in 1..=CHECKED {
+    for n in 1..=checked(8 * W) {
         assert!(round_trip(n).iter().zip(n..).all(|(word, expected)| *word == expected));
     }
-    let mut n = CHECKED;
+    let mut n = checked(8 * W);
     b.iter(|| {
         n += 1;
         let words = round_trip(n);
@@ -146,6 +146,9 @@ fn latency(c: &mut Criterion) {
     for size in SIZES {
         group.bench_with_input(BenchmarkId::new("ours, threads", size), &size, |b, size| between_threads(b, *size));
         group.bench_with_input(BenchmarkId::new("ours, processes", size), &size, |b, size| between_processes(b, *size));
+        if size > LARGEST_VALUE {
+            continue;
+        }
         group.bench_with_input(BenchmarkId::new("rtrb, threads", size), &size, |b, size| match size / 8 {
             1 => rtrb::<1>(b),
             8 => rtrb::<8>(b),

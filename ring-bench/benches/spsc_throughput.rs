@@ -10,9 +10,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ring_shm::spsc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{CHECKED, Message, SIZES, pin, recv, send};
+use support::{LARGEST_VALUE, Message, SIZES, checked, pin, recv, send};
 
-/// Bytes of every ring.
+/// Bytes of every ring, but for messages too long for that.
 const CAPACITY: usize = 256 << 10;
 
 /// How far the consumer has come, on a line of its own.
@@ -40,7 +40,7 @@ fn timed(progress: &Progress, from: &mut u64, count: u64, mut send: impl FnMut(u
 }
 
 fn ours(b: &mut criterion::Bencher<'_>, size: usize) {
-    let (mut tx, mut rx) = spsc::heap(CAPACITY as u64).expect("a heap ring");
+    let (mut tx, mut rx) = spsc::heap(CAPACITY.max(4 * size) as u64).expect("a heap ring");
     let progress = Arc::new(Progress::default());
     let counted = Arc::clone(&progress);
     let thread = std::thread::spawn(move || {
@@ -48,7 +48,7 @@ fn ours(b: &mut criterion::Bencher<'_>, size: usize) {
         let (mut message, mut n) = (Message::new(size), 0);
         while recv(&mut rx, &mut message) {
             n += 1;
-            if n <= CHECKED {
+            if n <= checked(size) {
                 message.assert_all(n)
             } else {
                 message.assert_number(n)
@@ -58,7 +58,7 @@ fn ours(b: &mut criterion::Bencher<'_>, size: usize) {
     });
     pin(0);
     let (mut message, mut from) = (Message::new(size), 0);
-    timed(&progress, &mut from, CHECKED, |n| send(&mut tx, message.fill(n)));
+    timed(&progress, &mut from, checked(size), |n| send(&mut tx, message.fill(n)));
     b.iter_custom(|count| timed(&progress, &mut from, count, |n| send(&mut tx, message.fill(n))));
     drop(tx);
     thread.join().expect("FIFO and payload");
@@ -77,7 +77,7 @@ fn rtrb<const W: usize>(b: &mut criterion::Bencher<'_>) {
                 continue;
             };
             n += 1;
-            let all = if n <= CHECKED { W } else { 1 };
+            let all = if n <= checked(8 * W) { W } else { 1 };
             assert!(words.iter().zip(n..).take(all).all(|(word, expected)| *word == expected));
             assert_eq!(words[W - 1], n + W as u64 - 1, "FIFO or payload broken");
             counted.0.store(n, Ordering::Release);
@@ -91,7 +91,7 @@ fn rtrb<const W: usize>(b: &mut criterion::Bencher<'_>) {
             core::hint::spin_loop();
         }
     };
-    timed(&progress, &mut from, CHECKED, &mut send);
+    timed(&progress, &mut from, checked(8 * W), &mut send);
     b.iter_custom(|count| timed(&progress, &mut from, count, &mut send));
     drop(tx);
     thread.join().expect("FIFO and payload");
@@ -102,6 +102,9 @@ fn throughput(c: &mut Criterion) {
     for size in SIZES {
         group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: size as u64 });
         group.bench_with_input(BenchmarkId::new("ours, threads", size), &size, |b, size| ours(b, *size));
+        if size > LARGEST_VALUE {
+            continue;
+        }
         group.bench_with_input(BenchmarkId::new("rtrb, threads", size), &size, |b, size| match size / 8 {
             1 => rtrb::<1>(b),
             8 => rtrb::<8>(b),

@@ -9,13 +9,15 @@
 //! 1. The mapping is private to this function until it returns, zeroed, page-aligned and never unmapped.
 //! 2. `next .. end` lies inside the mapping and has been handed to nobody.
 //! 3. [`Shared`] is implemented only for types made of atomics, for which zeroed bytes are a valid value.
+//! 4. `base` is a mapping of `len` words of its own, made in `map` and unmapped in `drop`.
 
 use crate::mailbox::Mailbox;
 use core::num::NonZeroUsize;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use ring_core::Region;
+use std::fs::File;
 
 /// A type that may live in shared memory.
 ///
@@ -37,6 +39,52 @@ unsafe impl Shared for Mailbox {}
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct Line(pub(crate) [AtomicU64; 16]);
+
+/// The words of a file, mapped shared; unmapped when dropped.
+#[derive(Debug)]
+pub(crate) struct Words {
+    base: NonNull<AtomicU64>,
+    len: usize,
+}
+
+impl Words {
+    /// The first `bytes` of `file`, which has as many.
+    pub(crate) fn map(file: &File, bytes: usize) -> Result<Self, String> {
+        let length = NonZeroUsize::new(bytes & !7).ok_or("a mapping of no words")?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: no address is asked for, so no existing mapping is replaced.
+        let base = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) };
+        let base = base.map_err(|why| format!("mmap: {why}"))?.cast();
+        Ok(Self { base, len: length.get() / 8 })
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn all(&self) -> &[AtomicU64] {
+        // SAFETY: invariant 4: as many words are mapped, page-aligned, as long as `self` lives.
+        unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+    }
+
+    /// Writes word `i`.
+    pub(crate) fn set(&self, i: usize, word: u64) {
+        self.all()[i].store(word, Ordering::Release);
+    }
+
+    /// Reads word `i`.
+    pub(crate) fn get(&self, i: usize) -> u64 {
+        self.all()[i].load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: invariant 4; nobody borrows it any more. A mapping of ours can always be unmapped.
+        let _ = unsafe { munmap(self.base.cast(), self.len * 8) };
+    }
+}
 
 /// Operations of a slice that can be timed one by one.
 const SAMPLES: usize = 1 << 13;

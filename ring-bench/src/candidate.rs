@@ -39,6 +39,8 @@ pub enum Unit {
     ParkedTrip,
     /// Millions of messages a second.
     Messages,
+    /// Microseconds a call.
+    Call,
     /// Messages of so many bytes, in gigabytes a second.
     Bytes(usize),
 }
@@ -49,6 +51,7 @@ impl Unit {
     pub fn name(self) -> &'static str {
         match self {
             Self::RoundTrip | Self::ParkedTrip => "ns",
+            Self::Call => "us",
             Self::Messages => "M/s",
             Self::Bytes(_) => "GB/s",
         }

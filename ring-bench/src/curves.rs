@@ -5,6 +5,7 @@ use crate::candidate::{Build, Candidate, Place, Unit};
 use crate::plot::{self, Axis, Curve};
 use crate::probe::Class;
 use crate::registry::FEW;
+use crate::reporting::Findings;
 use crate::run::{self, CLASSES, Plan, Report};
 use crate::seam::Work;
 use crate::stats::Quartiles;
@@ -34,6 +35,33 @@ pub struct Point {
     pub class: Option<Class>,
     /// M messages/s or microseconds.
     pub figure: Quartiles,
+}
+
+/// What was measured, and how.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// All curves.
+    pub points: Vec<Point>,
+    /// How much was dropped.
+    pub report: Report,
+}
+
+impl Findings for Measured {
+    fn table(&self) -> String {
+        table(&self.points, &self.report)
+    }
+
+    fn json(&self) -> String {
+        json(&self.points)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.report.interrupted
+    }
+
+    fn record(&self, folder: &Path, table: &str) -> Result<(), String> {
+        record(folder, &self.points, table)
+    }
 }
 
 /// How far the curves go.
@@ -123,7 +151,7 @@ fn all(extent: Extent) -> Vec<Entry> {
 ///
 /// # Errors
 /// In words for people.
-pub fn run(plan: &Plan, extent: Extent) -> Result<(Vec<Point>, Report), String> {
+pub fn run(plan: &Plan, extent: Extent) -> Result<Measured, String> {
     let part = plan.only.as_deref().unwrap_or("");
     let mut entries = all(extent);
     entries.retain(|entry| entry.candidate.name.contains(part));
@@ -158,7 +186,12 @@ pub fn run(plan: &Plan, extent: Extent) -> Result<(Vec<Point>, Report), String> 
             points.push(Point { curve, name: who.into(), x, class: Some(CLASSES[i % CLASSES.len()]), figure });
         }
     }
-    Ok((points, report))
+    Ok(Measured { points, report })
+}
+
+/// Whether it is not ours.
+fn is_rival(name: &str) -> bool {
+    !name.starts_with("ours") && !["create", "open"].contains(&name)
 }
 
 fn class(point: &Point) -> String {
@@ -166,8 +199,7 @@ fn class(point: &Point) -> String {
 }
 
 /// One object a line.
-#[must_use]
-pub fn json(points: &[Point]) -> String {
+fn json(points: &[Point]) -> String {
     let mut text = String::new();
     for point in points {
         let object = serde_json::json!({
@@ -180,8 +212,7 @@ pub fn json(points: &[Point]) -> String {
 }
 
 /// The table and what was dropped.
-#[must_use]
-pub fn table(points: &[Point], report: &Report) -> String {
+fn table(points: &[Point], report: &Report) -> String {
     let mut text = String::new();
     for (curve, label, unit) in HEADS {
         let mut here: Vec<_> = points.iter().filter(|point| point.curve == curve).collect();
@@ -217,10 +248,7 @@ pub fn table(points: &[Point], report: &Report) -> String {
 
 /// Writes `curves.md`, `curves.csv` and a plot for each curve and class to `folder`, in place of those of the run
 /// before. The plots are drawn from the file.
-///
-/// # Errors
-/// In words for people.
-pub fn record(folder: &Path, points: &[Point], table: &str) -> Result<(), String> {
+fn record(folder: &Path, points: &[Point], table: &str) -> Result<(), String> {
     let mut csv = String::from("curve,candidate,class,x,median,p25,p75,count\n");
     for point in points {
         let q = point.figure;
@@ -245,7 +273,9 @@ pub fn record(folder: &Path, points: &[Point], table: &str) -> Result<(), String
                 let point = (results::number(&row[3])?, results::number(&row[4])?);
                 match curves.iter_mut().find(|curve| curve.name == row[1]) {
                     Some(curve) => curve.points.push(point),
-                    None => curves.push(Curve { name: row[1].clone(), points: vec![point] }),
+                    None => {
+                        curves.push(Curve { name: row[1].clone(), points: vec![point], strong: !is_rival(&row[1]) })
+                    }
                 }
             }
             if !curves.is_empty() {

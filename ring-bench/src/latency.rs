@@ -12,6 +12,7 @@ use crate::links::{self, Link, Spoilt};
 use crate::plot::{self, Axis, Curve};
 use crate::probe::Class;
 use crate::registry::{FEW, ROUND_TRIP_BYTES};
+use crate::reporting::Findings;
 use crate::run::{self, CLASSES, INSTANCES, Plan, Report};
 use crate::seam::{Rx, Tx, Work};
 use crate::{record, results};
@@ -43,6 +44,34 @@ pub struct Finding {
     pub interval: u64,
     /// Nanoseconds.
     pub histogram: Histogram<u64>,
+}
+
+/// What was measured, and how.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Of each candidate in each placement.
+    pub findings: Vec<Finding>,
+    /// How much was dropped.
+    pub report: Report,
+    clock: Clock,
+}
+
+impl Findings for Measured {
+    fn table(&self) -> String {
+        table(&self.findings, &self.report, self.clock)
+    }
+
+    fn json(&self) -> String {
+        json(&self.findings)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.report.interrupted
+    }
+
+    fn record(&self, folder: &Path, table: &str) -> Result<(), String> {
+        record(folder, &self.findings, table)
+    }
 }
 
 /// Up to a minute, three digits; what lies above counts as a minute. Bounds must be given: a histogram that grows by
@@ -106,7 +135,7 @@ fn all(clock: Clock, spoil: bool) -> Vec<Entry> {
 ///
 /// # Errors
 /// In words for people.
-pub fn run(plan: &Plan, clock: Clock, spoil: bool) -> Result<(Vec<Finding>, Report), String> {
+pub fn run(plan: &Plan, clock: Clock, spoil: bool) -> Result<Measured, String> {
     let mut entries = all(clock, spoil);
     let title = |entry: &Entry| format!("{}/{}", entry.group, entry.candidate.name);
     if let Some(part) = &plan.only {
@@ -141,12 +170,11 @@ pub fn run(plan: &Plan, clock: Clock, spoil: bool) -> Result<(Vec<Finding>, Repo
         },
     )?;
     findings.retain(|finding| !finding.histogram.is_empty());
-    Ok((findings, report))
+    Ok(Measured { findings, report, clock })
 }
 
 /// One object a line.
-#[must_use]
-pub fn json(findings: &[Finding]) -> String {
+fn json(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
         let mut object = serde_json::json!({
@@ -168,8 +196,7 @@ fn shown(finding: &Finding, part: f64) -> Option<u64> {
 }
 
 /// The table and what was dropped.
-#[must_use]
-pub fn table(findings: &[Finding], report: &Report, clock: Clock) -> String {
+fn table(findings: &[Finding], report: &Report, clock: Clock) -> String {
     let mut text = String::new();
     for group in GROUPS {
         for class in CLASSES {
@@ -201,10 +228,7 @@ pub fn table(findings: &[Finding], report: &Report, clock: Clock) -> String {
 
 /// Writes `latency.md`, `latency.csv` (every bucket of every histogram) and a plot for each group and class to `folder`,
 /// in place of those of the run before. The plots are drawn from the file.
-///
-/// # Errors
-/// In words for people.
-pub fn record(folder: &Path, findings: &[Finding], table: &str) -> Result<(), String> {
+fn record(folder: &Path, findings: &[Finding], table: &str) -> Result<(), String> {
     let mut csv = String::from("group,candidate,class,interval_ns,nanoseconds,count\n");
     for finding in findings {
         for step in finding.histogram.iter_recorded() {
@@ -228,18 +252,55 @@ pub fn record(folder: &Path, findings: &[Finding], table: &str) -> Result<(), St
                 let point = (results::number(&row[4])?, results::number(&row[5])?);
                 match curves.last_mut() {
                     Some(curve) if curve.name == row[1] => curve.points.push(point),
-                    _ => curves.push(Curve { name: row[1].clone(), points: vec![point] }),
+                    _ => curves.push(Curve {
+                        name: row[1].clone(),
+                        points: vec![point],
+                        strong: row[1].starts_with("ours"),
+                    }),
                 }
             }
-            curves.iter_mut().for_each(|curve| curve.points = nines(&curve.points));
+            for curve in &mut curves {
+                curve.points = nines(&curve.points);
+                curve.name = legend(&curve.name).to_owned();
+            }
             curves.retain(|curve| !curve.points.is_empty());
             if !curves.is_empty() {
                 let file = folder.join(format!("latency-{group}-{class}.svg"));
-                plot::draw(&file, &format!("{group}, 8 bytes, class {class}"), Axis::Nines, "ns", &curves)?;
+                plot::draw(&file, &title(group, &class), Axis::Nines, "nanoseconds", &curves)?;
             }
         }
     }
     Ok(())
+}
+
+/// A candidate's name for who has not read what it is.
+fn legend(name: &str) -> &str {
+    match name {
+        "ours-spsc" => "ring, SPSC (two processes)",
+        "ours-mpmc" => "ring, MPMC (two processes)",
+        "rtrb" => "rtrb (two threads)",
+        "array-queue" => "crossbeam ArrayQueue (two threads)",
+        "mailbox" => "one shared word, polled (two processes)",
+        "futex-mailbox" => "one shared word and a futex (two processes)",
+        "pipe" => "pipe (two processes)",
+        other => other,
+    }
+}
+
+fn title(group: &str, class: &str) -> String {
+    let what = match group {
+        "rtt-polled" => "Round trip of 8 bytes, both sides poll",
+        "oneway-polled" => "One way, 8 bytes, both sides poll",
+        "rtt-parked" => "Round trip of 8 bytes, both sides sleep",
+        "oneway-parked" => "One way, 8 bytes, the receiver sleeps",
+        other => other,
+    };
+    let place = match class {
+        "S" => "two threads of one core",
+        "C" => "two cores that share a cache",
+        _ => "two cores that share no cache",
+    };
+    format!("{what}; {place}")
 }
 
 /// From buckets to (nines, nanoseconds); up to the last percentile that ten samples lie above.

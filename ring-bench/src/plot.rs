@@ -12,6 +12,8 @@ pub struct Curve {
     pub name: String,
     /// Rising in the first.
     pub points: Vec<(f64, f64)>,
+    /// Drawn so that it stands out.
+    pub strong: bool,
 }
 
 /// What the horizontal axis is.
@@ -106,19 +108,27 @@ where
         .y_desc(labels.1)
         .x_label_formatter(name)
         .x_labels(8)
+        .label_style(("sans-serif", 13))
+        .axis_desc_style(("sans-serif", 15))
         .light_line_style(BLACK.mix(0.06))
         .draw()
         .map_err(text)?;
     for (curve, color) in curves.iter().zip(COLORS.iter().cycle()) {
-        let line = LineSeries::new(curve.points.iter().copied(), color.stroke_width(2));
-        let color = *color;
+        let style = color.stroke_width(if curve.strong { 4 } else { 2 });
+        let line = LineSeries::new(curve.points.iter().copied(), style);
         chart
             .draw_series(line)
             .map_err(text)?
             .label(curve.name.as_str())
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
     let legend = SeriesLabelPosition::UpperLeft;
-    chart.configure_series_labels().position(legend).background_style(WHITE.mix(0.8)).draw().map_err(text)?;
+    chart
+        .configure_series_labels()
+        .position(legend)
+        .background_style(WHITE.mix(0.8))
+        .label_font(("sans-serif", 14))
+        .draw()
+        .map_err(text)?;
     root.present().map_err(text)
 }

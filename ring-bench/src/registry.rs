@@ -6,6 +6,7 @@
 
 use crate::candidate::{Build, Candidate, Place, Unit};
 use crate::seam::Work;
+use crate::setup::{self, Call, Raw};
 use crate::slotted::{self, Owned, Plain};
 use crate::vyukov::Vyukov;
 use crate::{inplace, kernel, limits, ours, ours_mpmc, parkable, parked, rivals};
@@ -74,6 +75,12 @@ pub fn crowd(name: &'static str, place: Place, pairs: usize, build: Build) -> Ca
     Candidate { name, place, parties: 2 * pairs, unit: Unit::Messages, sleeps: false, work, check: 100 << 10, build }
 }
 
+/// Single calls of some hundred microseconds. What disturbs one of them disturbs no median.
+fn calls(name: &'static str, build: Build) -> Candidate {
+    let (place, unit) = (Place::Processes, Unit::Call);
+    Candidate { name, place, parties: 2, unit, sleeps: true, work: Work { warm: 1, count: 9 }, check: 20, build }
+}
+
 /// Slots of an in-process rival with messages of `words` words in a ring of `bytes`.
 const fn slots(bytes: usize, words: usize) -> usize {
     bytes / (8 * words)
@@ -130,6 +137,14 @@ pub fn all() -> Vec<Candidate> {
         parked("eventfd-rtt", parked::eventfd()),
         parked("pipe-parked-rtt-8", parked::descriptor(kernel::pipe_that_waits)),
         parked("unix-parked-rtt-8", parked::descriptor(kernel::unix_that_waits)),
+        calls("ours-create-1m", setup::cost::<setup::Ours>(Call::Create, 0)),
+        calls("raw-create-1m", setup::cost::<Raw>(Call::Create, 0)),
+        calls("allowed-150us", setup::allowed(150)),
+        calls("ours-create-1m-among-500", setup::cost::<setup::Ours>(Call::Create, setup::MANY)),
+        calls("ours-open-1m", setup::cost::<setup::Ours>(Call::Open, 0)),
+        calls("raw-open-1m", setup::cost::<Raw>(Call::Open, 0)),
+        calls("allowed-60us", setup::allowed(60)),
+        calls("ours-open-1m-among-500", setup::cost::<setup::Ours>(Call::Open, setup::MANY)),
         round_trip("ours-mpmc-rtt-8", P, ours_mpmc::round_trip(FEW)),
         round_trip("vyukov-rtt-8", T, rivals::shared_round_trip::<Vyukov<u64>>(FEW)),
         round_trip("plain-rtt-8", P, slotted::round_trip::<Plain>(FEW)),

@@ -106,6 +106,12 @@ pub fn all() -> Vec<Row> {
         Row::lower("parked-rtt-8-vs-eventfd", "ours-parked-rtt-8", "eventfd-rtt", 1.1),
         Row::lower("parked-rtt-8-vs-pipe", "ours-parked-rtt-8", "pipe-parked-rtt-8", 1.1),
         Row::lower("parked-rtt-8-vs-unix", "ours-parked-rtt-8", "unix-parked-rtt-8", 1.1),
+        // What a ring of 1 MiB takes to make and to find; its memory alone; and whether others are in the way.
+        Row::lower("create-1m", "ours-create-1m", "allowed-150us", 1.0),
+        Row::lower("create-1m-vs-raw", "ours-create-1m", "raw-create-1m", 1.5),
+        Row::lower("create-1m-among-500", "ours-create-1m-among-500", "ours-create-1m", 1.1),
+        Row::lower("open-1m", "ours-open-1m", "allowed-60us", 1.0),
+        Row::lower("open-1m-among-500", "ours-open-1m-among-500", "ours-open-1m", 1.1),
         // Queues of threads, which die with one of them; the plain one among them is the floor of a round trip.
         Row::lower("mpmc-rtt-8", "ours-mpmc-rtt-8", "vyukov-rtt-8", 1.05),
         Row::higher("mpmc-1p1c", "ours-1p1c", "array-queue-1p1c", 2.0),

@@ -66,7 +66,7 @@ pub struct Finding {
     pub ours: f64,
     /// Median of the base, likewise.
     pub base: f64,
-    /// `ns` a round trip, `M/s` (millions of messages a second) or `GB/s`.
+    /// `ns` a round trip, `us` a call, `M/s` (millions of messages a second) or `GB/s`.
     pub unit: &'static str,
 }
 
@@ -362,6 +362,7 @@ pub(crate) fn figure(unit: Unit, nanos: f64) -> f64 {
     match unit {
         Unit::RoundTrip => nanos,
         Unit::ParkedTrip => nanos - 2.0 * crate::parked::THINK as f64,
+        Unit::Call => nanos / 1e3,
         Unit::Messages => 1e3 / nanos,
         Unit::Bytes(bytes) => bytes as f64 / nanos,
     }

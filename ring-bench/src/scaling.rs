@@ -1,71 +1,83 @@
-//! What creating and opening a ring costs: by how many rings there are already, and by the size of the ring.
+//! What creating and opening a ring costs: by how many rings there are already, and by the size of the ring; and the least
+//! that the kernel makes of the same (see `setup`).
 //!
-//! One process, one CPU, wall-clock time of single calls; the handle is dropped outside of it.
+//! One process, one CPU, wall-clock time of single calls; the handle is dropped outside of it. All points are gone
+//! through several times over, so that a CPU that is moved meanwhile is moved for all of them.
 
 use crate::curves::{Extent, Point};
-use crate::ours::{self, fresh_name};
+use crate::setup::{self, Kind, Names, Ours, Raw};
 use crate::stats::Quartiles;
 use crate::sys;
-use ring_shm::spsc::{Consumer, Producer};
 
 /// The curves of this file.
 pub(crate) const NAMES: [&str; 2] = [RINGS.0, BYTES.0];
 pub(crate) const RINGS: (&str, &str, &str) = ("rings", "rings in the system", "microseconds");
 pub(crate) const BYTES: (&str, &str, &str) = ("bytes", "bytes of capacity", "microseconds");
-/// Bytes of the ring that is created while there are more and more others.
-const PROBE: usize = 1 << 20;
 /// Times that each call is measured.
 const CALLS: usize = 30;
+/// How often all numbers of rings are gone through, and the calls of each time.
+const LAPS: usize = 6;
 /// No more than so much memory is given out and taken back for one point.
 const VOLUME: usize = 8 << 30;
 
-/// Takes names away again, whatever happens.
-#[derive(Debug, Default)]
-struct Names(Vec<String>);
+/// The times of both calls for one point, in microseconds.
+#[derive(Clone, Default)]
+struct Times([Vec<f64>; 2]);
 
-impl Names {
-    fn add(&mut self, bytes: usize) -> Result<(), String> {
-        let name = fresh_name();
-        self.0.push(name.clone());
-        Producer::create(&name, &ours::options(bytes)).map(drop).map_err(|why| why.to_string())
+impl Times {
+    fn measure<K: Kind>(&mut self, bytes: usize) -> Result<(), String> {
+        for (times, nanos) in self.0.iter_mut().zip(setup::call::<K>(bytes)?) {
+            times.push(nanos as f64 / 1e3);
+        }
+        if sys::interrupted() { Err("interrupted".into()) } else { Ok(()) }
+    }
+
+    fn points(self, names: [&str; 2], curve: &'static str, x: u64) -> impl Iterator<Item = Point> {
+        let names = names.map(str::to_owned);
+        names.into_iter().zip(self.0).filter_map(move |(name, times)| {
+            Quartiles::of(times).map(|figure| Point { curve, name, x, class: None, figure })
+        })
     }
 }
 
-impl Drop for Names {
-    fn drop(&mut self) {
-        self.0.iter().for_each(|name| drop(ring_shm::unlink(name, true)));
-    }
-}
+const OURS: [&str; 2] = ["create", "open"];
+const BARE: [&str; 2] = ["bare create", "bare open"];
 
-/// Both calls' times in microseconds for rings of `bytes`.
-fn calls(bytes: usize) -> Result<[Quartiles; 2], String> {
-    let (mut created, mut opened) = (Vec::new(), Vec::new());
-    for _ in 0..CALLS.min(VOLUME / bytes).max(3) {
-        let name = fresh_name();
-        let names = Names(vec![name.clone()]);
-        let begin = sys::now();
-        let tx = Producer::create(&name, &ours::options(bytes)).map_err(|why| why.to_string())?;
-        let between = sys::now();
-        let rx = Consumer::open(&name).map_err(|why| why.to_string())?;
-        let end = sys::now();
-        created.push((between - begin) as f64 / 1e3);
-        opened.push((end - between) as f64 / 1e3);
-        drop((tx, rx, names));
-        if sys::interrupted() {
-            return Err("interrupted".into());
+fn by_rings(extent: Extent) -> Result<Vec<Point>, String> {
+    let counts = [1, 10, 100, 500, 1_000, 2_000, 5_000].into_iter().filter(|count| *count as u64 <= extent.rings);
+    let mut all: Vec<(usize, Times, Times)> = counts.map(|x| (x, Times::default(), Times::default())).collect();
+    for _ in 0..LAPS {
+        let mut others = Names::<Ours>::new();
+        for (count, ours, bare) in &mut all {
+            // The ring that is measured is one of them.
+            others.fill(*count - 1)?;
+            for _ in 0..CALLS / LAPS {
+                ours.measure::<Ours>(setup::BYTES)?;
+                bare.measure::<Raw>(setup::BYTES)?;
+            }
         }
     }
-    match (Quartiles::of(created), Quartiles::of(opened)) {
-        (Some(created), Some(opened)) => Ok([created, opened]),
-        _ => Err("nothing was measured".into()),
-    }
+    Ok(points(all, RINGS.0))
 }
 
-fn add(points: &mut Vec<Point>, curve: &'static str, x: u64, bytes: usize) -> Result<(), String> {
-    for (name, figure) in ["create", "open"].into_iter().zip(calls(bytes)?) {
-        points.push(Point { curve, name: name.into(), x, class: None, figure });
+fn by_bytes(extent: Extent) -> Result<Vec<Point>, String> {
+    let sizes = (12..=30).step_by(2).map(|power| 1usize << power).filter(|size| *size as u64 <= extent.largest);
+    let mut all: Vec<(usize, Times, Times)> = sizes.map(|x| (x, Times::default(), Times::default())).collect();
+    for call in 0..CALLS {
+        for (size, ours, bare) in &mut all {
+            if call < CALLS.min(VOLUME / *size).max(3) {
+                ours.measure::<Ours>(*size)?;
+                bare.measure::<Raw>(*size)?;
+            }
+        }
     }
-    Ok(())
+    Ok(points(all, BYTES.0))
+}
+
+fn points(all: Vec<(usize, Times, Times)>, curve: &'static str) -> Vec<Point> {
+    all.into_iter()
+        .flat_map(|(x, ours, bare)| ours.points(OURS, curve, x as u64).chain(bare.points(BARE, curve, x as u64)))
+        .collect()
 }
 
 /// The curves whose name contains `part`.
@@ -73,19 +85,10 @@ pub(crate) fn measure(part: &str, extent: Extent) -> Result<Vec<Point>, String> 
     sys::watch_signals()?;
     let mut points = Vec::new();
     if RINGS.0.contains(part) {
-        let mut others = Names::default();
-        for count in [1u64, 10, 100, 500, 1_000, 2_000, 5_000].into_iter().filter(|count| *count <= extent.rings) {
-            // The ring that is measured is one of them.
-            while (others.0.len() as u64) + 1 < count {
-                others.add(4 << 10)?;
-            }
-            add(&mut points, RINGS.0, count, PROBE)?;
-        }
+        points.extend(by_rings(extent)?);
     }
     if BYTES.0.contains(part) {
-        for power in (12..=30).step_by(2).filter(|power| 1 << power <= extent.largest) {
-            add(&mut points, BYTES.0, 1 << power, 1 << power)?;
-        }
+        points.extend(by_bytes(extent)?);
     }
     Ok(points)
 }

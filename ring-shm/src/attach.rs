@@ -108,15 +108,5 @@ pub(crate) fn lease(
     segment: &Segment,
     mut next: impl FnMut(Region<'_>) -> Result<u64, SetupError>,
 ) -> Result<LeasedMapping, SetupError> {
-    let control = segment.map_whole()?;
-    life::with_region(&control, |region| {
-        let mut refused = None;
-        let mapping = LeasedMapping::acquire(segment, || {
-            next(region).unwrap_or_else(|error| {
-                refused = Some(error);
-                0 // no lease number: the attempt ends here
-            })
-        });
-        refused.map_or_else(|| Ok(mapping?), Err)
-    })?
+    LeasedMapping::acquire_within(segment, |mapping| life::with_region(mapping, &mut next)?)
 }

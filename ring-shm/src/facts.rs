@@ -5,8 +5,10 @@
 //! and numbers come back. All of them may have been written by a hostile peer and are treated so.
 
 use std::fs;
+use std::sync::Mutex;
 
 use crate::error::OsError;
+use crate::fork;
 use crate::sys;
 
 /// The kernel's fixed inode number of the first time namespace.
@@ -34,10 +36,36 @@ pub struct Facts {
 
 impl Facts {
     /// The facts of the calling process. What `/proc` will not say is 0.
+    ///
+    /// They stay the same while the process lives, so `/proc` is asked once; a forked child asks for itself.
     #[must_use]
     pub fn of_self() -> Self {
+        /// The process image and the number that they were found for. Never waited for: whoever finds it locked,
+        /// perhaps for ever in a child, looks the facts up.
+        static KNOWN: Mutex<Option<(u64, Facts)>> = Mutex::new(None);
+        let (image, pid) = (fork::epoch(), u64::from(std::process::id()));
+        let mut known = KNOWN.try_lock().ok();
+        match known.as_deref() {
+            Some(Some((of, facts))) if *of == image && facts.pid == pid => *facts,
+            _ => {
+                let facts = Self::look_up(pid);
+                // What is missing may be there later, when somebody has mounted `/proc`.
+                if let (Some(known), true) = (&mut known, facts.is_complete()) {
+                    **known = Some((image, facts));
+                }
+                facts
+            }
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.start_time != 0 && self.boot_hash != 0 && self.pid_namespace != 0
+    }
+
+    /// The facts of the calling process, whose number is `pid`.
+    fn look_up(pid: u64) -> Self {
         Self {
-            pid: u64::from(std::process::id()),
+            pid,
             start_time: start_time(std::process::id()),
             boot_hash: boot_hash(),
             pid_namespace: namespace("pid").unwrap_or(0),
@@ -46,7 +74,8 @@ impl Facts {
 
     /// Whether the process with these facts is certainly gone. False means that this cannot be shown.
     pub(crate) fn gone(&self) -> bool {
-        let here = Self::of_self();
+        // Looked up: a process that was frozen and restored may be on another machine by now.
+        let here = Self::look_up(u64::from(std::process::id()));
         if self.boot_hash != 0 && here.boot_hash != 0 && self.boot_hash != here.boot_hash {
             return true;
         }

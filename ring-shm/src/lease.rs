@@ -1,8 +1,8 @@
 //! Leases: kernel locks that live exactly as long as a mapping, and the verdict on other people's.
 //!
-//! Handles take one each, tools take a [`Probe`]. The lock is taken on a description of its own, the segment is
-//! mapped through that, and its descriptor is closed: from then on the mapping alone keeps the lock, until munmap,
-//! exec or death. So a free lock is the kernel's proof that no store can follow. No verdict looks at a clock, and
+//! Handles take one each, tools take a [`Probe`]. The segment is mapped through a description of its own, the lock is
+//! taken on that, and its descriptor is closed: from then on the mapping alone keeps the lock, until munmap, exec or
+//! death. So a free lock is the kernel's proof that no store can follow. No verdict looks at a clock, and
 //! nothing here reads the segment's bytes: numbers and facts come from the caller.
 
 use core::fmt;
@@ -85,6 +85,22 @@ impl LeasedMapping {
     /// [`LeaseError::NumbersTaken`] if the counter is damaged.
     pub fn acquire(segment: &Segment, next_number: impl FnMut() -> u64) -> Result<Self, LeaseError> {
         acquire(segment, segment.len(), next_number)
+    }
+
+    /// The same, with a number out of the mapping itself, which `next` is shown before the lease is there: it may look
+    /// and take a number, and nothing else. No `fork` happens meanwhile.
+    pub(crate) fn acquire_within<E: From<LeaseError>>(
+        segment: &Segment,
+        mut next: impl FnMut(&Mapping) -> Result<u64, E>,
+    ) -> Result<Self, E> {
+        let mut number = None;
+        retry(|taken| {
+            number = number.filter(|_| !taken);
+            attempt(segment, segment.len(), |mapping| match number {
+                Some(number) => Ok(number),
+                None => next(mapping).inspect(|next| number = Some(*next)),
+            })
+        })
     }
 
     /// The same lease over `mapping`, which is unmapped before it ends.
@@ -230,47 +246,64 @@ impl Probe {
 /// What became of one number.
 enum Attempt {
     Leased(LeasedMapping),
-    Taken,
+    Taken(u64),
     GateBusy,
 }
 
-/// Takes a lease and maps the first `len` bytes.
+/// Takes a lease and maps the first `len` bytes. The numbers come from a stranger, who is asked while forks may happen.
 fn acquire(segment: &Segment, len: u64, mut next_number: impl FnMut() -> u64) -> Result<LeasedMapping, LeaseError> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut tries = 1;
     let mut number = next_number();
+    retry(|taken| {
+        if taken {
+            number = next_number();
+        }
+        attempt(segment, len, |_| Ok(number))
+    })
+}
+
+/// Tries again while numbers are taken, and while the gate is busy. `attempt` is told whether the last number was taken.
+fn retry<E: From<LeaseError>>(mut attempt: impl FnMut(bool) -> Result<Attempt, E>) -> Result<LeasedMapping, E> {
+    let deadline = Instant::now() + PATIENCE;
+    let (mut tries, mut taken) = (1, false);
     loop {
-        match attempt(segment, len, number)? {
+        match attempt(taken)? {
             Attempt::Leased(leased) => return Ok(leased),
-            Attempt::Taken if tries == NUMBERS => return Err(LeaseError::NumbersTaken { tries, last: number }),
-            Attempt::Taken => {
-                tries += 1;
-                number = next_number();
+            Attempt::Taken(last) if tries == NUMBERS => return Err(LeaseError::NumbersTaken { tries, last }.into()),
+            Attempt::Taken(_) => (tries, taken) = (tries + 1, true),
+            Attempt::GateBusy if Instant::now() < deadline => {
+                taken = false;
+                std::thread::sleep(GATE_PAUSE);
             }
-            Attempt::GateBusy if Instant::now() < deadline => std::thread::sleep(GATE_PAUSE),
-            Attempt::GateBusy => return Err(LeaseError::GateBusy),
+            Attempt::GateBusy => return Err(LeaseError::GateBusy.into()),
         }
     }
 }
 
-fn attempt(segment: &Segment, len: u64, number: u64) -> Result<Attempt, LeaseError> {
-    let byte = descriptor::lease_byte(number).ok_or(LeaseError::BadNumber { number })?;
+/// One try, with the number that `number` gives when it is shown the mapping.
+fn attempt<E: From<LeaseError>>(
+    segment: &Segment,
+    len: u64,
+    number: impl FnOnce(&Mapping) -> Result<u64, E>,
+) -> Result<Attempt, E> {
     let probe = segment.probe();
     let reopen = || -> Result<File, LeaseError> { probe.reopen()?.ok_or(LeaseError::Lost) };
     // A child forked while these descriptors are open would keep the locks alive after us.
-    let pause = fork::pause()?;
-    let Some(_gate) = Gate::try_take(reopen()?, LockKind::Shared)? else {
+    let pause = fork::pause().map_err(LeaseError::from)?;
+    let file = reopen()?;
+    let (mapping, anchor) = segment.map(&file, len, &pause).map_err(LeaseError::from)?;
+    let number = number(&mapping)?;
+    let byte = descriptor::lease_byte(number).ok_or(LeaseError::BadNumber { number })?;
+    let Some(_gate) = Gate::try_take(reopen()?, LockKind::Shared).map_err(LeaseError::from)? else {
         return Ok(Attempt::GateBusy);
     };
-    let file = reopen()?;
-    if !sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1)? {
-        return Ok(Attempt::Taken);
+    let lock = |file: &File| sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1).map_err(LeaseError::from);
+    if !lock(&file)? {
+        return Ok(Attempt::Taken(number));
     }
     // A remover who came before us has taken the name; who comes after us finds the lease.
-    if probe.was_named() && sys::stat(file.as_raw_fd())?.links == 0 {
-        return Err(LeaseError::Gone);
+    if probe.was_named() && sys::stat(file.as_raw_fd()).map_err(LeaseError::from)?.links == 0 {
+        return Err(LeaseError::Gone.into());
     }
-    let (mapping, anchor) = segment.map(&file, len, &pause)?;
     drop(file);
     // The self-test. The number of the probe has just been good; were it stolen in between, the test fails, which
     // only makes verdicts more careful.
@@ -278,8 +311,8 @@ fn attempt(segment: &Segment, len: u64, number: u64) -> Result<Attempt, LeaseErr
         None
     } else {
         let file = reopen()?;
-        if !sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1)? {
-            return Ok(Attempt::Taken);
+        if !lock(&file)? {
+            return Ok(Attempt::Taken(number));
         }
         Some(Descriptor::new(file, probe.id()))
     };

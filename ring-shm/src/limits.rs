@@ -46,7 +46,7 @@ impl Limits {
         if let Some(limit) = self.size.filter(|limit| len > *limit) {
             return Err(CreateError::AboveLimit { asked: len, limit });
         }
-        if let Some(room) = memory::room().filter(|room| len > room.free && in_memory(at)) {
+        if let Some(room) = memory::room_below(len).filter(|_| in_memory(at)) {
             return Err(CreateError::MemoryLimit { asked: len, free: room.free, limit: room.limit });
         }
         let Some((prefix, budget)) = &self.budget else { return Ok(Reserved { _directory: None }) };

@@ -1,7 +1,8 @@
 //! How much memory the control groups of this process leave it. Going beyond that is no error but the kernel's SIGKILL, so
 //! a creator looks first. It is a look: what others of the group take meanwhile, nobody can know.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// What a control group leaves.
@@ -42,23 +43,24 @@ const NONE: u64 = 1 << 60;
 
 /// The least that any control group above this process leaves; `None` where none limits memory, or says so.
 pub(crate) fn room() -> Option<Room> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mut least: Option<Room> = None;
-    for line in groups.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let (root, files) = match controllers {
-            "" => ("/sys/fs/cgroup", &VERSION_2),
-            "memory" => ("/sys/fs/cgroup/memory", &VERSION_1),
-            _ => continue,
-        };
-        for room in above(Path::new(root), path.trim_start_matches('/')).iter().filter_map(|group| of(group, files)) {
-            if least.is_none_or(|least| room.free < least.free) {
-                least = Some(room);
-            }
-        }
-    }
-    least
+    room_below(u64::MAX)
+}
+
+/// The same if it is less than `wanted`: what the kernel could take back, which takes long to find out, is asked for only
+/// where it matters.
+pub(crate) fn room_below(wanted: u64) -> Option<Room> {
+    let groups = text("/proc/self/cgroup", 4096)?;
+    let line = |wanted: &str| {
+        groups.lines().find_map(|line| line.split_once(':')?.1.split_once(':').filter(|(found, _)| *found == wanted))
+    };
+    // The controller is in one kind of hierarchy, whatever else the other is for.
+    let (root, path, files) = match (line("memory"), line("")) {
+        (Some((_, path)), _) => ("/sys/fs/cgroup/memory", path, &VERSION_1),
+        (None, Some((_, path))) => ("/sys/fs/cgroup", path, &VERSION_2),
+        (None, None) => return None,
+    };
+    let groups = above(Path::new(root), path.trim_start_matches('/'));
+    groups.iter().filter_map(|group| of(group, files, wanted)).min_by_key(|room| room.free)
 }
 
 /// The group and those above it. In a container the path may be one of the host's: then only the root is there.
@@ -66,21 +68,34 @@ fn above(root: &Path, path: &str) -> Vec<PathBuf> {
     root.join(path).ancestors().take_while(|group| group.starts_with(root)).map(Path::to_owned).collect()
 }
 
-fn number(path: PathBuf) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+/// What a file of the kernel says, in two reads if it is no longer than `usual`.
+fn text(path: impl AsRef<Path>, usual: usize) -> Option<String> {
+    let mut text = String::with_capacity(usual.saturating_add(1));
+    // Without the limit its size would be asked for, which such a file does not know.
+    File::open(path).ok()?.take(u64::MAX).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
-fn of(group: &Path, files: &Files) -> Option<Room> {
+fn number(path: PathBuf) -> Option<u64> {
+    text(path, 64)?.trim().parse().ok()
+}
+
+/// What the group leaves, if it is less than `wanted`.
+fn of(group: &Path, files: &Files, wanted: u64) -> Option<Room> {
     // `max` is no number: no limit.
     let limit = number(group.join(files.limit)).filter(|limit| *limit < NONE)?;
     let usage = number(group.join(files.usage))?;
+    if limit.saturating_sub(usage) >= wanted {
+        return None;
+    }
     let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
     let caches: u64 = files.caches.iter().filter_map(|name| line_of(&stat, name)).sum();
     let swap = files.swap.map_or(0, |(limit, usage)| {
         let left = number(group.join(limit)).unwrap_or(u64::MAX).saturating_sub(number(group.join(usage)).unwrap_or(0));
         left.min(swap_free())
     });
-    Some(Room { limit, free: limit.saturating_sub(usage.saturating_sub(caches)).saturating_add(swap) })
+    let free = limit.saturating_sub(usage.saturating_sub(caches)).saturating_add(swap);
+    (free < wanted).then_some(Room { limit, free })
 }
 
 /// The number behind `name` in a table of two columns.

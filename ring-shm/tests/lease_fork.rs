@@ -8,7 +8,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use holder::*;
-use ring_shm::{LeasedMapping, Segment, Verdict};
+use ring_shm::{Facts, LeasedMapping, Segment, Verdict};
 use support::{child, say};
 
 /// What the first byte is set to: what it is in every ring, since a file that begins otherwise is not removed.
@@ -19,6 +19,7 @@ fn child_entry() {
     support::run_role(|role, _args| match role {
         "forker" => play_forker(),
         "fork-storm" => play_fork_storm(),
+        "facts" => play_facts(),
         other => panic!("no role {other}"),
     });
 }
@@ -142,4 +143,38 @@ fn play_fork_storm() {
     drop((judge, segment));
     Segment::unlink(&name, false).unwrap();
     say(&format!("forks {forks}, attaches {number}"));
+}
+
+#[test]
+fn a_child_does_not_take_its_parents_facts_for_its_own() {
+    let mut parent = child("facts", &[]);
+    parent.wait_for("done");
+    assert!(parent.finish().success());
+}
+
+fn play_facts() {
+    let me = Facts::of_self();
+    // SAFETY: this process has one busy thread; the child ends in `_exit`.
+    let forked = || unsafe { libc::fork() };
+    // SAFETY: as above; this way runs no handlers, so nothing in the child says that it is one but its number.
+    let cloned = || unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t };
+    for make in [&forked as &dyn Fn() -> libc::pid_t, &cloned] {
+        // A start is counted in hundredths of a second.
+        std::thread::sleep(Duration::from_millis(30));
+        let pid = make();
+        if pid == 0 {
+            let own = Facts::of_self();
+            let same = (own.boot_hash, own.pid_namespace) == (me.boot_hash, me.pid_namespace);
+            // SAFETY: plain numbers.
+            let right = own.pid == unsafe { libc::getpid() } as u64 && own.start_time > me.start_time && same;
+            // SAFETY: ends the child without running the parent's destructors.
+            unsafe { libc::_exit(i32::from(!right)) };
+        }
+        let mut status = 0;
+        // SAFETY: our child, and a live integer.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        assert_eq!(status, 0);
+    }
+    assert_eq!(me, Facts::of_self());
+    say("done");
 }

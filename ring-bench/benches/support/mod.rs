@@ -1,17 +1,24 @@
-//! What both criterion benches share: the sizes, messages of any size, and pinning.
+//! What the SPSC benches share: the sizes, messages of any size, and pinning.
 //!
 //! Message `n` of any size is words `n, n + 1, …`; the receiver compares all of them before anything is timed and
 //! the first and the last one while it is.
+
+#![allow(dead_code, reason = "each bench uses its part")]
 
 use ring_shm::spsc::{Consumer, Producer};
 use ring_shm::{Trust, spsc};
 use std::sync::OnceLock;
 
 /// Payload sizes in bytes; the rtrb twins have `size / 8` words.
-pub(crate) const SIZES: [usize; 5] = [8, 64, 256, 1024, 65536];
+pub(crate) const SIZES: [usize; 6] = [8, 64, 256, 1024, 65536, 1 << 20];
+
+/// No larger ones between rivals that pass values: they would be moved on the stack.
+pub(crate) const LARGEST_VALUE: usize = 65536;
 
 /// Messages of the full check.
-pub(crate) const CHECKED: u64 = 2_000;
+pub(crate) fn checked(size: usize) -> u64 {
+    ((64 << 20) / size as u64).min(2_000)
+}
 
 /// The CPUs of the two sides, asked before anybody was pinned; `None` on a machine with one.
 pub(crate) fn cpus() -> Option<[usize; 2]> {
@@ -37,32 +44,49 @@ impl Message {
     /// Writes every word of message `n`.
     #[inline(always)]
     pub(crate) fn fill(&mut self, n: u64) -> &[u8] {
-        for (i, word) in self.0.chunks_exact_mut(8).enumerate() {
+        Self::fill_slice(&mut self.0, n);
+        &self.0
+    }
+
+    /// The same where it will lie.
+    #[inline(always)]
+    pub(crate) fn fill_slice(bytes: &mut [u8], n: u64) {
+        for (i, word) in bytes.chunks_exact_mut(8).enumerate() {
             word.copy_from_slice(&(n + i as u64).to_le_bytes());
         }
-        &self.0
     }
 
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         &mut self.0
     }
 
-    fn word(&self, i: usize) -> u64 {
-        self.0[i * 8..i * 8 + 8].try_into().map_or(0, u64::from_le_bytes)
-    }
-
     /// First and last word.
     #[inline(always)]
     pub(crate) fn assert_number(&self, n: u64) {
-        let last = self.0.len() / 8 - 1;
-        assert_eq!((self.word(0), self.word(last)), (n, n + last as u64), "FIFO or payload broken");
+        assert_number(&self.0, n);
     }
 
     /// Every word.
     pub(crate) fn assert_all(&self, n: u64) {
-        for i in 0..self.0.len() / 8 {
-            assert_eq!(self.word(i), n + i as u64, "payload broken at word {i} of message {n}");
-        }
+        assert_all(&self.0, n);
+    }
+}
+
+fn word(bytes: &[u8], i: usize) -> u64 {
+    bytes[i * 8..i * 8 + 8].try_into().map_or(0, u64::from_le_bytes)
+}
+
+/// First and last word are those of message `n`.
+#[inline(always)]
+pub(crate) fn assert_number(bytes: &[u8], n: u64) {
+    let last = bytes.len() / 8 - 1;
+    assert_eq!((word(bytes, 0), word(bytes, last)), (n, n + last as u64), "FIFO or payload broken");
+}
+
+/// Every word is.
+pub(crate) fn assert_all(bytes: &[u8], n: u64) {
+    for i in 0..bytes.len() / 8 {
+        assert_eq!(word(bytes, i), n + i as u64, "payload broken at word {i} of message {n}");
     }
 }
 
