@@ -49,8 +49,15 @@ table() {
         echo "| $(tail -n 1 "$results/spin.md" | sed 's/^spin: /SPIN: /') | | \`ci/spin.sh --record\` |"
     fi
     echo "| fuzzing: executions | $(sum fuzz.md 13) | \`ci/fuzz.sh --executions N\` |"
-    echo "| sleeps with signals and deaths raining | $(sed -n 's/^| 20.*| \([0-9].*\) |$/\1/p' "$results/waits.md" |
-        tail -n 1) | \`ci/waits.sh --sleeps N\` |"
+    echo "| sleeps with signals and deaths raining | $(grep -v -- '--by tasks' "$results/waits.md" |
+        sed -n 's/^| 20.*| \([0-9].*\) |$/\1/p' | tail -n 1) | \`ci/waits.sh --sleeps N\` |"
+    awaits=$(grep -- '--by tasks' "$results/waits.md" || true)
+    if [ -n "$awaits" ]; then
+        echo "| awaits with signals and deaths raining, futures dropped: awaits, deaths, overslept, wake-ups lost but to a death |" \
+            "$(echo "$awaits" | sed 's/.* | \([0-9]* sleeps.*\) |$/\1/; s/ ([^)]*)//' |
+                awk -F '[, ]+' '{ n += $1; k += $5; o += $10; l += $15 } END { print n ", " k ", " o ", " l }')" \
+            "| \`ci/waits.sh --by tasks --sleeps N --pieces P\` |"
+    fi
 }
 new=$(awk -v table="$(table)" '
     /^<!-- figures -->$/ { print; print table; skip = 1 }
