@@ -33,6 +33,8 @@ pub use inspect::{Seat, Snapshot, inspect, recover};
 pub use options::Options;
 pub use producer::Producer;
 pub use ring_core::spsc::Received;
+#[cfg(feature = "async")]
+pub use typed::{AsyncTypedConsumer, AsyncTypedProducer};
 pub use typed::{TypedClaim, TypedConsumer, TypedProducer, TypedRecord, typed_heap};
 pub use wait_error::{RecvError, SendError};
 
