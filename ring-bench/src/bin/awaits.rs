@@ -2,6 +2,8 @@
 //! and in changing order, so that what the machine does to the one it does to the other. Prints the quartiles of the ratios.
 //!
 //!     cargo run --release -p ring-bench --bin awaits -- [ROUNDS]
+//!
+//! On a busy machine in the real-time class: `chrt -r 1 target/release/awaits`. It takes some seconds.
 
 use std::future::Future;
 use std::pin::Pin;
