@@ -49,14 +49,14 @@ fn run() -> Result<(), Failure> {
     let rounds: u32 = std::env::args().nth(1).map_or(Ok(20), |text| text.parse())?;
     let current = Builder::new_current_thread().build()?;
     let multi = Builder::new_multi_thread().worker_threads(2).build()?;
-    pairs("wake-up, block_on / parked", rounds, wake_parked, || wake_by(|task| wait::block_on(task)))?;
+    pairs("wake-up, block_on / parked", rounds, wake_parked, || wake_by(wait::block_on))?;
     for (name, runtime) in [("current-thread", &current), ("multi-thread", &multi)] {
         pairs(&format!("wake-up, task, {name} / parked"), rounds, wake_parked, || {
             wake_by(|task| spawned(runtime, task))
         })?;
     }
     let rate = "recv_many / read_batch, messages a second";
-    pairs(&format!("{rate}, block_on"), rounds, stream_blocking, || stream_by(None, |task| wait::block_on(task)))?;
+    pairs(&format!("{rate}, block_on"), rounds, stream_blocking, || stream_by(None, wait::block_on))?;
     for (name, runtime) in [("current-thread", &current), ("multi-thread", &multi)] {
         pairs(&format!("{rate}, {name}"), rounds, stream_blocking, || stream_by(None, |task| spawned(runtime, task)))?;
     }
