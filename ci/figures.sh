@@ -53,8 +53,15 @@ table() {
         echo "| round trip of 8 bytes, polled, class $(latency class): p50, p99, p99.9 in ns | $(latency figures) | \`latency --record docs/results\` |"
     fi
     echo "| fuzzing: executions | $(sum fuzz.md 13) | \`ci/fuzz.sh --executions N\` |"
-    echo "| sleeps with signals and deaths raining | $(sed -n 's/^| 20.*| \([0-9].*\) |$/\1/p' "$results/waits.md" |
-        tail -n 1) | \`ci/waits.sh --sleeps N\` |"
+    echo "| sleeps with signals and deaths raining | $(grep -v -- '--by tasks' "$results/waits.md" |
+        sed -n 's/^| 20.*| \([0-9].*\) |$/\1/p' | tail -n 1) | \`ci/waits.sh --sleeps N\` |"
+    awaits=$(grep -- '--by tasks' "$results/waits.md" || true)
+    if [ -n "$awaits" ]; then
+        echo "| awaits with signals and deaths raining, futures dropped: awaits, deaths, overslept, wake-ups lost but to a death |" \
+            "$(echo "$awaits" | sed 's/.* | \([0-9]* sleeps.*\) |$/\1/; s/ ([^)]*)//' |
+                awk -F '[, ]+' '{ n += $1; k += $5; o += $10; l += $15 } END { print n ", " k ", " o ", " l }')" \
+            "| \`ci/waits.sh --by tasks --sleeps N --pieces P\` |"
+    fi
 }
 # Round trips of both sides polling, in the placement with the most samples of ours: a line of the table, and the plot.
 latency() { awk -v want="$1" '

@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
-# Sleeps with signals raining and senders dying (ring-check): none may outlive its deadline by more than a slice, and no
-# wake-up may be lost but to the death of its sender. By threads that park, or by tasks that await and are dropped in
-# between. Two planted bugs must be caught first. Without a backing a
-# share of the short form goes over files and over memfds.
+# Sleeps with signals raining and senders and receivers dying (ring-check): none may outlive its deadline by more than a
+# slice, and no wake-up may be lost but to a death. By threads that park, or by tasks that await and are dropped in between.
+# Two planted bugs must be caught first. Without a backing a share of the short form goes over files and over memfds.
 #
-#   ci/waits.sh [--sleeps N] [--seed S] [--by threads|tasks] [--backing posix|file|memfd]
+#   ci/waits.sh [--sleeps N] [--seed S] [--by threads|tasks] [--backing posix|file|memfd] [--pieces P]
 #
-# From 1,000,000 sleeps on the result goes to docs/results/waits.md. Last line: `waits: N sleeps, …`.
+# P campaigns of N sleeps, one after the other. From 1,000,000 sleeps on each is recorded in docs/results/waits.md as it
+# ends, so that one that was broken off goes on with the pieces that are left.
+# Last line: `waits: N sleeps, …`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-sleeps=30000 by=threads backing="" seed=$(date +%s%N) command="ci/waits.sh $*"
+sleeps=30000 by=threads backing="" seed=$(date +%s%N) pieces=1
 while [ $# -gt 0 ]; do
     case "$1" in
         --sleeps) sleeps=${2:?} ;;
         --seed) seed=${2:?} ;;
         --by) by=${2:?} ;;
         --backing) backing=${2:?} ;;
-        *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        --pieces) pieces=${2:?} ;;
+        *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift 2
 done
@@ -34,22 +36,15 @@ if [ -z "$backing" ] && [ "$sleeps" -lt 1000000 ]; then
         echo "over $other: $(tail -n 1 <<<"$said")"
     done
 fi
-out=$("$waits" --sleeps "$sleeps" --by "$by" --seed "$seed" --backing "${backing:-posix}")
-echo "$out"
-if [ "$sleeps" -ge 1000000 ]; then
-    results=docs/results/waits.md
-    [ "$by" = threads ] || results=docs/results/awaits.md
-    [ -e "$results" ] || cat > "$results" <<HEAD
-# Sleeps, by $by
-
-Each line is a campaign of \`ci/waits.sh\`. *Overslept*: waits that ended more than a slice (50 ms) after their deadline.
-*Seen late*: messages that lay there for more than half a slice while their receiver slept; the deaths of their senders
-before they could wake anybody account for some.
-
-| date | machine | kernel | rustc | command | seed | result |
-|---|---|---|---|---|---|---|
-HEAD
-    machine="$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs"
-    echo "| $(date -u +%FT%TZ) | $machine | $(uname -r) | $(rustc --version | cut -d' ' -f2) | \`$command\` | $seed |" \
-        "$(echo "$out" | sed -n 's/^waits: //p') |" >> "$results"
-fi
+results=docs/results/waits.md
+machine="$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs"
+for ((piece = 0; piece < pieces; piece++)); do
+    out=$("$waits" --sleeps "$sleeps" --by "$by" --seed "$((seed + piece))" --backing "${backing:-posix}")
+    echo "$out"
+    [ "$sleeps" -ge 1000000 ] || continue
+    command="ci/waits.sh --sleeps $sleeps"
+    [ "$by" = threads ] || command+=" --by $by"
+    [ -z "$backing" ] || command+=" --backing $backing"
+    echo "| $(date -u +%FT%TZ) | $machine | $(uname -r) | $(rustc --version | cut -d' ' -f2) | \`$command\` |" \
+        "$((seed + piece)) | $(echo "$out" | sed -n 's/^waits: //p') |" >> "$results"
+done

@@ -8,8 +8,11 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::block_on;
+use crate::eager::Eager;
+use crate::futex;
 use crate::hub::{Told, Watch};
 use crate::sleep::{Announced, BLOCKED_SLICE, SLICE};
 use crate::wait::{self, Ended, Nothing, Waits};
@@ -23,16 +26,13 @@ pub(crate) struct Awaited<H: Waits> {
     watch: Option<Watch>,
     /// How long to wait for somebody in the middle of it.
     blocked_slice: Duration,
-    /// How long to be polled again and again before a sleep is announced.
-    spin: Duration,
-    /// Since when there has been nothing, while that is so.
-    since: Option<Instant>,
+    eager: Eager,
     handle: H,
 }
 
 impl<H: Waits> Awaited<H> {
     pub(crate) fn new(handle: H) -> Self {
-        Self { announced: None, watch: None, blocked_slice: BLOCKED_SLICE, spin: Duration::ZERO, since: None, handle }
+        Self { announced: None, watch: None, blocked_slice: BLOCKED_SLICE, eager: Eager::default(), handle }
     }
 
     /// The handle, for calls that do not wait, or block. It waits for nothing meanwhile.
@@ -43,16 +43,7 @@ impl<H: Waits> Awaited<H> {
 
     /// Has its task polled again at once for as long, when there is nothing, before it is to be woken.
     pub(crate) fn spin_for(&mut self, time: Duration) {
-        self.spin = time;
-    }
-
-    /// Whether to be polled again at once.
-    fn spins(&mut self) -> bool {
-        if self.spin.is_zero() || self.announced.is_some() {
-            return false;
-        }
-        let now = Instant::now();
-        now.saturating_duration_since(*self.since.get_or_insert(now)) < self.spin
+        self.eager = Eager::new(time);
     }
 
     /// Looks; if there is nothing, the task of `cx` is woken when the next look is due. At least one look is made, and
@@ -69,13 +60,13 @@ impl<H: Waits> Awaited<H> {
                 found => {
                     // Whoever finds something after a refusal wakes one more if there is more (`pass_on` in ring-core).
                     self.withdraw();
-                    self.since = None;
+                    self.eager.found();
                     return Poll::Ready(
                         found.map_err(Ended::Refused).and_then(|found| found.map_err(|_| Ended::Timeout)),
                     );
                 }
             };
-            if self.spins() {
+            if self.announced.is_none() && self.eager.spins(|| wait::of(&mut self.handle).one_cpu) {
                 cx.waker().wake_by_ref(); // others have their turn in between
                 return Poll::Pending;
             }
@@ -115,8 +106,9 @@ impl<H: Waits> Awaited<H> {
     fn announce(&mut self) {
         self.announced = None; // withdrawn first: the bit is the same
         let Some(sleeper) = self.handle.sleeper() else { return };
-        let reach = &mut wait::of(&mut self.handle).reach;
-        self.announced = Some(Announced::with_barrier(sleeper, reach));
+        let waiter = wait::of(&mut self.handle);
+        waiter.one_cpu = futex::is_alone_on_one_cpu();
+        self.announced = Some(Announced::with_barrier(sleeper, &mut waiter.reach));
     }
 
     /// Has the waiter wake the task.
@@ -127,8 +119,11 @@ impl<H: Waits> Awaited<H> {
             slice = slice.min(self.blocked_slice);
             self.blocked_slice = self.blocked_slice.saturating_mul(2);
         }
-        if self.watch.is_none() {
-            self.watch = Some(Watch::new(announced.event())?);
+        let own = block_on::here(cx.waker());
+        if !self.watch.as_ref().is_some_and(|watch| watch.is_in(own.as_ref())) {
+            let place = own.and_then(|own| Watch::in_shard(&own, announced.event()));
+            self.watch = None;
+            self.watch = Some(place.map_or_else(|| Watch::new(announced.event()), |(watch, _)| Ok(watch))?);
         }
         let Some(watch) = &self.watch else { return Ok(()) };
         watch.arm(announced.ticket(), cx.waker(), (slice < SLICE).then_some(slice))
@@ -146,7 +141,7 @@ impl<H: Waits> Awaited<H> {
 
     /// Nobody polls any more for now. A wake-up that has come meanwhile goes to somebody else.
     pub(crate) fn stop(&mut self) {
-        self.since = None;
+        self.eager.gave_up();
         if self.withdraw() {
             self.handle.pass_wake();
         }

@@ -121,7 +121,7 @@ fn monotonic() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Wakes who sleeps on `event`; whether anybody did. Safe in a signal handler but for `errno`, which it keeps.
+/// Wakes all who sleep on `event`; whether anybody did. More than one: its owner, and a waiter that still remembers it. Safe in a signal handler but for `errno`, which it keeps.
 pub(crate) fn wake(event: Event<'_>) -> bool {
     let address = event.address().as_ptr();
     // SAFETY: the address of a thread-local of the C library.
@@ -129,7 +129,7 @@ pub(crate) fn wake(event: Event<'_>) -> bool {
     // SAFETY: as above.
     let before = unsafe { *errno };
     // SAFETY: 1. Nothing is to be done about a failure: the sleeper's slice ends by itself.
-    let woken = unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, 1) };
+    let woken = unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, libc::c_int::MAX) };
     // SAFETY: as above.
     unsafe { *errno = before };
     woken > 0

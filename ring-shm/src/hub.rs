@@ -41,10 +41,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Events that one thread sleeps on.
 #[derive(Debug)]
-struct Shard {
+pub(crate) struct Shard {
     bell: Doorbell,
     state: Mutex<State>,
+    /// Whether its thread is somebody's own, which also runs those who wait.
+    own: bool,
 }
 
 #[derive(Debug)]
@@ -108,29 +111,41 @@ impl Watch {
             mem::take(&mut shards.1).into_iter().for_each(mem::forget);
             shards.0 = fork::epoch();
         }
-        let spot = Spot { event, ticket: 0, waker: None, due: None, listed: None, idle: u8::MAX, expired: false };
-        let born = fork::epoch();
         for shard in &shards.1 {
-            let mut state = lock(&shard.state);
-            let slot = state.spots.iter().position(Option::is_none).unwrap_or(state.spots.len());
-            if slot < ROOM {
-                let was_empty = state.is_empty();
-                if slot == state.spots.len() {
-                    state.spots.push(None);
-                }
-                state.spots[slot] = Some(spot);
-                drop(state);
+            if let Some((watch, was_empty)) = Self::in_shard(shard, event) {
                 if was_empty {
                     spread(&shards.1);
                 }
-                return Ok(Self { shard: Arc::clone(shard), slot, born });
+                return Ok(watch);
             }
         }
-        let state = State { spots: vec![Some(spot)], running: false, lists: false, until: Instant::now(), every: 1 };
-        let shard = Arc::new(Shard { bell: Doorbell::new(), state: Mutex::new(state) });
-        shards.1.push(Arc::clone(&shard));
+        let shard = Arc::new(Shard::new(false));
+        let Some((watch, _)) = Self::in_shard(&shard, event) else { unreachable!("an empty shard has room") };
+        shards.1.push(shard);
         spread(&shards.1);
-        Ok(Self { shard, slot: 0, born })
+        Ok(watch)
+    }
+
+    /// A place for `event` in `shard`, if there is one, and whether it had none before.
+    pub(crate) fn in_shard(shard: &Arc<Shard>, event: Event<'static>) -> Option<(Self, bool)> {
+        let mut state = lock(&shard.state);
+        let slot = state.spots.iter().position(Option::is_none).unwrap_or(state.spots.len());
+        if slot >= ROOM {
+            return None;
+        }
+        let was_empty = state.is_empty();
+        if slot == state.spots.len() {
+            state.spots.push(None);
+        }
+        let spot = Spot { event, ticket: 0, waker: None, due: None, listed: None, idle: u8::MAX, expired: false };
+        state.spots[slot] = Some(spot);
+        Some((Self { shard: Arc::clone(shard), slot, born: fork::epoch() }, was_empty))
+    }
+
+    /// Whether the thread that sleeps for it is that of `own`, or else one of the process's.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    pub(crate) fn is_in(&self, own: Option<&Arc<Shard>>) -> bool {
+        own.map_or(!self.shard.own, |own| Arc::ptr_eq(own, &self.shard))
     }
 
     /// Runs `f` on the spot; `None` where it is another process's.
@@ -162,9 +177,7 @@ impl Watch {
             (state.running, state.lists) = (true, true);
         } else if !state.lists && !is_listed {
             state.lists = true;
-            self.shard.bell.ring(|event| {
-                futex::wake(event);
-            });
+            self.shard.ring();
         }
         drop(state);
         drop(before); // a waker may run anything
@@ -200,7 +213,7 @@ impl Drop for Watch {
         let is_empty = state.is_empty();
         drop(state);
         drop(spot); // not under the lock
-        if let (true, Ok(_pause)) = (is_empty, fork::pause()) {
+        if let (true, Ok(_pause)) = (is_empty && !self.shard.own, fork::pause()) {
             spread(&lock(&SHARDS).1);
         }
     }
@@ -221,51 +234,89 @@ fn spread(shards: &[Arc<Shard>]) {
     }
 }
 
-/// What the thread of a shard has in its hands while it sleeps.
-#[derive(Debug, Default)]
-struct List {
+/// What the thread of a shard has in its hands from sleep to sleep.
+#[derive(Debug)]
+pub(crate) struct List {
     targets: Vec<Target>,
     wakers: Vec<Waker>,
     /// Slices without anybody to watch for.
     idle: u32,
+    /// When those who wait are to look in any case.
+    tick: Instant,
+    faulted: bool,
+}
+
+impl List {
+    pub(crate) fn new() -> Self {
+        Self { targets: Vec::new(), wakers: Vec::new(), idle: 0, tick: Instant::now() + SLICE, faulted: false }
+    }
 }
 
 impl Shard {
+    /// One without a thread yet; or, if it is somebody's `own`, with that.
+    pub(crate) fn new(own: bool) -> Self {
+        let state = State { spots: Vec::new(), running: own, lists: own, until: Instant::now(), every: 1 };
+        Self { bell: Doorbell::new(), state: Mutex::new(state), own }
+    }
+
     fn run(&self) {
-        let mut list = List::default();
-        let mut tick = Instant::now() + SLICE;
-        let mut faulted = false;
-        while let Some((ticket, time)) = self.list(&mut list, &mut tick, mem::take(&mut faulted)) {
-            for waker in list.wakers.drain(..) {
-                // Whoever panics there loses his wake-up, and nobody else theirs.
-                let _ = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
-            }
-            let event = self.bell.sleeper().event();
-            match futex::sleep_any((event, ticket), &list.targets, time) {
-                Ok(Slept::Woken | Slept::Expired) => {}
-                Ok(Slept::Faulted) => faulted = true,
-                Err(_) => {
-                    // They all look, and are listed again: not more often than this.
-                    thread::sleep(Duration::from_millis(1));
-                    faulted = true;
-                }
+        let mut list = List::new();
+        while let Some((ticket, time)) = self.wake(&mut list) {
+            self.sleep(&mut list, ticket, time);
+        }
+    }
+
+    /// Wakes whoever is to be woken, and lists who is to be watched for; the bell's ticket, and how long to sleep at most.
+    /// `None`: there has been nothing to do for long enough.
+    pub(crate) fn wake(&self, list: &mut List) -> Option<(u32, Duration)> {
+        let next = self.list(list);
+        for waker in list.wakers.drain(..) {
+            // Whoever panics there loses his wake-up, and nobody else theirs.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+        next
+    }
+
+    /// Sleeps until something listed has moved, or the bell has been rung since the ticket was drawn.
+    pub(crate) fn sleep(&self, list: &mut List, ticket: u32, time: Duration) {
+        let event = self.bell.sleeper().event();
+        match futex::sleep_any((event, ticket), &list.targets, time) {
+            Ok(Slept::Woken | Slept::Expired) => {}
+            Ok(Slept::Faulted) => list.faulted = true,
+            Err(_) => {
+                // They all look, and are listed again: not more often than this.
+                thread::sleep(Duration::from_millis(1));
+                list.faulted = true;
             }
         }
     }
 
-    /// Takes out whoever is to be woken, and lists who is to be watched for; the bell's ticket, and how long to sleep at
-    /// most. `None`: there has been nothing to do for long enough.
-    fn list(&self, list: &mut List, tick: &mut Instant, faulted: bool) -> Option<(u32, Duration)> {
+    /// Ends the sleep, be it the next one.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    pub(crate) fn ring(&self) {
+        self.bell.ring(|event| {
+            futex::wake(event);
+        });
+    }
+
+    /// Its own thread is about, and lists everybody before it sleeps: nobody need ring.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    pub(crate) fn is_awake(&self) {
+        lock(&self.state).lists = true;
+    }
+
+    fn list(&self, list: &mut List) -> Option<(u32, Duration)> {
+        let faulted = mem::take(&mut list.faulted);
         let mut state = lock(&self.state);
         let now = Instant::now();
-        let ticks = now >= *tick;
+        let ticks = now >= list.tick;
         if ticks {
-            *tick = now + SLICE * state.every;
+            list.tick = now + SLICE * state.every;
         }
         let ticket = self.bell.sleeper().announce();
         list.targets.clear();
         list.targets.push(Target::new(self.bell.sleeper().event(), ticket));
-        let mut until = *tick;
+        let mut until = list.tick;
         let mut armed = 0_usize;
         for spot in state.spots.iter_mut().flatten() {
             spot.idle = spot.idle.saturating_add(u8::from(ticks));
@@ -290,12 +341,13 @@ impl Shard {
             list.targets.extend(spot.listed.map(|ticket| Target::new(spot.event, ticket)));
         }
         list.idle = if armed > 0 || !list.wakers.is_empty() { 0 } else { list.idle + u32::from(ticks) };
-        if list.idle > IDLE_SLICES {
+        if list.idle > IDLE_SLICES && !self.own {
             state.running = false;
             return None;
         }
         (state.lists, state.until) = (false, until);
-        Some((ticket, until.saturating_duration_since(now)))
+        let nobody = self.own && list.targets.len() == 1; // but for the bell
+        Some((ticket, if nobody { Duration::MAX } else { until.saturating_duration_since(now) }))
     }
 }
 

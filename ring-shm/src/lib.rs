@@ -9,8 +9,12 @@ mod attach;
 #[cfg(feature = "async")]
 mod awaited;
 mod backing;
+#[cfg(feature = "async")]
+mod block_on;
 mod descriptor;
 pub mod doctor;
+#[cfg(feature = "async")]
+mod eager;
 mod error;
 mod facts;
 mod fork;

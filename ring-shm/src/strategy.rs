@@ -131,7 +131,7 @@ impl WaitStrategy for Park {
 }
 
 /// How long to spin by default.
-const SPIN: Duration = Duration::from_micros(20);
+pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
 /// Looks between two looks at the clock, which costs as much as one of them.
 const STRIDE: u32 = 8;

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use ring_core::{Doorbell, Interrupt, Sleeper};
 
+#[cfg(feature = "async")]
+pub use crate::block_on::block_on;
 pub use crate::sleep::SLICE;
 pub use crate::strategy::{Idle, Park, Round, Spin, SpinYield, WaitStrategy};
 pub use crate::wait_set::{Ready, WaitError, WaitSet};
@@ -120,7 +122,7 @@ pub(crate) struct Waiter {
     strategy: Box<dyn WaitStrategy>,
     interrupt: Option<Arc<Interrupt<'static>>>,
     pub(crate) reach: Reach,
-    one_cpu: bool,
+    pub(crate) one_cpu: bool,
     /// The process image this belongs to.
     born: u64,
 }

@@ -27,6 +27,7 @@ macro_rules! on_each {
         mod current_thread { $(#[test] fn $test() { super::current_thread(super::$test()); })* }
         mod multi_thread { $(#[test] fn $test() { super::multi_thread(super::$test()); })* }
         mod pollster { $(#[test] fn $test() { ::pollster::block_on(super::$test()); })* }
+        mod own { $(#[test] fn $test() { ring_shm::wait::block_on(super::$test()); })* }
     };
 }
 
@@ -96,6 +97,7 @@ fn wake_ups_come_at_once() {
         let act = move || assert!(sender.lock().unwrap().try_send(0, b"").is_ok());
         let (got, took) = current_thread(after(act, async { rx.recv_into(&mut []).await.map(|got| got.len) }));
         assert_eq!(got, Ok(0));
+        eprintln!("DBG {took:?}");
         quick += usize::from(took < Duration::from_millis(10));
     }
     assert!(quick > ROUNDS * 2 / 3, "{quick} of {ROUNDS} wake-ups came within 10 ms");
@@ -370,4 +372,49 @@ fn who_spins_is_polled_at_once_for_as_long() {
     assert!(rx.poll_recv(&mut cx, &mut []).is_pending());
     let (got, took) = multi_thread(after(move || drop(tx.try_send(0, b"").map(|_| tx)), rx.recv_into(&mut [])));
     assert!(got.is_ok() && took < SLICE, "{took:?}");
+}
+
+/// Nobody has to ask for it, and it does not go on for long.
+#[test]
+fn a_task_is_polled_at_once_for_a_moment_unless_it_was_in_vain() {
+    let (_tx, rx) = spsc::heap(64).unwrap();
+    let mut rx = rx.into_async();
+    let counts = Arc::new(Counts::default());
+    let waker = Waker::from(Arc::clone(&counts));
+    let mut at_once = 0;
+    for _ in 0..100 {
+        let before = *counts.0.lock().unwrap();
+        assert!(rx.poll_recv(&mut Context::from_waker(&waker), &mut []).is_pending());
+        at_once += *counts.0.lock().unwrap() - before;
+        rx.get_mut(); // gives up
+    }
+    assert!((1..20).contains(&at_once), "{at_once} of 100 waits in vain were polled at once");
+}
+
+/// The waiter remembers a ring for a while after the wait, and sleeps on its event as whoever blocks with the handle now
+/// does: a wake-up is for both.
+#[test]
+fn who_blocks_after_awaiting_is_woken_at_once() {
+    const ROUNDS: usize = 20;
+    /// Not so long that the waiter forgets the ring, nor that it goes to sleep once more after whoever blocks.
+    const SOON: Duration = Duration::from_millis(3);
+    let (mut tx, rx) = spsc::heap(64).unwrap();
+    let mut rx = rx.into_async();
+    rx.get_mut().set_wait_strategy(ring_shm::wait::Park::after(Duration::ZERO));
+    let mut quick = 0;
+    for _ in 0..ROUNDS {
+        thread::scope(|s| {
+            let sends = s.spawn(|| {
+                for _ in 0..2 {
+                    thread::sleep(SOON);
+                    assert!(tx.try_send(0, b"").is_ok());
+                }
+                Instant::now()
+            });
+            assert!(current_thread(rx.recv_into(&mut [])).is_ok());
+            assert!(rx.get_mut().recv_into(&mut []).is_ok());
+            quick += usize::from(sends.join().unwrap().elapsed() < Duration::from_millis(10));
+        });
+    }
+    assert!(quick > ROUNDS * 2 / 3, "{quick} of {ROUNDS} wake-ups came within 10 ms");
 }

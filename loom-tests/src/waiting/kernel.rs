@@ -46,7 +46,7 @@ pub fn sleep_any(targets: &[(Event<'_>, u32)]) {
     }
 }
 
-/// `FUTEX_WAKE`, one; whether anybody slept there.
+/// `FUTEX_WAKE`, of one, which has to do: the real call wakes all who sleep there. Whether anybody did.
 pub fn wake(event: Event<'_>) -> bool {
     locked(|queue| {
         let place = queue.iter().position(|(keys, _)| keys.contains(&event.key()));

@@ -2,14 +2,19 @@
 //! and in changing order, so that what the machine does to the one it does to the other. Prints the quartiles of the ratios.
 //!
 //!     cargo run --release -p ring-bench --bin awaits -- [ROUNDS]
+//!
+//! On a busy machine in the real-time class: `chrt -r 1 target/release/awaits`. It takes some seconds.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ring_shm::Trusted;
 use ring_shm::spsc::{self, AsyncConsumer, Consumer};
-use ring_shm::wait::Park;
+use ring_shm::wait::{self, Park};
 use tokio::runtime::{Builder, Runtime};
 
 /// Wake-ups of one sample.
@@ -23,6 +28,11 @@ const MESSAGES: u32 = 400_000;
 const LEN: usize = 64;
 const BATCH: usize = 256;
 
+/// How long turns are counted.
+const TURNS_FOR: Duration = Duration::from_millis(20);
+
+type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Wakes = Task<Vec<u64>>;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
@@ -38,12 +48,34 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     let rounds: u32 = std::env::args().nth(1).map_or(Ok(20), |text| text.parse())?;
     let current = Builder::new_current_thread().build()?;
-    let multi = Builder::new_multi_thread().worker_threads(1).build()?;
+    let multi = Builder::new_multi_thread().worker_threads(2).build()?;
+    pairs("wake-up, block_on / parked", rounds, wake_parked, || wake_by(wait::block_on))?;
     for (name, runtime) in [("current-thread", &current), ("multi-thread", &multi)] {
-        pairs(&format!("wake-up, {name} / parked"), rounds, wake_parked, || wake_task(runtime))?;
+        pairs(&format!("wake-up, task, {name} / parked"), rounds, wake_parked, || {
+            wake_by(|task| spawned(runtime, task))
+        })?;
     }
-    pairs("recv_many / read_batch, messages a second", rounds, stream_blocking, || stream_tasks(&current))?;
-    Ok(())
+    let rate = "recv_many / read_batch, messages a second";
+    pairs(&format!("{rate}, block_on"), rounds, stream_blocking, || stream_by(None, wait::block_on))?;
+    for (name, runtime) in [("current-thread", &current), ("multi-thread", &multi)] {
+        pairs(&format!("{rate}, {name}"), rounds, stream_blocking, || stream_by(None, |task| spawned(runtime, task)))?;
+    }
+    let never = Some(Duration::ZERO);
+    pairs(&format!("{rate}, current-thread, never polled at once"), rounds, stream_blocking, || {
+        stream_by(never, |task| spawned(&current, task))
+    })?;
+    for (name, spin) in [("as it is", None), ("never polled at once", never)] {
+        let name = format!("turns of another task a second beside recv_many, {name} / beside nothing");
+        pairs(&name, rounds, || turns(&current, None), || turns(&current, Some(spin)))?;
+    }
+    pairs("messages a second, by threads, beside awaiting tasks / without", rounds, stream_singly, || {
+        beside_tasks(stream_singly)
+    })
+}
+
+/// What `task` gives, as a task of its own.
+fn spawned<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    runtime.block_on(async { tokio::spawn(task).await.ok() })
 }
 
 /// Both ways in each round; what `ours` says in terms of what `base` says.
@@ -110,9 +142,10 @@ fn wake_parked() -> Result<f64, Failure> {
     })
 }
 
-fn wake_task(runtime: &Runtime) -> Result<f64, Failure> {
+fn wake_by<R: Into<Option<Vec<u64>>>>(run: impl FnOnce(Wakes) -> R + Send) -> Result<f64, Failure> {
     wakes(|rx, start| {
         let mut rx: AsyncConsumer<Trusted> = rx.into_async();
+        rx.spin_for(Duration::ZERO);
         let task = async move {
             let (mut seen, mut sent) = (Vec::new(), [0; 8]);
             while rx.recv_into(&mut sent).await.is_ok() {
@@ -120,7 +153,7 @@ fn wake_task(runtime: &Runtime) -> Result<f64, Failure> {
             }
             seen
         };
-        runtime.block_on(async { tokio::spawn(task).await.unwrap_or_default() })
+        run(Box::pin(task)).into().unwrap_or_default()
     })
 }
 
@@ -167,16 +200,96 @@ fn stream_blocking() -> Result<f64, Failure> {
     })
 }
 
-fn stream_tasks(runtime: &Runtime) -> Result<f64, Failure> {
-    stream(|rx| {
-        let mut rx = rx.into_async();
-        rx.spin_for(Duration::from_micros(20)); // as `Park::default` does
-        runtime.block_on(async move {
-            let mut count = 0;
-            while let Ok(batch) = rx.recv_many(BATCH).await {
-                count += take(batch);
+fn stream_by<R: Into<Option<u32>>>(
+    spin: Option<Duration>,
+    run: impl FnOnce(Task<u32>) -> R + Send,
+) -> Result<f64, Failure> {
+    stream(|rx| run(Box::pin(receives(rx.into_async(), spin))).into().unwrap_or_default())
+}
+
+async fn receives(mut rx: AsyncConsumer<Trusted>, spin: Option<Duration>) -> u32 {
+    if let Some(time) = spin {
+        rx.spin_for(time);
+    }
+    let mut count = 0;
+    while let Ok(batch) = rx.recv_many(BATCH).await {
+        count += take(batch);
+    }
+    count
+}
+
+/// Turns a second of a task that does nothing but give way, in a runtime that also receives messages at some 20,000 batches
+/// of one a second, if it does.
+fn turns(runtime: &Runtime, receiving: Option<Option<Duration>>) -> Result<f64, Failure> {
+    let (mut tx, rx) = spsc::heap(1 << 16)?;
+    thread::scope(|s| {
+        s.spawn(move || {
+            let end = Instant::now() + TURNS_FOR;
+            while Instant::now() < end {
+                let _ = tx.try_send(0, &[7; LEN]);
+                thread::sleep(Duration::from_micros(1));
+            }
+        });
+        runtime.block_on(async {
+            let receives = receiving.map(|spin| tokio::spawn(receives(rx.into_async(), spin)));
+            let (start, mut count) = (Instant::now(), 0.0);
+            while start.elapsed() < TURNS_FOR {
+                tokio::task::yield_now().await;
+                count += 1.0;
+            }
+            let rate = count / start.elapsed().as_secs_f64();
+            if let Some(receives) = receives {
+                receives.await?;
+            }
+            Ok(rate)
+        })
+    })
+}
+
+/// By calls that send and receive one at a time, and park where they have to wait.
+fn stream_singly() -> Result<f64, Failure> {
+    let (mut tx, mut rx) = spsc::heap(1 << 18)?;
+    let start = Instant::now();
+    let received = thread::scope(|s| {
+        let receives = s.spawn(move || {
+            let (mut count, mut buf) = (0, [0; LEN]);
+            while rx.recv_into(&mut buf).is_ok() {
+                count += 1;
             }
             count
-        })
+        });
+        for _ in 0..MESSAGES {
+            tx.send(0, &[7; LEN]).map_err(|error| error.to_string())?;
+        }
+        drop(tx);
+        receives.join().map_err(|_| String::from("the receiver panicked"))
+    })?;
+    if received != MESSAGES {
+        return Err(format!("{received} of {MESSAGES} messages came").into());
+    }
+    Ok(f64::from(MESSAGES) / start.elapsed().as_secs_f64())
+}
+
+/// What `measure` says while 100 rings are awaited in this process, of which one is woken a hundred times a second.
+fn beside_tasks(measure: impl FnOnce() -> Result<f64, Failure>) -> Result<f64, Failure> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).build()?;
+    let mut senders = Vec::new();
+    for _ in 0..100 {
+        let (tx, rx) = spsc::heap(1 << 10)?;
+        senders.push(tx);
+        runtime.spawn(receives(rx.into_async(), None));
+    }
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    thread::scope(|s| {
+        let sends = s.spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(Duration::from_millis(10)) {
+                let _ = senders.iter_mut().next().map(|tx| tx.try_send(0, &[7; LEN]));
+            }
+            drop(senders);
+        });
+        let measured = measure();
+        drop(stop);
+        sends.join().map_err(|_| String::from("the sender panicked"))?;
+        measured
     })
 }

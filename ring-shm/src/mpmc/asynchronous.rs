@@ -87,7 +87,8 @@ impl<T: Trust> AsyncConsumer<T> {
     }
 
     /// Has a task that finds nothing polled again and again for `time`, with the runtime's other tasks in between, before
-    /// it waits to be woken. 0 at first. Some 20 µs, as parked threads spin, keep up with a stream; more costs its core.
+    /// it waits to be woken. 20 µs at first, as parked threads spin; 0: never. That is left out more and more often, down
+    /// to one wait in 16, while it is in vain, and where the task's thread may run on one CPU only.
     pub fn spin_for(&mut self, time: Duration) {
         self.awaited.spin_for(time);
     }
@@ -212,7 +213,8 @@ impl<T: Trust> AsyncProducer<T> {
     }
 
     /// Has a task that finds no room polled again and again for `time`, with the runtime's other tasks in between, before
-    /// it waits to be woken. 0 at first. Some 20 µs, as parked threads spin, keep up with a stream; more costs its core.
+    /// it waits to be woken. 20 µs at first, as parked threads spin; 0: never. That is left out more and more often, down
+    /// to one wait in 16, while it is in vain, and where the task's thread may run on one CPU only.
     pub fn spin_for(&mut self, time: Duration) {
         self.awaited.spin_for(time);
     }

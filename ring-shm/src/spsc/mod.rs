@@ -33,6 +33,8 @@ pub use inspect::{Seat, Snapshot, StrictSnapshot, inspect, inspect_strict, recov
 pub use options::Options;
 pub use producer::Producer;
 pub use ring_core::spsc::{Cut, Received};
+#[cfg(feature = "async")]
+pub use typed::{AsyncTypedConsumer, AsyncTypedProducer};
 pub use typed::{TypedClaim, TypedConsumer, TypedProducer, TypedRecord, typed_heap};
 pub use wait_error::{RecvError, SendError};
 

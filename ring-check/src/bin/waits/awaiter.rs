@@ -16,16 +16,23 @@ use super::chance::{Rng, now};
 use super::sleeper::{Account, kept_off_cpu, nothing, stamp};
 use super::{Failure, Kind, Plant};
 
-/// A handle that is awaited: when the message was sent, or `None` if the sender died.
+/// Tasks of one process that receives from an MPMC ring.
+const TASKS: u64 = 4;
+
+/// For how long what has been read of the scheduler is good enough.
+const FRESH: Duration = Duration::from_millis(10);
+
+/// A handle that is awaited: who sent the message and when, or `None` if the sender died. It never spins: what is counted
+/// are sleeps.
 trait Awaits {
-    async fn recv(&mut self) -> Result<Option<u64>, Failure>;
+    async fn recv(&mut self) -> Result<Option<(u32, u64)>, Failure>;
 }
 
 impl Awaits for spsc::AsyncConsumer {
-    async fn recv(&mut self) -> Result<Option<u64>, Failure> {
+    async fn recv(&mut self) -> Result<Option<(u32, u64)>, Failure> {
         let mut buf = [0; 16];
         match self.recv_into(&mut buf).await {
-            Ok(_) => Ok(Some(stamp(&buf))),
+            Ok(got) => Ok(Some((got.tag, stamp(&buf)))),
             Err(spsc::RecvError::PeerDied) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -33,10 +40,10 @@ impl Awaits for spsc::AsyncConsumer {
 }
 
 impl Awaits for mpmc::AsyncConsumer {
-    async fn recv(&mut self) -> Result<Option<u64>, Failure> {
+    async fn recv(&mut self) -> Result<Option<(u32, u64)>, Failure> {
         let mut buf = [0; 16];
-        self.recv_into(&mut buf).await?;
-        Ok(Some(stamp(&buf)))
+        let got = self.recv_into(&mut buf).await?;
+        Ok(Some((got.tag, stamp(&buf))))
     }
 }
 
@@ -46,18 +53,41 @@ pub(super) fn run(kind: &str, name: &str, seed: &str, awaits: &str, plant: &str)
     #[allow(unsafe_code)]
     unsafe { sigaction(Signal::SIGUSR1, &action) }?;
     let plant = Plant::parse(plant).ok_or("which plant?")?;
-    let (rng, awaits) = (Rng(seed.parse()?), awaits.parse()?);
+    let (mut rng, awaits): (_, u64) = (Rng(seed.parse()?), awaits.parse()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let mut total = Account::default();
     match Kind::parse(kind).ok_or("which kind of ring?")? {
-        Kind::Spsc => runtime.block_on(go(rng, awaits, plant, spsc::Consumer::open(name)?.into_async())),
-        Kind::Mpmc => runtime.block_on(go(rng, awaits, plant, mpmc::Consumer::open(name)?.into_async())),
+        Kind::Spsc => {
+            let mut rx = spsc::Consumer::open(name)?.into_async();
+            rx.spin_for(Duration::ZERO);
+            total = runtime.block_on(go(rng, awaits, plant, rx))?;
+        }
+        Kind::Mpmc => tokio::task::LocalSet::new().block_on(&runtime, async {
+            let mut tasks = Vec::new();
+            for _ in 0..TASKS {
+                let mut rx = mpmc::Consumer::open(name)?.into_async();
+                rx.spin_for(Duration::ZERO);
+                let work = go(Rng(rng.next()), awaits.div_ceil(TASKS), plant, rx);
+                tasks.push(tokio::task::spawn_local(async { work.await.map_err(|error| error.to_string()) }));
+            }
+            for task in tasks {
+                total.merge(task.await??);
+            }
+            Ok::<(), Failure>(())
+        })?,
     }
+    total.say();
+    Ok(())
 }
 
-async fn go(mut rng: Rng, awaits: u64, plant: Plant, mut rx: impl Awaits) -> Result<(), Failure> {
+async fn go(mut rng: Rng, awaits: u64, plant: Plant, mut rx: impl Awaits) -> Result<Account, Failure> {
     let mut account = Account::default();
+    let (mut read, mut kept_off) = (Instant::now(), kept_off_cpu());
     while account.sleeps < awaits {
-        let (start, kept_off) = (Instant::now(), kept_off_cpu());
+        let start = Instant::now();
+        if start - read > FRESH {
+            (read, kept_off) = (start, kept_off_cpu());
+        }
         let pended = Cell::new(false);
         let mut recv = pin!(rx.recv());
         let mut recv = poll_fn(|cx| {
@@ -69,17 +99,17 @@ async fn go(mut rng: Rng, awaits: u64, plant: Plant, mut rx: impl Awaits) -> Res
             pended.set(pended.get() | polled.is_pending());
             polled
         });
-        let choice = rng.below(4);
+        let choice = rng.below(16);
         // Mostly less than it takes until a message comes.
         let timeout = match choice {
-            0 | 1 => Duration::ZERO,
-            2 => Duration::from_micros(rng.below(150)),
+            0..12 => Duration::ZERO,
+            12..15 => Duration::from_micros(rng.below(150)),
             _ => Duration::from_millis(if rng.once_in(16) { rng.below(60) } else { 1000 }),
         };
         let gives_up = async {
             match choice {
-                0 | 1 => turns(rng.below(8)).await,
-                2 => turns_until(start + timeout).await,
+                0..12 => turns(rng.below(8)).await,
+                12..15 => turns_until(start + timeout).await,
                 _ => tokio::time::sleep_until((start + timeout).into()).await,
             }
             if plant == Plant::Late {
@@ -91,21 +121,23 @@ async fn go(mut rng: Rng, awaits: u64, plant: Plant, mut rx: impl Awaits) -> Res
             received = &mut recv => Some(received?),
             () = gives_up => {
                 let late = start.elapsed().saturating_sub(timeout);
-                let late = late.saturating_sub(kept_off_cpu().saturating_sub(kept_off));
+                // Asking the kernel costs as much as an await: only if it matters.
+                let waited = if late > FRESH { kept_off_cpu().saturating_sub(kept_off) } else { Duration::ZERO };
+                let late = late.saturating_sub(waited);
                 account.late_max_us = account.late_max_us.max(late.as_micros() as u64);
                 account.overslept += u64::from(late > SLICE);
                 None
             }
         };
         account.sleeps += u64::from(pended.get());
-        if let Some(Some(sent)) = received {
+        if let Some(Some((sender, sent))) = received {
             account.received += 1;
-            let lay = Duration::from_nanos(now().saturating_sub(sent)).min(start.elapsed());
-            account.late_seen += u64::from(pended.get() && lay > SLICE / 2);
+            if pended.get() {
+                account.note(sender, sent, Duration::from_nanos(now().saturating_sub(sent)).min(start.elapsed()));
+            }
         }
     }
-    account.say();
-    Ok(())
+    Ok(account)
 }
 
 /// Lets the runtime go round `count` times.

@@ -1,4 +1,4 @@
-//! Sends the time of day at random moments, until it is killed.
+//! Sends the time of day at random moments, with its number for a tag, until it is killed.
 
 use std::thread;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::{Failure, Kind};
 /// How long the ring may be full: its receivers are gone then.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn run(kind: &str, name: &str, seed: &str) -> Result<(), Failure> {
-    let mut rng = Rng(seed.parse()?);
+pub(super) fn run(kind: &str, name: &str, seed: &str, id: &str) -> Result<(), Failure> {
+    let (mut rng, id) = (Rng(seed.parse()?), id.parse()?);
     match Kind::parse(kind).ok_or("which kind of ring?")? {
         Kind::Spsc => {
             let mut tx = insist(|| spsc::Producer::open(name))?;
             go(&mut rng, || {
-                tx.send_timeout(0, &now().to_le_bytes(), PATIENCE).map(drop).or_else(|e| match e {
+                tx.send_timeout(id, &now().to_le_bytes(), PATIENCE).map(drop).or_else(|e| match e {
                     // The receivers have had enough, and the campaign is about to end.
                     spsc::SendError::Disconnected | spsc::SendError::PeerDied | spsc::SendError::Timeout => Ok(()),
                     e => Err(e.into()),
@@ -27,7 +27,7 @@ pub(super) fn run(kind: &str, name: &str, seed: &str) -> Result<(), Failure> {
         Kind::Mpmc => {
             let mut tx = insist(|| mpmc::Producer::open(name))?;
             go(&mut rng, || {
-                tx.send_timeout(0, &now().to_le_bytes(), PATIENCE).map(drop).or_else(|e| match e {
+                tx.send_timeout(id, &now().to_le_bytes(), PATIENCE).map(drop).or_else(|e| match e {
                     mpmc::SendError::Timeout { .. } => Ok(()),
                     e => Err(e.into()),
                 })

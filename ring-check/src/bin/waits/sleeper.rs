@@ -1,5 +1,6 @@
 //! Waits over and over, for random times, asleep from the first moment, and keeps account of how late it was.
 
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ pub(super) struct Account {
     pub(super) overslept: u64,
     /// Messages that lay there for more than half a slice while their receiver slept.
     pub(super) late_seen: u64,
+    /// Those: who sent them, and when.
+    pub(super) late: Vec<(u32, u64)>,
 }
 
 impl Account {
@@ -36,23 +39,49 @@ impl Account {
     }
 
     pub(super) fn say(&mut self) {
+        for (sender, sent) in mem::take(&mut self.late) {
+            println!("late {sender} {sent}");
+        }
         let words = self.fields().map(|(name, value)| format!("{name} {value}"));
         println!("{}", words.join(" "));
     }
 
+    /// A message that lay there for `lay`, while its receiver slept.
+    pub(super) fn note(&mut self, sender: u32, sent: u64, lay: Duration) {
+        if lay > SLICE / 2 {
+            self.late_seen += 1;
+            self.late.push((sender, sent));
+        }
+    }
+
+    /// Adds another one's.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        self.late.append(&mut other.late);
+        for ((name, value), (_, more)) in self.fields().into_iter().zip(other.fields()) {
+            *value = if name == "late_max_us" { (*more).max(*value) } else { *value + *more };
+        }
+    }
+
     /// Adds what another one said.
     pub(super) fn add(&mut self, text: &str) -> Result<(), Failure> {
-        let mut words = text.split_whitespace();
-        for (name, value) in self.fields() {
+        let (late, sums): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("late "));
+        for line in late {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let ["late", sender, sent] = words[..] else { return Err("a sleeper said too little".into()) };
+            self.late.push((sender.parse()?, sent.parse()?));
+        }
+        let mut words = sums.iter().flat_map(|line| line.split_whitespace());
+        let mut other = Self::default();
+        for (name, value) in other.fields() {
             let (Some(said), Some(number)) = (words.next(), words.next()) else {
                 return Err("a sleeper said too little".into());
             };
-            let number: u64 = number.parse()?;
             if said != name {
                 return Err(format!("expected {name}, heard {said}").into());
             }
-            *value = if name == "late_max_us" { number.max(*value) } else { *value + number };
+            *value = number.parse()?;
         }
+        self.merge(other);
         Ok(())
     }
 }
@@ -86,7 +115,8 @@ pub(super) extern "C" fn nothing(_: i32) {}
 
 /// How a wait ended.
 enum Ended {
-    Received(u64),
+    /// From whom, and when it was sent.
+    Received(u32, u64),
     TimeOver,
     Told,
 }
@@ -104,7 +134,7 @@ pub(super) fn run(kind: &str, name: &str, seed: &str, sleeps: &str, plant: &str)
             let mut rx = spsc::Consumer::open(name)?;
             rx.set_wait_strategy(strategy);
             go(&mut rng, sleeps, &parks, |timeout| match rx.recv_into_timeout(&mut buf, timeout) {
-                Ok(_) => Ok(Ended::Received(stamp(&buf))),
+                Ok(got) => Ok(Ended::Received(got.tag, stamp(&buf))),
                 Err(spsc::RecvError::Timeout) => Ok(Ended::TimeOver),
                 Err(spsc::RecvError::PeerDied) => Ok(Ended::Told),
                 Err(error) => Err(error.into()),
@@ -114,7 +144,7 @@ pub(super) fn run(kind: &str, name: &str, seed: &str, sleeps: &str, plant: &str)
             let mut rx = mpmc::Consumer::open(name)?;
             rx.set_wait_strategy(strategy);
             go(&mut rng, sleeps, &parks, |timeout| match rx.recv_into_timeout(&mut buf, timeout) {
-                Ok(_) => Ok(Ended::Received(stamp(&buf))),
+                Ok(got) => Ok(Ended::Received(got.tag, stamp(&buf))),
                 Err(mpmc::RecvError::Timeout { .. }) => Ok(Ended::TimeOver),
                 Err(error) => Err(error.into()),
             })
@@ -149,10 +179,11 @@ fn go(
                 account.late_max_us = account.late_max_us.max(late.as_micros() as u64);
                 account.overslept += u64::from(late > SLICE);
             }
-            Ended::Received(sent) => {
+            Ended::Received(sender, sent) => {
                 account.received += 1;
-                let lay = Duration::from_nanos(now().saturating_sub(sent)).min(start.elapsed());
-                account.late_seen += u64::from(slept() > before && lay > SLICE / 2);
+                if slept() > before {
+                    account.note(sender, sent, Duration::from_nanos(now().saturating_sub(sent)).min(start.elapsed()));
+                }
             }
             Ended::Told => {}
         }
