@@ -92,6 +92,16 @@ impl WatchedU64 {
         &self.word
     }
 
+    /// The newest value, for who runs alone. No step of loom's; which fails the model where somebody else's store is not
+    /// ordered before.
+    pub(super) fn newest(&self) -> u64 {
+        // SAFETY: loom's value is no memory that others could write at the same time.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.word.unsync_load()
+        }
+    }
+
     /// As [`AtomicU64::load`].
     pub fn load(&self, ordering: Ordering) -> u64 {
         self.loading().load(ordering)
