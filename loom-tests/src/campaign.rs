@@ -58,6 +58,7 @@ pub fn run(
     };
     let mut left = models.to_vec();
     left.retain(|m| !before.lines().any(|line| line.starts_with(&format!("model {}: ", m.name()))));
+    left.sort_by_key(|m| !m.early());
     let file = done.map(|path| OpenOptions::new().create(true).append(true).open(path)).transpose()?.map(Mutex::new);
     let (start, failed, passed) = (Instant::now(), AtomicBool::new(false), AtomicUsize::new(0));
     side_by_side(&left, |model| {

@@ -13,7 +13,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::vec::Vec;
 
-use loom::cell::UnsafeCell;
+use loom::sync::atomic::AtomicBool;
 use loom::thread::ThreadId;
 
 use crate::layout::{CONTROL_SIZE, MpmcControl, ParticipantLine, SpscControl};
@@ -24,19 +24,23 @@ mod readers;
 mod slots;
 mod stretch;
 mod tickets;
+mod words;
 
 pub use readers::{WatchedU64, begin, watch};
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use stretch::{Stretch, Taken};
 pub(crate) use tickets::{Ticket, ticket_is_void};
+pub(crate) use words::ModelU64;
+pub use words::show_all;
+use words::{Tracked, alone, set_alone};
 
 /// The words of one ring, as loom sees them.
 pub struct Model {
     control: Vec<Option<Word>>,
     data_offset: usize,
-    data: Vec<(Word, UnsafeCell<()>)>,
+    data: Vec<(Word, Tracked)>,
     /// The tracked cells of MPMC claims; see `model/slots.rs`.
-    claims: Vec<UnsafeCell<()>>,
+    claims: Vec<Tracked>,
 }
 
 impl fmt::Debug for Model {
@@ -51,14 +55,18 @@ impl Model {
     pub fn run(data_offset: u64, data: u64, used: impl Fn(usize) -> bool, body: impl FnOnce(Region<'static>)) {
         readers::begin();
         tickets::begin();
+        let shown = set_alone(true);
         let data_offset = usize::try_from(data_offset).unwrap_or(usize::MAX);
-        let word = |offset: usize| (offset % 8 == 0 && used(offset)).then(|| Word::new(0));
+        let word = |offset: usize| (offset % 8 == 0 && used(offset)).then(Word::kept);
         let model = Self {
             control: (0..data_offset / 8).map(|i| word(i * 8)).collect(),
             data_offset,
-            data: (0..data / 8).map(|_| (Word::new(0), UnsafeCell::new(()))).collect(),
+            data: (0..data / 8).map(|_| (Word::kept(), Tracked::default())).collect(),
             claims: if data_offset > CONTROL_SIZE as usize { slots::claim_cells() } else { Vec::new() },
         };
+        if shown {
+            model.share();
+        }
         let model: *mut Self = Box::into_raw(Box::new(model));
         // SAFETY: freed below, after `body` has joined its threads. A model that fails unwinds past and leaks it.
         #[allow(unsafe_code)]
@@ -66,6 +74,16 @@ impl Model {
         // SAFETY: made by Box::into_raw above; no user is left.
         #[allow(unsafe_code)]
         drop(unsafe { Box::from_raw(model) });
+    }
+
+    /// Shows all of it to loom: threads are about to start.
+    fn share(&self) {
+        self.control.iter().flatten().for_each(Word::share);
+        for (word, cell) in &self.data {
+            word.share();
+            cell.share();
+        }
+        self.claims.iter().for_each(Tracked::share);
     }
 
     /// The control words an SPSC ring has.
@@ -103,6 +121,18 @@ impl<'m> Region<'m> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Runs `f`, which starts threads and joins them. The words are loom's in the meantime, and the main thread's own
+    /// before and after.
+    pub fn together<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.model.share();
+        // A preemption is counted from the second step on, and to let the first thread wait at the start is none.
+        AtomicBool::new(false).load(Ordering::Relaxed);
+        set_alone(false);
+        let result = f();
+        set_alone(true);
+        result
     }
 
     pub(crate) fn word(&self, offset: usize) -> Option<&'m Word> {
@@ -167,7 +197,7 @@ impl<'m> Area<'m> {
     /// A header store needs the space to be the producer's as much as a payload store does.
     pub(crate) fn store_header(&self, position: Position, word: u64, ordering: Ordering) {
         let (atomic, cell) = &self.region.model.data[self.index(position)];
-        cell.with_mut(|_| ());
+        cell.write();
         atomic.store(word, ordering);
     }
 
@@ -202,13 +232,13 @@ impl Span<'_> {
 
     fn store(&self, i: usize, word: u64, ordering: Ordering) {
         let (atomic, cell) = &self.model.data[self.first + i];
-        cell.with_mut(|_| ());
+        cell.write();
         atomic.store(word, ordering);
     }
 
     fn load(&self, i: usize, ordering: Ordering) -> u64 {
         let (atomic, cell) = &self.model.data[self.first + i];
-        cell.with(|_| ());
+        cell.read();
         atomic.load(ordering)
     }
 
@@ -289,6 +319,8 @@ pub(crate) fn fence(id: &str, ordering: Ordering) {
     crash_point();
     match planted(id, ordering) {
         Ordering::Relaxed => {}
+        // It has nobody to order with.
+        _ if alone() => {}
         ordering => loom::sync::atomic::fence(ordering),
     }
 }

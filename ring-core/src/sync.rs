@@ -13,7 +13,7 @@ mod epoch;
 mod ranges;
 
 #[cfg(loom)]
-use crate::model::WatchedU64 as AtomicU64;
+use crate::model::ModelU64 as AtomicU64;
 #[cfg(not(loom))]
 use core::sync::atomic::AtomicU64;
 pub(crate) use core::sync::atomic::Ordering;
@@ -35,6 +35,18 @@ impl Word {
     #[cfg(loom)]
     pub(crate) fn new(value: u64) -> Self {
         Self(AtomicU64::new(value))
+    }
+
+    /// A word of a model's region, zero.
+    #[cfg(loom)]
+    pub(crate) fn kept() -> Self {
+        Self(AtomicU64::kept())
+    }
+
+    /// Threads of a model are about to start.
+    #[cfg(loom)]
+    pub(crate) fn share(&self) {
+        self.0.share();
     }
 
     #[inline(always)]

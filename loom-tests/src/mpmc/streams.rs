@@ -7,8 +7,8 @@ use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("one_to_one", 3, Bound::preemptions(2), Body::Plain(one_to_one)),
-    model("two_to_one", 4, Bound::preemptions(1), Body::Plain(two_to_one)),
+    model("one_to_one", 3, Bound::preemptions(2), Body::Plain(one_to_one)).early(),
+    model("two_to_one", 4, Bound::preemptions(1), Body::Plain(two_to_one)).early(),
     model("one_to_two", 4, Bound::preemptions(1), Body::Plain(one_to_two)),
     model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
     model("wrap", 3, Bound::preemptions(2), Body::Plain(wrap)),

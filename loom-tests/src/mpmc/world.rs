@@ -59,14 +59,16 @@ impl World {
             let w = self.clone();
             thread::spawn(move || role(&w))
         };
-        let threads: Vec<_> = if self.run.reversed {
-            roles.into_iter().rev().map(start).collect()
-        } else {
-            roles.into_iter().map(start).collect()
-        };
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        self.region.together(|| {
+            let threads: Vec<_> = if self.run.reversed {
+                roles.into_iter().rev().map(start).collect()
+            } else {
+                roles.into_iter().map(start).collect()
+            };
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
     }
 
     /// Runs two roles at the same time.

@@ -20,8 +20,8 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("padded_batch_dies", Bound::preemptions(1), Body::Crash(padded_batch_dies)),
     model("full_send_dies", Bound::preemptions(1), Body::Crash(full_send_dies)),
     model("close_dies", Bound::preemptions(1), Body::Crash(close_dies)),
-    model("two_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_producers_die)),
-    model("two_batches_die", Bound::preemptions(1), Body::TwoCrashes(two_batches_die)).capacity(128),
+    model("two_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_producers_die)).early(),
+    model("two_batches_die", Bound::preemptions(1), Body::TwoCrashes(two_batches_die)).capacity(128).early(),
     model("two_unread_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_unread_producers_die)),
     model("closer_and_successor_die", Bound::preemptions(1), Body::TwoCrashes(closer_and_successor_die)),
 ];

@@ -49,15 +49,16 @@ impl World {
         a: impl FnOnce() -> A + 'static,
         b: impl FnOnce() -> B + 'static,
     ) -> (A, B) {
-        if self.run.reversed {
-            let (b, a) = (thread::spawn(b), thread::spawn(a));
+        self.region.together(|| {
+            let (a, b) = if self.run.reversed {
+                let (b, a) = (thread::spawn(b), thread::spawn(a));
+                (a, b)
+            } else {
+                (thread::spawn(a), thread::spawn(b))
+            };
             let a = a.join().unwrap();
             (a, b.join().unwrap())
-        } else {
-            let (a, b) = (thread::spawn(a), thread::spawn(b));
-            let a = a.join().unwrap();
-            (a, b.join().unwrap())
-        }
+        })
     }
 
     /// Runs three threads.
@@ -67,15 +68,17 @@ impl World {
         b: impl FnOnce() -> B + 'static,
         c: impl FnOnce() -> C + 'static,
     ) -> (A, B, C) {
-        let (a, b, c) = if self.run.reversed {
-            let (c, b, a) = (thread::spawn(c), thread::spawn(b), thread::spawn(a));
-            (a, b, c)
-        } else {
-            (thread::spawn(a), thread::spawn(b), thread::spawn(c))
-        };
-        let a = a.join().unwrap();
-        let b = b.join().unwrap();
-        (a, b, c.join().unwrap())
+        self.region.together(|| {
+            let (a, b, c) = if self.run.reversed {
+                let (c, b, a) = (thread::spawn(c), thread::spawn(b), thread::spawn(a));
+                (a, b, c)
+            } else {
+                (thread::spawn(a), thread::spawn(b), thread::spawn(c))
+            };
+            let a = a.join().unwrap();
+            let b = b.join().unwrap();
+            (a, b, c.join().unwrap())
+        })
     }
 
     /// The verdict on a lease: the kernel's answer.

@@ -26,8 +26,10 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("batch_release_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch_release)).waking(false),
     model("commits_out_of_order", 4, Bound::preemptions(1), Body::Plain(commits_out_of_order)).waking(false),
     model("releases_out_of_order", 4, Bound::preemptions(1), Body::Plain(releases_out_of_order)).waking(false),
-    model("put_backs_wake_two", 4, Bound::preemptions(1), Body::Plain(put_backs)).waking(false),
-    model("put_back_and_commit_wake_two", 4, Bound::preemptions(1), Body::Plain(put_back_and_commit)).waking(false),
+    model("put_backs_wake_two", 4, Bound::preemptions(1), Body::Plain(put_backs)).waking(false).early(),
+    model("put_back_and_commit_wake_two", 4, Bound::preemptions(1), Body::Plain(put_back_and_commit))
+        .waking(false)
+        .early(),
     model("dead_sleeper", 3, Bound::preemptions(3), Body::Plain(dead_sleeper)).waking(false),
     model("cancel_one_of_two", 3, Bound::preemptions(1), Body::Plain(cancel_one_of_two)).waking(false),
     // A waker that goes on when nobody slept and a look on leaving: either is enough.

@@ -92,6 +92,11 @@ impl WatchedU64 {
         &self.word
     }
 
+    /// One of the newest values, for who runs alone: several, where stores raced and no ordering says which was the last.
+    pub(super) fn newest(&self) -> u64 {
+        self.word.load(Ordering::Relaxed)
+    }
+
     /// As [`AtomicU64::load`].
     pub fn load(&self, ordering: Ordering) -> u64 {
         self.loading().load(ordering)

@@ -5,10 +5,9 @@
 //! (position, attempt) has a cell: the owner writes it right after its claim, a repairer reads it right before its
 //! swap, and where the protocol did not order the two loom reports a race.
 
-use loom::cell::UnsafeCell;
 use std::vec::Vec;
 
-use super::{Region, Span};
+use super::{Region, Span, Tracked};
 use crate::layout::SlotHeader;
 use crate::position::Position;
 use crate::sync::{Ordering, Word};
@@ -17,8 +16,8 @@ const POSITIONS: u64 = 8;
 const ATTEMPTS: u64 = 4;
 
 /// A cell for each write at eight positions, and for each read at eight positions and four attempts.
-pub(super) fn claim_cells() -> Vec<UnsafeCell<()>> {
-    (0..POSITIONS * (ATTEMPTS + 1)).map(|_| UnsafeCell::new(())).collect()
+pub(super) fn claim_cells() -> Vec<Tracked> {
+    (0..POSITIONS * (ATTEMPTS + 1)).map(|_| Tracked::default()).collect()
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +50,7 @@ impl<'m> Slots<'m> {
         *slot = self.at(next);
     }
 
-    fn cell(&self, writing: bool, position: Position, attempt: u64) -> Option<&'m UnsafeCell<()>> {
+    fn cell(&self, writing: bool, position: Position, attempt: u64) -> Option<&'m Tracked> {
         let row = if writing { 0 } else { 1 + attempt.min(ATTEMPTS - 1) };
         self.region.model.claims.get((row * POSITIONS + position.get() % POSITIONS) as usize)
     }
@@ -61,13 +60,13 @@ impl<'m> Slots<'m> {
 
     pub(crate) fn note_claim(&self, writing: bool, position: Position, attempt: u64) {
         if let Some(cell) = self.cell(writing, position, attempt) {
-            cell.with_mut(|_| ());
+            cell.write();
         }
     }
 
     pub(crate) fn note_decision(&self, writing: bool, position: Position, attempt: u64) {
         if let Some(cell) = self.cell(writing, position, attempt) {
-            cell.with(|_| ());
+            cell.read();
         }
     }
 }
@@ -86,13 +85,13 @@ impl<'m> Slot<'m> {
 
     pub(crate) fn load_meta(&self, ordering: Ordering) -> u64 {
         let (atomic, cell) = &self.region.model.data[self.first + 1];
-        cell.with(|_| ());
+        cell.read();
         atomic.load(ordering)
     }
 
     pub(crate) fn store_meta(&self, meta: u64, ordering: Ordering) {
         let (atomic, cell) = &self.region.model.data[self.first + 1];
-        cell.with_mut(|_| ());
+        cell.write();
         atomic.store(meta, ordering);
     }
 
