@@ -92,14 +92,9 @@ impl WatchedU64 {
         &self.word
     }
 
-    /// The newest value, for who runs alone. No step of loom's; which fails the model where somebody else's store is not
-    /// ordered before.
+    /// One of the newest values, for who runs alone: several, where stores raced and no ordering says which was the last.
     pub(super) fn newest(&self) -> u64 {
-        // SAFETY: loom's value is no memory that others could write at the same time.
-        #[allow(unsafe_code)]
-        unsafe {
-            self.word.unsync_load()
-        }
+        self.word.load(Ordering::Relaxed)
     }
 
     /// As [`AtomicU64::load`].

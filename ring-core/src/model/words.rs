@@ -1,10 +1,11 @@
 //! A ring's words and tracked cells, which loom sees while threads run and not while the main thread is alone.
 //!
 //! Most accesses of an execution are made by the main thread: it makes the ring and seats everybody, and at the end it
-//! drains the ring and holds the outcome against what was told. Nobody runs beside it then, so no other value can be
-//! returned and no race be found; but each access would cost a step of loom. So a word is a plain integer while the main
-//! thread is alone. It becomes a loom atomic, made with the value that it has by then, when threads start, and its
-//! newest value is fetched when they are joined. The executions explored are the same; `loom-tests/tests/harness.rs` compares.
+//! drains the ring and holds the outcome against what was told. Nobody runs beside it then, so no race can be found; but
+//! each access would cost a step of loom. So a word is a plain integer while the main thread is alone. It becomes a loom
+//! atomic, made with the value that it has by then, when threads start. When they are joined, the first look at it is a load
+//! of loom's, since stores that raced leave several values, each of which may be the last one; what was found stays. The
+//! executions explored are the same; `loom-tests/tests/harness.rs` compares.
 
 use std::cell::{Cell, OnceCell};
 
