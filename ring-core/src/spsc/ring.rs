@@ -47,6 +47,7 @@ pub struct Ring<'m> {
     generation: u64,
 }
 
+#[cfg(not(loom))]
 impl Ring<'_> {
     /// Where words of the control block are, for who puts them right (`synced.rs`).
     pub(super) const TAIL_AT: usize = TAIL;
