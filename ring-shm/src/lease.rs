@@ -289,13 +289,13 @@ fn attempt<E: From<LeaseError>>(
     let reopen = || -> Result<File, LeaseError> { probe.reopen()?.ok_or(LeaseError::Lost) };
     // A child forked while these descriptors are open would keep the locks alive after us.
     let pause = fork::pause().map_err(LeaseError::from)?;
+    let Some(_gate) = Gate::try_take(reopen()?, LockKind::Shared).map_err(LeaseError::from)? else {
+        return Ok(Attempt::GateBusy);
+    };
     let file = reopen()?;
     let (mapping, anchor) = segment.map(&file, len, &pause).map_err(LeaseError::from)?;
     let number = number(&mapping)?;
     let byte = descriptor::lease_byte(number).ok_or(LeaseError::BadNumber { number })?;
-    let Some(_gate) = Gate::try_take(reopen()?, LockKind::Shared).map_err(LeaseError::from)? else {
-        return Ok(Attempt::GateBusy);
-    };
     let lock = |file: &File| sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1).map_err(LeaseError::from);
     if !lock(&file)? {
         return Ok(Attempt::Taken(number));

@@ -5,10 +5,17 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use ring_shm::spsc::{Consumer, Producer, TrySendError};
+use ring_shm::wait::Park;
 
 use crate::Failure;
 use crate::peers::{Ends, PATIENCE, Peer};
 use crate::scenes::{Operation, Scene, again, once, spsc_options, words};
+
+/// Sleeps without having spun: how often a spinning wait asks after its peer hangs on the clock, and each run has to make the
+/// calls of the first.
+fn at_once() -> Park {
+    Park::after(Duration::ZERO)
+}
 
 /// Every operation.
 pub(crate) fn scenes() -> Vec<Scene> {
@@ -22,20 +29,24 @@ pub(crate) fn scenes() -> Vec<Scene> {
         Scene::facing("strict open, the peer is gone", Peer::Nobody, |ends| open(ends, PATIENCE)),
         Scene::facing("strict wait for a record", Peer::IdleProducer, move |ends| {
             let mut rx = Consumer::open_strict(&ends.sockets[0], PATIENCE)?;
+            rx.set_wait_strategy(at_once());
             again(move || words(rx.recv_into_timeout(&mut [0; 64], soon)).map(drop))
         }),
         Scene::facing("strict wait for space", Peer::IdleConsumer, move |ends| {
             let mut tx = filled(&ends.sockets[0])?;
+            tx.set_wait_strategy(at_once());
             again(move || words(tx.send_timeout(0, &[0; 40], soon)).map(drop))
         }),
         Scene::facing("strict wait for a dead producer", Peer::DyingProducer, move |ends| {
             let mut rx = Consumer::open_strict(&ends.sockets[0], PATIENCE)?;
+            rx.set_wait_strategy(at_once());
             ends.wait_for_death()?;
             rx.try_recv_into(&mut [0; 64])?;
             again(move || words(rx.recv_into_timeout(&mut [0; 64], soon)).map(drop))
         }),
         Scene::facing("strict wait for a dead consumer", Peer::DyingConsumer, move |ends| {
             let mut tx = Producer::create_strict(&ends.sockets[0], &spsc_options(), PATIENCE)?;
+            tx.set_wait_strategy(at_once());
             ends.wait_for_death()?;
             while tx.try_send(0, &[0; 40]).is_ok() {}
             again(move || words(tx.send_timeout(0, &[0; 40], soon)).map(drop))
