@@ -108,7 +108,7 @@ pub fn all() -> Vec<Row> {
         Row::lower("parked-rtt-8-vs-unix", "ours-parked-rtt-8", "unix-parked-rtt-8", 1.1),
         // What a ring of 1 MiB takes to make and to find; its memory alone; and whether others are in the way.
         Row::lower("create-1m", "ours-create-1m", "allowed-150us", 1.0),
-        Row::lower("create-1m-vs-raw", "ours-create-1m", "raw-create-1m", 1.5),
+        Row::lower("create-1m-vs-raw", "ours-create-1m", "raw-create-1m", 1.25),
         Row::lower("create-1m-among-500", "ours-create-1m-among-500", "ours-create-1m", 1.1),
         Row::lower("open-1m", "ours-open-1m", "allowed-60us", 1.0),
         Row::lower("open-1m-among-500", "ours-open-1m-among-500", "ours-open-1m", 1.1),
