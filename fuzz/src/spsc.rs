@@ -1,5 +1,6 @@
 //! SPSC rings under scribbles: both handles, their successors and an operator.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring};
@@ -159,8 +160,14 @@ pub fn produce(tx: &mut Producer<'static>, input: &mut Input<'_>) {
             match batch {
                 Ok(mut batch) => {
                     assert!(batch.remaining() <= max);
-                    for _ in 0..input.len().min(batch.remaining()) {
-                        batch.push(9, &bytes[..len]).expect("the batch has room");
+                    let (room, many) = (batch.remaining(), input.len());
+                    if how == 4 {
+                        let pushed = batch.push_each(9, core::iter::repeat_n(&bytes[..len], many));
+                        assert_eq!(pushed.expect("none is too long"), many.min(room));
+                    } else {
+                        for _ in 0..many.min(room) {
+                            batch.push(9, &bytes[..len]).expect("the batch has room");
+                        }
                     }
                     batch.commit();
                     None
@@ -211,8 +218,31 @@ pub fn consume(rx: &mut Consumer<'static>, input: &mut Input<'_>) {
             }
             Err(error) => Some(error),
         },
-        how @ (5 | 6) => {
-            let (max, places) = (if how == 5 { input.len() } else { usize::MAX }, rx.capacity() as usize / 8);
+        6 => {
+            let (most_read, places) = (input.len(), rx.capacity() as usize / 8);
+            match rx.try_read_batch_asking(usize::MAX, input.oracle()) {
+                Ok(mut batch) => {
+                    let mut read = 0;
+                    let flow = batch.try_for_each(|record| {
+                        assert!(record.copy_to(&mut buf[..room]) <= most);
+                        read += 1;
+                        assert!(read <= places, "a batch of more than the ring has room for");
+                        if read == most_read { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    });
+                    assert_eq!(batch.len(), read);
+                    match flow {
+                        Ok(_) => {}
+                        Err(ReadError::Corrupt(c)) => render(&c),
+                        Err(error) => undocumented(&error),
+                    }
+                    batch.release();
+                    None
+                }
+                Err(error) => Some(error),
+            }
+        }
+        5 => {
+            let (max, places) = (input.len(), rx.capacity() as usize / 8);
             match rx.try_read_batch_asking(max, input.oracle()) {
                 Ok(mut batch) => {
                     loop {

@@ -5,6 +5,7 @@
 
 mod spsc_support;
 
+use core::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring, SeatFacts};
@@ -113,6 +114,9 @@ fn use_both(tx: &mut Producer<'_>, rx: &mut Consumer<'_>, steps: u64) {
             0 => drop(tx.try_send(i as u32, &bytes(i, len)).map_err(refused)),
             1 => match tx.try_claim_batch(3, len.min(8)) {
                 Ok(mut batch) => {
+                    if i % 8 == 1 {
+                        batch.push_each(1, [[1; 8]; 3].iter().map(|word| &word[..len.min(8)])).unwrap();
+                    }
                     while batch.remaining() > 0 {
                         batch.push(1, &[1; 8][..len.min(8)]).unwrap();
                     }
@@ -136,9 +140,16 @@ fn use_both(tx: &mut Producer<'_>, rx: &mut Consumer<'_>, steps: u64) {
             0 => drop(rx.try_recv_into(&mut buf[..(i as usize * 7) % 256]).map(|got| assert!(got.len <= 256))),
             1 => match rx.try_read_batch(4) {
                 Ok(mut batch) => {
+                    if i % 2 == 0 {
+                        let _ = batch.try_for_each(|record| {
+                            assert!(record.copy_to(&mut buf) <= record.len());
+                            ControlFlow::<()>::Continue(())
+                        });
+                    }
                     while let Ok(Some(record)) = batch.next_record() {
                         assert!(record.copy_to(&mut buf) <= record.len());
                     }
+                    assert!(batch.len() <= 4);
                     batch.release();
                 }
                 Err(e) => assert!(!e.to_string().is_empty()),
@@ -324,6 +335,14 @@ fn a_batch_of_a_ring_without_an_end() {
                 other => break other.map(drop),
             }
         };
+        assert!(matches!(end, Err(ReadError::Corrupt(c)) if c.field == Field::RecordHeader), "{end:?}");
+        batch.keep();
+        let (mut batch, mut read) = (rx.try_read_batch(usize::MAX).unwrap(), 0);
+        let end = batch.try_for_each(|_| {
+            read += 1;
+            assert!(read * 8 < ring.capacity(), "more than the ring holds");
+            ControlFlow::<()>::Continue(())
+        });
         assert!(matches!(end, Err(ReadError::Corrupt(c)) if c.field == Field::RecordHeader), "{end:?}");
     }
 }
