@@ -149,3 +149,24 @@ fn a_mark_is_told_of() {
         assert_eq!(tx.len_guess(), 0, "round {round}");
     }
 }
+
+/// Of two sessions that ended without room for a mark the second end is told by the look after the first one's.
+#[test]
+fn one_end_after_the_other() {
+    let memory = lines(CONTROL_SIZE + 64);
+    let b = Bench::new(&memory, &Format::new(64));
+    let (mut tx, mut rx) = (b.producer(), b.consumer());
+    rx.ask_after(7);
+    let sent = (0..).take_while(|n| tx.try_send(*n, &[]).is_ok()).count();
+    b.kill(tx.lease());
+    let second = b.producer();
+    b.kill(second.lease());
+    for _ in 0..sent {
+        rx.try_recv_into_asking(&mut [], |lease| b.verdict(lease)).unwrap();
+    }
+    let died = ReadError::Ended(SessionEnd::Died);
+    let looks = (1..).find(|_| look(&b, &mut rx, &Cell::new(0)) == died).unwrap();
+    assert_eq!(looks, 8, "the last of them is the one that asks");
+    assert_eq!(look(&b, &mut rx, &Cell::new(0)), died);
+    assert_eq!(look(&b, &mut rx, &Cell::new(0)), ReadError::Empty);
+}

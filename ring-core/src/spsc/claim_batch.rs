@@ -104,16 +104,16 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     ) -> Result<usize, ClaimError> {
         let (mut payloads, before) = (payloads.into_iter(), self.pushed);
         while self.left > 0 {
-            let Some(payload) = payloads.next() else { break };
+            // The first one's header is withheld, so it goes by itself.
+            let alone = if self.pushed == 0 { payloads.next() } else { self.push_run(tag, &mut payloads) };
+            let Some(payload) = alone else { break };
             self.push(tag, payload.as_ref())?;
-            if let Some(payload) = self.push_run(tag, &mut payloads) {
-                self.push(tag, payload.as_ref())?;
-            }
         }
         Ok(self.pushed.wrapping_sub(before))
     }
 
-    /// After the first one: payloads that lie within what is known to be free. Returns one that does not, or is too long.
+    /// After the first one: payloads that lie within what is known to be free. Returns one that does not, or is too long; it
+    /// has to be pushed by itself.
     #[inline(always)]
     fn push_run<P: AsRef<[u8]>>(&mut self, tag: u32, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
         let (geometry, max_len) = (self.producer.geometry, self.max_len);

@@ -16,17 +16,31 @@ pub struct ReadBatch<'a, 'm> {
     consumer: &'a mut Consumer<'m>,
     /// What was found when the batch was made, and is handed out first.
     first: Found<'m>,
+    at: Reached<'m>,
+    max: usize,
+}
+
+/// How far a batch has been read.
+#[derive(Debug, Clone, Copy)]
+struct Reached<'m> {
     /// The position after the last record handed out, and what is there.
     end: Position,
     rest: Stretch<'m>,
-    max: usize,
+    /// Records handed out.
     read: usize,
+}
+
+impl<'m> Reached<'m> {
+    #[inline(always)]
+    fn pass(&mut self, found: &Found<'m>) {
+        (self.end, self.rest, self.read) = (found.end, found.rest, self.read.wrapping_add(1));
+    }
 }
 
 impl<'a, 'm> ReadBatch<'a, 'm> {
     /// A batch of up to `max` records from `first` on.
     pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found<'m>, max: usize) -> Self {
-        Self { consumer, first, end: first.record, rest: first.rest, max, read: 0 }
+        Self { consumer, first, at: Reached { end: first.record, rest: first.rest, read: 0 }, max }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
@@ -35,21 +49,20 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     /// [`ReadError::Corrupt`] alone; records handed out before are good.
     #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_, 'm>>, ReadError> {
-        if self.read == self.max {
+        if self.at.read == self.max {
             return Ok(None);
         }
-        let found = if self.read == 0 {
+        let found = if self.at.read == 0 {
             self.first
         } else {
-            match self.consumer.find(self.end, self.rest) {
+            match self.consumer.find(self.at.end, self.at.rest) {
                 Ok(found) => found,
                 Err(ReadError::Corrupt(c)) => return Err(c.into()),
                 Err(_) => return Ok(None),
             }
         };
         self.consumer.mark_seen_ahead(found.end);
-        (self.end, self.rest) = (found.end, found.rest);
-        self.read = self.read.wrapping_add(1);
+        self.at.pass(&found);
         Ok(Some(BatchRecord { batch: PhantomData, found }))
     }
 
@@ -65,24 +78,28 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         mut each: impl FnMut(BatchRecord<'_, 'm>) -> ControlFlow<B>,
     ) -> Result<ControlFlow<B>, ReadError> {
         let (area, geometry, max) = (self.consumer.area, self.consumer.geometry, self.max);
-        let (mut end, mut rest, mut read) = (self.end, self.rest, self.read);
+        let mut at = self.at;
         let (mut seen, mut streams) = (self.consumer.seen, false);
         // One place that calls `each`, so that it becomes part of this.
         loop {
-            let quick = if read == 0 || read >= max { None } else { peek(&area, &geometry, end, rest, || streams).1 };
+            let quick = if at.read == 0 || at.read >= max {
+                None
+            } else {
+                peek(&area, &geometry, at.end, at.rest, || streams).1
+            };
             let found = match quick {
                 // Within its stretch, and marked as seen already.
                 Some(found) if !seen.precedes(found.end) => found,
                 _ => {
-                    (self.end, self.rest, self.read) = (end, rest, read);
+                    self.at = at;
                     let Some(found) = self.next_at_length()? else { return Ok(ControlFlow::Continue(())) };
                     (seen, streams) = (self.consumer.seen, self.consumer.slip.streams());
                     found
                 }
             };
-            (end, rest, read) = (found.end, found.rest, read.wrapping_add(1));
+            at.pass(&found);
             if let ControlFlow::Break(why) = each(BatchRecord { batch: PhantomData, found }) {
-                (self.end, self.rest, self.read) = (end, rest, read);
+                self.at = at;
                 return Ok(ControlFlow::Break(why));
             }
         }
@@ -96,22 +113,22 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     /// How many records have been handed out.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.read
+        self.at.read
     }
 
     /// Whether none has been handed out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.read == 0
+        self.at.read == 0
     }
 
     /// Gives back the space of all records handed out; returns how many.
     #[inline]
     pub fn release(self) -> usize {
-        if self.read > 0 {
-            self.consumer.release::<true>(self.end, self.rest);
+        if self.at.read > 0 {
+            self.consumer.release::<true>(self.at.end, self.at.rest);
         }
-        self.read
+        self.at.read
     }
 
     /// Leaves all of them in the ring.
