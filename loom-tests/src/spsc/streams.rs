@@ -1,10 +1,13 @@
 //! Models of one living producer and one living consumer: what is published is whole, in order, and never
 //! overwritten before it is released.
 
+use core::ops::ControlFlow;
+
 use loom::thread;
+use ring_core::SessionEnd;
 use ring_core::spsc::{Claim, ClaimError, Consumer, Producer, ReadError};
 
-use super::world::{check, msg, payload, recv, recv_wait, send, try_send};
+use super::world::{Event, check, msg, payload, recv, recv_wait, send, try_send};
 use super::{Body, Spsc, World, model};
 use crate::{Bound, Model};
 
@@ -22,6 +25,9 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("batch_is_all_or_nothing", Bound::ALL, Body::Plain(batch_is_all_or_nothing)),
     model("batch_with_padding", Bound::ALL, Body::Plain(batch_with_padding)),
     model("batch_read", Bound::preemptions(3), Body::Plain(batch_read)),
+    // Large enough for records that are marked as seen ahead.
+    model("many_at_once", Bound::preemptions(3), Body::Plain(many_at_once)).capacity(512),
+    model("rest", Bound::preemptions(3), Body::Plain(rest)),
     model("release_every", Bound::preemptions(3), Body::Plain(release_every)).release_every(16),
 ];
 
@@ -281,6 +287,63 @@ fn batch_read(w: &World) {
                 Err(e) => panic!("{e}"),
             }
         }
+    };
+    w.both(sender, receiver);
+}
+
+/// The same of what is laid out, and read, in one go.
+fn many_at_once(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let tag = msg(1, 8);
+    let sender = move || {
+        send(&mut tx, tag);
+        let mut batch = tx.try_claim_batch_exact(3, 8).unwrap();
+        assert_eq!(batch.push_each(tag, (0..3).map(|_| payload(tag))), Ok(3));
+        batch.commit();
+    };
+    let receiver = move || {
+        let mut left = 4;
+        while left > 0 {
+            match rx.try_read_batch(4) {
+                Ok(mut batch) => {
+                    let mut seen = 0;
+                    let flow = batch.try_for_each(|record| {
+                        let mut buf = [0; 32];
+                        let len = record.copy_to(&mut buf);
+                        assert_eq!((record.tag(), record.redelivered()), (tag, false));
+                        check(record.tag(), &buf[..len]);
+                        seen += 1;
+                        ControlFlow::<()>::Continue(())
+                    });
+                    assert!(flow.is_ok());
+                    assert_eq!(batch.release(), seen);
+                    // The first by itself or with all the others, which come together.
+                    assert!(matches!((left, seen), (4, 1 | 4) | (3, 3)), "{seen} of {left}");
+                    left -= seen;
+                }
+                Err(ReadError::Empty) => thread::yield_now(),
+                Err(e) => panic!("{e}"),
+            }
+        }
+    };
+    w.both(sender, receiver);
+}
+
+/// Does a consumer that does not ask at each look still get what comes, and then the end, told once?
+fn rest(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    rx.ask_after(1);
+    assert!(try_send(&mut tx, msg(1, 8)).is_some());
+    let sender = move || {
+        send(&mut tx, msg(2, 8));
+        tx.close();
+    };
+    let other = w.clone();
+    let receiver = move || {
+        let log = other.collect(&mut rx, |event| matches!(event, Event::End(_)));
+        let got = |tag| Event::Got { tag, redelivered: false };
+        assert_eq!(log, [got(msg(1, 8)), got(msg(2, 8)), Event::End(SessionEnd::Closed)]);
+        assert_eq!(other.glance(&mut rx, 3), []);
     };
     w.both(sender, receiver);
 }
