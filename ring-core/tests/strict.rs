@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_types, reason = "the words behind the parts, which are the test's")]
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use ring_core::spsc::strict::{ConsumerParts, ProducerParts, footprint, producer_len};
 use ring_core::spsc::{Format, Ring};
@@ -14,11 +14,6 @@ use ring_core::{Line, Role, SeatError, SeatState, Verdict};
 mod rings;
 
 const PAGE: usize = 4096;
-
-fn words(memory: &[Line]) -> &[AtomicU64] {
-    // SAFETY: a `Line` is 16 atomic words.
-    unsafe { std::slice::from_raw_parts(memory.as_ptr().cast(), memory.len() * 16) }
-}
 
 fn alive(_: u64) -> Verdict {
     Verdict::Alive
@@ -35,7 +30,7 @@ fn both(format: &Format) -> (Vec<Line>, Vec<Line>) {
 
 /// Copies what the producer writes to where its consumer reads it.
 fn carry(here: &[Line], there: &[Line]) {
-    let (from, to) = (words(here), words(there));
+    let (from, to) = (rings::words(here), rings::words(there));
     let page = PAGE / 8;
     let own = (0..page).map(|i| (i, 2 * page + i));
     let rest = (3 * page..to.len()).map(|i| (i, i));
@@ -70,13 +65,13 @@ fn each_side_stores_into_what_is_its_own() {
     let format = Format::new(256).type_text(b"text");
     let (here, there) = both(&format);
     let other = |memory: &[Line], from: usize| -> Vec<u64> {
-        words(memory)[from / 8..].iter().map(|word| word.load(Relaxed)).collect()
+        rings::words(memory)[from / 8..].iter().map(|word| word.load(Relaxed)).collect()
     };
     let before = other(&there, 2 * PAGE);
     let ring = Ring::attach_strict(ConsumerParts::new(&there)).unwrap();
     let mut rx = ring.sit_consumer(2, alive).unwrap();
     ring.set_facts(Role::Consumer, 2, ring.facts(Role::Producer));
-    words(&there)[(3 * PAGE + 3712) / 8].store(1 << 32 | 5, Relaxed); // a record of four bytes
+    rings::words(&there)[(3 * PAGE + 3712) / 8].store(1 << 32 | 5, Relaxed); // a record of four bytes
     let before =
         before.into_iter().enumerate().map(|(i, word)| if i == (PAGE + 3712) / 8 { 1 << 32 | 5 } else { word });
     assert!(rx.try_read().is_ok());
@@ -86,12 +81,12 @@ fn each_side_stores_into_what_is_its_own() {
 
     let mut page: Vec<u64> = vec![0; PAGE / 8];
     let ring = Ring::format_strict(ProducerParts::new(&here), &format).unwrap();
-    page.iter_mut().zip(&words(&here)[2 * PAGE / 8..]).for_each(|(to, word)| *to = word.load(Relaxed));
+    page.iter_mut().zip(&rings::words(&here)[2 * PAGE / 8..]).for_each(|(to, word)| *to = word.load(Relaxed));
     let mut tx = ring.sit_producer(1, alive).unwrap();
     while tx.try_send(1, &[7; 20]).is_ok() {}
     tx.try_claim(1).err();
     tx.close();
-    assert!(page.iter().zip(&words(&here)[2 * PAGE / 8..]).all(|(was, word)| *was == word.load(Relaxed)));
+    assert!(page.iter().zip(&rings::words(&here)[2 * PAGE / 8..]).all(|(was, word)| *was == word.load(Relaxed)));
 }
 
 #[test]
@@ -142,10 +137,10 @@ fn hostile_words_in_what_the_producer_sends() {
     let (_, fresh) = both(&format);
     let bytes = rings::bytes(&fresh, footprint(&format));
     let (mut refused, mut good) = (0, 0);
-    for index in PAGE / 8..words(&fresh).len() {
-        for value in awkward(words(&fresh)[index].load(Relaxed)) {
+    for index in PAGE / 8..rings::words(&fresh).len() {
+        for value in awkward(rings::words(&fresh)[index].load(Relaxed)) {
             let there = rings::memory(&bytes);
-            words(&there)[index].store(value, Relaxed);
+            rings::words(&there)[index].store(value, Relaxed);
             let Ok(ring) = Ring::attach_strict(ConsumerParts::new(&there)) else {
                 refused += 1;
                 continue;
@@ -174,11 +169,11 @@ fn hostile_words_in_what_the_consumer_answers() {
             let parts = ProducerParts::new(&here);
             let ring = Ring::format_strict(parts, &format).unwrap();
             let mut tx = ring.sit_producer(1, alive).unwrap();
-            let theirs = &words(&here)[2 * PAGE / 8..];
+            let theirs = &rings::words(&here)[2 * PAGE / 8..];
             theirs[0].store(u64::from_le_bytes(*b"RINGHEAD"), Relaxed);
             theirs[1].store(7, Relaxed);
             parts.expect_consumer(&ring).unwrap();
-            words(&here)[index].store(value, Relaxed);
+            rings::words(&here)[index].store(value, Relaxed);
             refused += u32::from(parts.expect_consumer(&ring).is_err());
             // A head that jumps later is met by the handle.
             for _ in 0..20 {

@@ -47,15 +47,6 @@ pub struct Ring<'m> {
     generation: u64,
 }
 
-#[cfg(not(loom))]
-impl Ring<'_> {
-    /// Where words of the control block are, for who puts them right (`synced.rs`).
-    pub(super) const TAIL_AT: usize = TAIL;
-    pub(super) const HEAD_AT: usize = HEAD;
-    pub(super) const SEEN_AT: usize = SEEN;
-    pub(super) const LAST_LEASE_AT: usize = offset_of!(SpscControl, last_lease);
-}
-
 impl<'m> Ring<'m> {
     /// Writes a fresh ring into `region`, whatever it held. Nobody else may see the region yet.
     ///

@@ -5,10 +5,12 @@
 //! that is found was true; whether the bytes still are what they were, now that pages of other moments lie between, says
 //! the sum. Each side has two places for marks, and writes the older one: what a power loss tears is never the last one.
 
+use core::mem::offset_of;
+
 use super::ring::Ring;
 use crate::Region;
 use crate::error::AttachError;
-use crate::layout::{CONTROL_SIZE, Purpose, read, write};
+use crate::layout::{CONTROL_SIZE, FEATURE_LINE_ALIGNED, Identity, Purpose, SpscControl, read, write};
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, Header};
 use crate::seat::{MAX_LEASE, Role, Seat, SeatFacts, SeatState};
@@ -20,6 +22,11 @@ pub const SYNC_MARKS: usize = 2048;
 pub const SYNC_MARK_LEN: usize = 64;
 
 const MARKS: usize = 4;
+
+const TAIL: usize = offset_of!(SpscControl, tail);
+const HEAD: usize = offset_of!(SpscControl, head.head);
+const SEEN: usize = offset_of!(SpscControl, head.seen);
+const LAST_LEASE: usize = offset_of!(SpscControl, last_lease);
 
 /// What was unread at some moment, by its positions and its sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +71,15 @@ impl SyncMark {
     /// # Errors
     /// [`AttachError`] for a region without marks.
     pub fn store(self, region: Region<'_>, role: Role) -> Result<(), AttachError> {
-        let generation = Ring::examine(&region, 0, Purpose::Work)?.generation;
+        let identity = Ring::examine(&region, 0, Purpose::Work)?;
+        let (geometry, generation) = (geometry(&identity), identity.generation);
         let places = match role {
             Role::Producer => [0, 1],
             Role::Consumer => [2, 3],
         };
         let [first, second] = places;
-        let order = |place| load(&region, place, generation).map(|mark| mark.map(|mark| (mark.end, mark.start)));
+        let order =
+            |place| load(&region, place, &geometry, generation).map(|mark| mark.map(|mark| (mark.end, mark.start)));
         let place = if Self::is_older(order(first)?, order(second)?) { first } else { second };
         self.put(&region, place, generation);
         Ok(())
@@ -110,12 +119,11 @@ impl SyncMark {
 /// [`AttachError`] for what is no SPSC ring: its identity line was there before the first sync.
 pub fn cut_to_synced(region: Region<'_>) -> Result<Option<Cut>, AttachError> {
     let identity = Ring::examine(&region, 0, Purpose::Work)?;
-    let aligned = identity.features_incompatible & crate::layout::FEATURE_LINE_ALIGNED != 0;
-    let geometry = Geometry::new(identity.capacity, aligned);
+    let geometry = geometry(&identity);
     let (mut newest, mut found): (Option<SyncMark>, Option<(SyncMark, Chain)>) = (None, None);
-    let head = Position::new(read(&region, Ring::HEAD_AT)?);
+    let head = Position::new(read(&region, HEAD)?);
     for place in 0..MARKS {
-        let Some(mark) = load(&region, place, identity.generation)? else { continue };
+        let Some(mark) = load(&region, place, &geometry, identity.generation)? else { continue };
         let newer = |than: Option<SyncMark>| {
             than.is_none_or(|than| SyncMark::is_older(Some((than.end, than.start)), Some((mark.end, mark.start))))
         };
@@ -138,16 +146,16 @@ pub fn cut_to_synced(region: Region<'_>) -> Result<Option<Cut>, AttachError> {
     ));
     // Marks of what is cut off would be taken for newer than those to come.
     for place in 0..MARKS {
-        if load(&region, place, identity.generation)?.is_some_and(|other| other.end != mark.end) {
+        if load(&region, place, &geometry, identity.generation)?.is_some_and(|other| other.end != mark.end) {
             (0..SYNC_MARK_LEN / 8).for_each(|word| write(&region, offset(place, word), 0));
         }
     }
     let tail = Position::new(mark.end);
     write(&region, at(&geometry, tail), 0);
-    write(&region, Ring::TAIL_AT, tail.get());
-    write(&region, Ring::HEAD_AT, chain.head.get());
+    write(&region, TAIL, tail.get());
+    write(&region, HEAD, chain.head.get());
     // Whoever received before may have seen all of it.
-    write(&region, Ring::SEEN_AT, tail.get());
+    write(&region, SEEN, tail.get());
     reseat(&region)?;
     Ok(Some(Cut { head: chain.head, tail, records: chain.records, whole }))
 }
@@ -155,7 +163,7 @@ pub fn cut_to_synced(region: Region<'_>) -> Result<Option<Cut>, AttachError> {
 /// The seats, of which none is held by anybody alive: the producer's by somebody who has died, whose number is beyond all
 /// that were given; nobody has told of that yet.
 fn reseat(region: &Region<'_>) -> Result<(), AttachError> {
-    let mut last = read(region, Ring::LAST_LEASE_AT)?.min(MAX_LEASE);
+    let mut last = read(region, LAST_LEASE)?.min(MAX_LEASE);
     let mut came = false;
     for role in [Role::Producer, Role::Consumer] {
         // A word that nobody writes says nothing, not even that it is wrong.
@@ -172,7 +180,7 @@ fn reseat(region: &Region<'_>) -> Result<(), AttachError> {
         write(region, Role::Producer.line(), SeatState::Held(lease).word());
         last = lease;
     }
-    write(region, Ring::LAST_LEASE_AT, last);
+    write(region, LAST_LEASE, last);
     Ok(())
 }
 
@@ -220,14 +228,25 @@ fn walk(
     }))
 }
 
-/// The mark at `place`, if there is one that could be.
-fn load(region: &Region<'_>, place: usize, generation: u64) -> Result<Option<SyncMark>, AttachError> {
+fn geometry(identity: &Identity) -> Geometry {
+    Geometry::new(identity.capacity, identity.features_incompatible & FEATURE_LINE_ALIGNED != 0)
+}
+
+/// The mark at `place`, if there is one that could be: of no more than a ring holds, between places of records.
+fn load(
+    region: &Region<'_>,
+    place: usize,
+    geometry: &Geometry,
+    generation: u64,
+) -> Result<Option<SyncMark>, AttachError> {
     let mark = SyncMark {
         start: read(region, offset(place, 0))?,
         end: read(region, offset(place, 1))?,
         sum: read(region, offset(place, 2))?,
     };
-    Ok((read(region, offset(place, 3))? == mark.check(generation)).then_some(mark))
+    let fits = Position::new(mark.end).since(Position::new(mark.start)) <= geometry.capacity()
+        && (mark.start | mark.end) & geometry.align().wrapping_sub(1) == 0;
+    Ok((fits && read(region, offset(place, 3))? == mark.check(generation)).then_some(mark))
 }
 
 const fn offset(place: usize, word: usize) -> usize {
@@ -240,11 +259,11 @@ fn at(geometry: &Geometry, position: Position) -> usize {
     CONTROL_SIZE.wrapping_add(position.get() & geometry.capacity().wrapping_sub(1)) as usize
 }
 
-/// The sum of what lies between two positions. Whatever they are, it takes no more than a lap.
+/// The sum of what lies between two positions, which are no more than a lap apart.
 fn sum(region: &Region<'_>, geometry: &Geometry, start: u64, end: u64, generation: u64) -> Result<u64, AttachError> {
-    let words = end.wrapping_sub(start).min(geometry.capacity()) / HEADER;
+    let words = Position::new(end).since(Position::new(start)).min(geometry.capacity()) / HEADER;
     let mut sum = mix(mix(generation, start), end);
-    let mut now = Position::new(start & !HEADER.wrapping_sub(1));
+    let mut now = Position::new(start);
     for _ in 0..words {
         sum = mix(sum, read(region, at(geometry, now))?);
         now = now.plus(HEADER);

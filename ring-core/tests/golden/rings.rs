@@ -34,7 +34,8 @@ pub fn lines(len: u64) -> Vec<Line> {
     (0..len.div_ceil(128)).map(|_| Line::new()).collect()
 }
 
-fn words(memory: &[Line]) -> &[AtomicU64] {
+/// The words of `memory`.
+pub fn words(memory: &[Line]) -> &[AtomicU64] {
     // SAFETY: a `Line` is 16 atomic words.
     unsafe { std::slice::from_raw_parts(memory.as_ptr().cast(), memory.len() * 16) }
 }
