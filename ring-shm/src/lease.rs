@@ -16,7 +16,7 @@ use ring_core::Verdict;
 use crate::descriptor::{self, Descriptor, Gate, MAX_LEASE, ProbeFile};
 use crate::error::{LeaseError, MapError};
 use crate::facts::Facts;
-use crate::fork;
+use crate::fork::{self, Pause};
 use crate::mapping::Mapping;
 use crate::posix::{GATE_PAUSE, PATIENCE};
 use crate::segment::Segment;
@@ -93,13 +93,12 @@ impl LeasedMapping {
         segment: &Segment,
         mut next: impl FnMut(&Mapping) -> Result<u64, E>,
     ) -> Result<Self, E> {
-        let mut number = None;
-        retry(|taken| {
-            number = number.filter(|_| !taken);
-            attempt(segment, segment.len(), |mapping| match number {
-                Some(number) => Ok(number),
-                None => next(mapping).inspect(|next| number = Some(*next)),
-            })
+        retry(|| match Entered::through_gate(segment, segment.len())? {
+            Some(entered) => {
+                let number = next(&entered.mapping)?;
+                Ok(entered.lease(segment, number)?)
+            }
+            None => Ok(Attempt::GateBusy),
         })
     }
 
@@ -243,7 +242,7 @@ impl Probe {
     }
 }
 
-/// What became of one number.
+/// What became of one try.
 enum Attempt {
     Leased(LeasedMapping),
     Taken(u64),
@@ -252,71 +251,83 @@ enum Attempt {
 
 /// Takes a lease and maps the first `len` bytes. The numbers come from a stranger, who is asked while forks may happen.
 fn acquire(segment: &Segment, len: u64, mut next_number: impl FnMut() -> u64) -> Result<LeasedMapping, LeaseError> {
-    let mut number = next_number();
-    retry(|taken| {
-        if taken {
-            number = next_number();
-        }
-        attempt(segment, len, |_| Ok(number))
+    let mut number = None;
+    retry(|| {
+        let next = *number.get_or_insert_with(&mut next_number);
+        let Some(entered) = Entered::through_gate(segment, len)? else { return Ok(Attempt::GateBusy) };
+        number = None; // used
+        entered.lease(segment, next)
     })
 }
 
-/// Tries again while numbers are taken, and while the gate is busy. `attempt` is told whether the last number was taken.
-fn retry<E: From<LeaseError>>(mut attempt: impl FnMut(bool) -> Result<Attempt, E>) -> Result<LeasedMapping, E> {
+/// Tries again while numbers are taken, and while the gate is busy.
+fn retry<E: From<LeaseError>>(mut attempt: impl FnMut() -> Result<Attempt, E>) -> Result<LeasedMapping, E> {
     let deadline = Instant::now() + PATIENCE;
-    let (mut tries, mut taken) = (1, false);
+    let mut tries = 1;
     loop {
-        match attempt(taken)? {
+        match attempt()? {
             Attempt::Leased(leased) => return Ok(leased),
             Attempt::Taken(last) if tries == NUMBERS => return Err(LeaseError::NumbersTaken { tries, last }.into()),
-            Attempt::Taken(_) => (tries, taken) = (tries + 1, true),
-            Attempt::GateBusy if Instant::now() < deadline => {
-                taken = false;
-                std::thread::sleep(GATE_PAUSE);
-            }
+            Attempt::Taken(_) => tries += 1,
+            Attempt::GateBusy if Instant::now() < deadline => std::thread::sleep(GATE_PAUSE),
             Attempt::GateBusy => return Err(LeaseError::GateBusy.into()),
         }
     }
 }
 
-/// One try, with the number that `number` gives when it is shown the mapping.
-fn attempt<E: From<LeaseError>>(
-    segment: &Segment,
-    len: u64,
-    number: impl FnOnce(&Mapping) -> Result<u64, E>,
-) -> Result<Attempt, E> {
-    let probe = segment.probe();
-    let reopen = || -> Result<File, LeaseError> { probe.reopen()?.ok_or(LeaseError::Lost) };
-    // A child forked while these descriptors are open would keep the locks alive after us.
-    let pause = fork::pause().map_err(LeaseError::from)?;
-    let Some(_gate) = Gate::try_take(reopen()?, LockKind::Shared).map_err(LeaseError::from)? else {
-        return Ok(Attempt::GateBusy);
-    };
-    let file = reopen()?;
-    let (mapping, anchor) = segment.map(&file, len, &pause).map_err(LeaseError::from)?;
-    let number = number(&mapping)?;
-    let byte = descriptor::lease_byte(number).ok_or(LeaseError::BadNumber { number })?;
-    let lock = |file: &File| sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1).map_err(LeaseError::from);
-    if !lock(&file)? {
-        return Ok(Attempt::Taken(number));
+/// A segment that is mapped through a description of its own, while nobody can remove it.
+struct Entered {
+    mapping: Mapping,
+    anchor: Option<Mapping>,
+    file: File,
+    _gate: Gate,
+    /// A child forked while these descriptors are open would keep the locks alive after us.
+    _pause: Pause, // dropped last
+}
+
+impl Entered {
+    /// `None`: the gate is busy, and nothing else was done.
+    fn through_gate(segment: &Segment, len: u64) -> Result<Option<Self>, LeaseError> {
+        let pause = fork::pause()?;
+        let Some(gate) = Gate::try_take(reopen(segment)?, LockKind::Shared)? else { return Ok(None) };
+        let file = reopen(segment)?;
+        let (mapping, anchor) = segment.map(&file, len, &pause)?;
+        Ok(Some(Self { mapping, anchor, file, _gate: gate, _pause: pause }))
     }
-    // A remover who came before us has taken the name; who comes after us finds the lease.
-    if probe.was_named() && sys::stat(file.as_raw_fd()).map_err(LeaseError::from)?.links == 0 {
-        return Err(LeaseError::Gone.into());
-    }
-    drop(file);
-    // The self-test. The number of the probe has just been good; were it stolen in between, the test fails, which
-    // only makes verdicts more careful.
-    let kept = if probe.with_fd(|fd| sys::conflict(fd, byte, 1)).is_ok_and(|first| first.is_some()) {
-        None
-    } else {
-        let file = reopen()?;
+
+    /// Takes the lease `number`.
+    fn lease(self, segment: &Segment, number: u64) -> Result<Attempt, LeaseError> {
+        // Dropped from the last to the first.
+        let Self { _pause, _gate, file, anchor, mapping } = self;
+        let probe = segment.probe();
+        let byte = descriptor::lease_byte(number).ok_or(LeaseError::BadNumber { number })?;
+        let lock = |file: &File| sys::try_lock(file.as_raw_fd(), LockKind::Exclusive, byte, 1);
         if !lock(&file)? {
             return Ok(Attempt::Taken(number));
         }
-        Some(Descriptor::new(file, probe.id()))
-    };
-    Ok(Attempt::Leased(LeasedMapping { mapping, _anchor: anchor, kept, probe: Arc::clone(probe), lease: number, byte }))
+        // A remover who came before us has taken the name; who comes after us finds the lease.
+        if probe.was_named() && sys::stat(file.as_raw_fd())?.links == 0 {
+            return Err(LeaseError::Gone);
+        }
+        drop(file);
+        // The self-test. The number of the probe has just been good; were it stolen in between, the test fails, which
+        // only makes verdicts more careful.
+        let kept = if probe.with_fd(|fd| sys::conflict(fd, byte, 1)).is_ok_and(|first| first.is_some()) {
+            None
+        } else {
+            let file = reopen(segment)?;
+            if !lock(&file)? {
+                return Ok(Attempt::Taken(number));
+            }
+            Some(Descriptor::new(file, probe.id()))
+        };
+        let probe = Arc::clone(probe);
+        Ok(Attempt::Leased(LeasedMapping { mapping, _anchor: anchor, kept, probe, lease: number, byte }))
+    }
+}
+
+fn reopen(segment: &Segment) -> Result<File, LeaseError> {
+    segment.probe().reopen()?.ok_or(LeaseError::Lost)
 }
 
 const _: () = assert!(MAX_LEASE < i64::MAX as u64);
