@@ -49,8 +49,9 @@ impl Facts {
             Some(Some((of, facts))) if *of == image && facts.pid == pid => *facts,
             _ => {
                 let facts = Self::look_up(pid);
-                // What is missing may be there later, when somebody has mounted `/proc`.
-                if let (Some(known), true) = (&mut known, facts.is_complete()) {
+                // What is missing may be there later, when somebody has mounted `/proc`. And forks must be counted from
+                // here on: in a PID namespace of its own a child may have its parent's number.
+                if let (Some(known), true, Some(_pause)) = (&mut known, facts.is_complete(), fork::try_pause()) {
                     **known = Some((image, facts));
                 }
                 facts

@@ -8,7 +8,7 @@
 //! of in two producers on one seat.
 
 use core::cell::Cell;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use ring_core::Epoch;
 
@@ -40,7 +40,20 @@ pub(crate) struct Pause {
 
 /// Keeps `fork` away until the answer is dropped. The first call registers the handlers.
 pub(crate) fn pause() -> Result<Pause, OsError> {
-    let mut registered = PAUSE.lock().unwrap_or_else(PoisonError::into_inner);
+    registered(PAUSE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The same for who can do without, and may have a pause already; `None` where it would have to wait.
+pub(crate) fn try_pause() -> Option<Pause> {
+    let free = match PAUSE.try_lock() {
+        Err(TryLockError::WouldBlock) => return None,
+        Err(TryLockError::Poisoned(free)) => free.into_inner(),
+        Ok(free) => free,
+    };
+    registered(free).ok()
+}
+
+fn registered(mut registered: MutexGuard<'static, bool>) -> Result<Pause, OsError> {
     if !*registered {
         sys::at_fork(prepare, parent, child)?;
         *registered = true;

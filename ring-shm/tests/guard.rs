@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use ring_shm::{Corrupt, Field, Verdict, guard_against_truncation, mpmc, spsc};
-use support::{TestName, child, hear, say, unique};
+use support::{TestName, child, hear, play_alone, say, unique};
 
 #[test]
 fn child_entry() {
@@ -264,9 +264,7 @@ fn play_many(name: &str) {
 /// Rings come, are cut and go in several threads at once.
 #[test]
 fn threads_that_are_cut_at_once() {
-    let mut threads = child("threads", &[]);
-    threads.wait_for("all told");
-    assert!(threads.finish().success());
+    play_alone("threads", "all told");
 }
 
 fn play_threads() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use holder::*;
 use ring_shm::{Facts, LeasedMapping, Segment, Verdict};
-use support::{child, say};
+use support::{mount, own_mounts, play_alone, say};
 
 /// What the first byte is set to: what it is in every ring, since a file that begins otherwise is not removed.
 const FIRST: u8 = b'R';
@@ -20,15 +20,33 @@ fn child_entry() {
         "forker" => play_forker(),
         "fork-storm" => play_fork_storm(),
         "facts" => play_facts(),
+        "same-number" => play_same_number(),
         other => panic!("no role {other}"),
     });
 }
 
+fn fork() -> libc::pid_t {
+    // SAFETY: processes that fork here have one busy thread; the child ends in `_exit` or by a signal.
+    unsafe { libc::fork() }
+}
+
+/// Runs `play` in the child that `make` makes; how that has ended: 0 if well.
+fn in_child(make: impl Fn() -> libc::pid_t, play: impl FnOnce()) -> i32 {
+    let pid = make();
+    if pid == 0 {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(play));
+        // SAFETY: ends the child without running the parent's destructors.
+        unsafe { libc::_exit(if result.is_ok() { 0 } else { 1 }) };
+    }
+    let mut status = 0;
+    // SAFETY: our child, and a live integer.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    status
+}
+
 #[test]
 fn fork_an_inherited_handle_is_inert() {
-    let mut forker = child("forker", &[]);
-    forker.wait_for("done");
-    assert!(forker.finish().success());
+    play_alone("forker", "done");
 }
 
 fn play_forker() {
@@ -37,22 +55,14 @@ fn play_forker() {
     let start = lease.mapping().as_ptr().as_ptr();
     // SAFETY: inside the mapping, which nobody else has.
     unsafe { start.write_volatile(FIRST) };
-    let in_child = |play: &dyn Fn(LeasedMapping, Segment)| -> i32 {
-        // SAFETY: this process has one busy thread; the child ends in `_exit` or by a signal.
-        let pid = unsafe { libc::fork() };
-        if pid == 0 {
+    let in_child = |play: &dyn Fn(LeasedMapping, Segment)| {
+        in_child(fork, || {
             // SAFETY: a copy that the child owns; the original is the parent's, and the child never returns to it.
             let lease = unsafe { std::ptr::read(&lease) };
             // SAFETY: as above.
             let segment = unsafe { std::ptr::read(&segment) };
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(lease, segment)));
-            // SAFETY: ends the child without running the parent's destructors.
-            unsafe { libc::_exit(if result.is_ok() { 0 } else { 1 }) };
-        }
-        let mut status = 0;
-        // SAFETY: our child, and a live integer.
-        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
-        status
+            play(lease, segment);
+        })
     };
     let status = in_child(&|lease, segment| {
         assert!(lease.is_inherited() && lease.mapping().is_inherited());
@@ -98,9 +108,7 @@ fn play_forker() {
 
 #[test]
 fn fork_in_the_middle_of_an_attach_leaves_no_lock_behind() {
-    let mut storm = child("fork-storm", &[]);
-    println!("{}", storm.wait_for("forks"));
-    assert!(storm.finish().success());
+    println!("{}", play_alone("fork-storm", "forks"));
 }
 
 /// One thread forks children that live on, the other attaches and leaves: no child may keep a lock.
@@ -147,34 +155,54 @@ fn play_fork_storm() {
 
 #[test]
 fn a_child_does_not_take_its_parents_facts_for_its_own() {
-    let mut parent = child("facts", &[]);
-    parent.wait_for("done");
-    assert!(parent.finish().success());
+    play_alone("facts", "done");
 }
 
 fn play_facts() {
     let me = Facts::of_self();
-    // SAFETY: this process has one busy thread; the child ends in `_exit`.
-    let forked = || unsafe { libc::fork() };
-    // SAFETY: as above; this way runs no handlers, so nothing in the child says that it is one but its number.
+    // SAFETY: as `fork`; this way runs no handlers, so nothing in the child says that it is one but its number.
     let cloned = || unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t };
-    for make in [&forked as &dyn Fn() -> libc::pid_t, &cloned] {
+    for make in [&fork as &dyn Fn() -> libc::pid_t, &cloned] {
         // A start is counted in hundredths of a second.
         std::thread::sleep(Duration::from_millis(30));
-        let pid = make();
-        if pid == 0 {
+        let status = in_child(make, || {
             let own = Facts::of_self();
-            let same = (own.boot_hash, own.pid_namespace) == (me.boot_hash, me.pid_namespace);
             // SAFETY: plain numbers.
-            let right = own.pid == unsafe { libc::getpid() } as u64 && own.start_time > me.start_time && same;
-            // SAFETY: ends the child without running the parent's destructors.
-            unsafe { libc::_exit(i32::from(!right)) };
-        }
-        let mut status = 0;
-        // SAFETY: our child, and a live integer.
-        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+            assert_eq!(own.pid, unsafe { libc::getpid() } as u64);
+            assert!(own.start_time > me.start_time);
+            assert_eq!((own.boot_hash, own.pid_namespace), (me.boot_hash, me.pid_namespace));
+        });
         assert_eq!(status, 0);
     }
     assert_eq!(me, Facts::of_self());
+    say("done");
+}
+
+/// The first process of a PID namespace makes the first one of another: both have the number 1.
+#[test]
+fn a_child_of_the_same_number_has_facts_of_its_own() {
+    println!("{}", play_alone("same-number", "done"));
+}
+
+fn play_same_number() {
+    // The next child is the first process of a namespace of its own.
+    // SAFETY: plain numbers.
+    let unshare = || unsafe { libc::unshare(libc::CLONE_NEWPID) };
+    if let Some(why) = own_mounts().err().or_else(|| (unshare() != 0).then(|| "no PID namespace".to_owned())) {
+        return say(&format!("done: skipped, {why}"));
+    }
+    let status = in_child(fork, || {
+        mount("proc", "/proc", "proc", 0, "").unwrap();
+        let me = Facts::of_self();
+        assert!(me.pid == 1 && me.start_time != 0, "{me:?} is not whole, and nobody keeps it");
+        assert_eq!(unshare(), 0);
+        let status = in_child(fork, || {
+            let own = Facts::of_self();
+            assert!(own.pid == 1 && own.pid_namespace != me.pid_namespace, "{own:?} of a child of {me:?}");
+        });
+        assert_eq!(status, 0);
+        assert_eq!(me, Facts::of_self());
+    });
+    assert_eq!(status, 0);
     say("done");
 }

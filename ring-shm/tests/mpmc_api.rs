@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ring_shm::mpmc::{Consumer, HeapRing, Options, Producer, Redelivery, TryRecvError, TrySendError, heap, inspect};
 use ring_shm::{SetupErrorKind, Verdict};
-use support::{child, hear, say, unique};
+use support::{child, hear, play_alone, say, unique};
 use workers::{facts, make, next, recv, send, small, until};
 
 #[test]
@@ -290,9 +290,7 @@ fn play_prober(name: &str) {
 
 #[test]
 fn fork_inherited_handles_are_inert() {
-    let mut heir = child("heir", &[]);
-    heir.wait_for("done");
-    assert!(heir.finish().success());
+    play_alone("heir", "done");
 }
 
 /// Ends a forked child: 0 if `f` holds, else the number of the check that fails.

@@ -11,7 +11,7 @@ use ring::{tag, until};
 use ring_shm::SetupErrorKind;
 use ring_shm::spsc::{Consumer, Options, Producer, TryRecvError, TrySendError};
 use spsc::{make, quiet_end};
-use support::{TestName, child, say};
+use support::{TestName, play_alone, say};
 
 #[test]
 fn child_entry() {
@@ -24,9 +24,7 @@ fn child_entry() {
 
 #[test]
 fn fork_inherited_handles_are_inert() {
-    let mut heir = child("heir", &[]);
-    heir.wait_for("done");
-    assert!(heir.finish().success());
+    play_alone("heir", "done");
 }
 
 /// Ends a forked child: 0 if `f` holds, else the number of the check that fails.
@@ -127,9 +125,7 @@ fn play_heir() {
 
 #[test]
 fn closed_descriptors_of_the_prober() {
-    let mut prober = child("close-prober", &[]);
-    prober.wait_for("done");
-    assert!(prober.finish().success());
+    play_alone("close-prober", "done");
 }
 
 /// Closes everything above the standard three, and lets other files have the numbers.

@@ -12,7 +12,7 @@ use ring_shm::placement::{Placement, Wish};
 use ring_shm::spsc::{Consumer, Options, Producer, TypedConsumer, TypedProducer};
 use ring_shm::{HandoverError, Memfd, Role, SetupError, SetupErrorKind};
 use strict::{PATIENCE, options, pair, try_pair, unique_path};
-use support::{child, hear, say};
+use support::{child, hear, play_alone, say};
 
 #[test]
 fn child_entry() {
@@ -144,9 +144,7 @@ fn its_objects_are_no_ordinary_rings() {
 /// this program have rings too.
 #[test]
 fn nothing_is_left_behind() {
-    let mut alone = child("counter", &[]);
-    alone.wait_for("flat");
-    assert!(alone.finish().success());
+    play_alone("counter", "flat");
 }
 
 fn play_counter() {

@@ -180,6 +180,14 @@ pub fn child(role: &str, args: &[&str]) -> Child {
     Child { process, input, output }
 }
 
+/// Plays `role` in a process of its own, which says `word` when all is well, and ends; what it says behind that.
+pub fn play_alone(role: &str, word: &str) -> String {
+    let mut alone = child(role, &[]);
+    let told = alone.wait_for(word);
+    assert!(alone.finish().success());
+    told
+}
+
 impl Child {
     pub fn pid(&self) -> i32 {
         i32::try_from(self.process.id()).unwrap()
