@@ -3,10 +3,9 @@
 
 use core::cell::RefCell;
 use core::future::Future;
-use core::mem;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Wake;
 
 use crate::hub::{List, Shard};
@@ -48,15 +47,14 @@ pub(crate) fn here(waker: &Waker) -> Option<Arc<Shard>> {
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let shard = Arc::new(Shard::new(true));
-    let root = Arc::new(Root { shard: Arc::clone(&shard), state: Mutex::default() });
-    let waker = Waker::from(Arc::clone(&root));
-    let _here = Here(HERE.replace(Some((shard, waker.clone()))));
+    let waker = Waker::from(Arc::clone(&shard));
+    let _here = Here(HERE.replace(Some((Arc::clone(&shard), waker.clone()))));
     let mut list = List::new();
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        root.sleep(&mut list);
+        shard.sleep_until_called(&mut list);
     }
 }
 
@@ -70,54 +68,12 @@ impl Drop for Here {
     }
 }
 
-/// What wakes the thread.
-#[derive(Debug)]
-struct Root {
-    shard: Arc<Shard>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    woken: bool,
-    /// Whether the thread sleeps, or has drawn the ticket it will sleep on.
-    sleeps: bool,
-}
-
-impl Root {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sleeps until somebody has woken it since the last time.
-    fn sleep(&self, list: &mut List) {
-        while !mem::take(&mut self.state().woken) {
-            let Some((ticket, time)) = self.shard.wake(list) else { continue };
-            let mut state = self.state();
-            if state.woken {
-                continue; // by what has just been found
-            }
-            state.sleeps = true;
-            drop(state);
-            self.shard.sleep(list, ticket, time);
-            self.state().sleeps = false;
-        }
-        self.shard.is_awake();
-    }
-}
-
-impl Wake for Root {
+impl Wake for Shard {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+        self.call();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut state = self.state();
-        state.woken = true;
-        let sleeps = state.sleeps;
-        drop(state);
-        if sleeps {
-            self.shard.ring();
-        }
+        self.call();
     }
 }

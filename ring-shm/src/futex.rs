@@ -121,7 +121,8 @@ fn monotonic() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Wakes all who sleep on `event`; whether anybody did. More than one: its owner, and a waiter that still remembers it. Safe in a signal handler but for `errno`, which it keeps.
+/// Wakes all who sleep on `event`; whether anybody did. More than one: its owner, and a waiter that still remembers it. Safe
+/// in a signal handler but for `errno`, which it keeps.
 pub(crate) fn wake(event: Event<'_>) -> bool {
     let address = event.address().as_ptr();
     // SAFETY: the address of a thread-local of the C library.

@@ -8,6 +8,7 @@
 //!
 //! It touches an event only under the shard's lock, under which a [`Watch`] also ends: after that the event's memory
 //! may go. It never touches a ring: looking is the business of those it wakes.
+#![cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
 
 use core::mem;
 use std::panic::{self, AssertUnwindSafe};
@@ -61,6 +62,8 @@ struct State {
     until: Instant,
     /// Slices between two looks of those who wait.
     every: u32,
+    /// Whether somebody has called for a thread that is its own.
+    called: bool,
 }
 
 /// One event.
@@ -81,7 +84,6 @@ struct Spot {
 }
 
 /// How a wait that was watched for ended.
-#[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     /// It is still watched for.
@@ -143,13 +145,11 @@ impl Watch {
     }
 
     /// Whether the thread that sleeps for it is that of `own`, or else one of the process's.
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     pub(crate) fn is_in(&self, own: Option<&Arc<Shard>>) -> bool {
         own.map_or(!self.shard.own, |own| Arc::ptr_eq(own, &self.shard))
     }
 
     /// Runs `f` on the spot; `None` where it is another process's.
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     fn with<R>(&self, f: impl FnOnce(&mut Spot) -> R) -> Option<R> {
         if self.born != fork::epoch() {
             return None;
@@ -185,7 +185,6 @@ impl Watch {
     }
 
     /// Whether it has been told of something since it was armed.
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     pub(crate) fn told(&self) -> Told {
         self.with(|spot| match (&spot.waker, spot.expired) {
             (Some(_), _) => Told::Nothing,
@@ -196,7 +195,6 @@ impl Watch {
     }
 
     /// Ends the watch, but not the right to it.
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     pub(crate) fn disarm(&self) {
         let waker = self.with(|spot| spot.waker.take());
         drop(waker); // not under the lock
@@ -255,7 +253,8 @@ impl List {
 impl Shard {
     /// One without a thread yet; or, if it is somebody's `own`, with that.
     pub(crate) fn new(own: bool) -> Self {
-        let state = State { spots: Vec::new(), running: own, lists: own, until: Instant::now(), every: 1 };
+        let state =
+            State { spots: Vec::new(), running: own, lists: own, until: Instant::now(), every: 1, called: false };
         Self { bell: Doorbell::new(), state: Mutex::new(state), own }
     }
 
@@ -291,18 +290,38 @@ impl Shard {
         }
     }
 
-    /// Ends the sleep, be it the next one.
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
-    pub(crate) fn ring(&self) {
+    /// Ends the sleep, be it the next one. Under the lock of the state.
+    fn ring(&self) {
         self.bell.ring(|event| {
             futex::wake(event);
         });
     }
 
-    /// Its own thread is about, and lists everybody before it sleeps: nobody need ring.
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
-    pub(crate) fn is_awake(&self) {
-        lock(&self.state).lists = true;
+    /// Has its own thread run what it runs; rings if that sleeps, or has drawn the ticket it will sleep on.
+    pub(crate) fn call(&self) {
+        let mut state = lock(&self.state);
+        state.called = true;
+        if !mem::replace(&mut state.lists, true) {
+            self.ring();
+        }
+    }
+
+    /// Its own thread's: sleeps, and wakes others meanwhile, until somebody has called for it since the last time.
+    pub(crate) fn sleep_until_called(&self, list: &mut List) {
+        while !self.was_called() {
+            let Some((ticket, time)) = self.wake(list) else { continue };
+            // Not if what has just been found has called.
+            if !lock(&self.state).called {
+                self.sleep(list, ticket, time);
+            }
+        }
+    }
+
+    /// From here to the next sleep all are listed anew, so that nobody need ring.
+    fn was_called(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.lists = true;
+        mem::take(&mut state.called)
     }
 
     fn list(&self, list: &mut List) -> Option<(u32, Duration)> {
@@ -345,7 +364,8 @@ impl Shard {
             state.running = false;
             return None;
         }
-        (state.lists, state.until) = (false, until);
+        // Whoever waits at somebody's own wakes that, which comes back before it sleeps.
+        (state.lists, state.until) = (self.own && !list.wakers.is_empty(), until);
         let nobody = self.own && list.targets.len() == 1; // but for the bell
         Some((ticket, if nobody { Duration::MAX } else { until.saturating_duration_since(now) }))
     }
