@@ -43,12 +43,19 @@ pub(crate) fn any_lease(fd: RawFd) -> Result<Option<u64>, OsError> {
 #[derive(Debug)]
 pub(crate) struct Gate {
     file: File,
+    left: bool,
 }
 
 impl Gate {
     /// Takes the gate through `file`, a description of its own, without waiting. `None`: somebody else has it.
     pub(crate) fn try_take(file: File, kind: LockKind) -> Result<Option<Self>, OsError> {
-        Ok(sys::try_lock(file.as_raw_fd(), kind, BASE, 1)?.then_some(Self { file }))
+        Ok(sys::try_lock(file.as_raw_fd(), kind, BASE, 1)?.then_some(Self { file, left: false }))
+    }
+
+    /// Leaves the gate to what was mapped through [`file`](Self::file): it stays held as long as that is mapped. No child has
+    /// it then. Where the file system does not keep locks with mappings it is held no more.
+    pub(crate) fn leave(mut self) {
+        self.left = true;
     }
 
     /// The object behind the gate.
@@ -59,8 +66,10 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        // It cannot fail on a descriptor we have open; if it did, closing would release the lock all the same.
-        let _ = sys::try_lock(self.file.as_raw_fd(), LockKind::Unlocked, BASE, 1);
+        if !self.left {
+            // It cannot fail on a descriptor we have open; if it did, closing would release the lock all the same.
+            let _ = sys::try_lock(self.file.as_raw_fd(), LockKind::Unlocked, BASE, 1);
+        }
     }
 }
 
@@ -191,3 +200,6 @@ impl ProbeFile {
 pub(crate) fn open_existing(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,9 +149,7 @@ impl Life {
     /// much can be found again.
     pub(crate) fn sync_marked(&self, role: Role) -> Result<(), MapError> {
         match &self.hold {
-            Hold::Mapped(leased) if !self.is_inherited() => {
-                sync_marked(leased.mapping(), role, |between| leased.sync_with(between))
-            }
+            Hold::Mapped(leased) if !self.is_inherited() => leased.sync_with(sync_mark(leased.mapping(), role)?),
             _ => self.sync(),
         }
     }
@@ -192,21 +190,16 @@ pub(crate) fn with_region<R>(mapping: &Mapping, f: impl FnOnce(Region<'_>) -> R)
     region(mapping).map(f)
 }
 
-/// Takes a mark of what is unread, and stores it as the `role`'s in the middle of `sync`. A ring that is damaged, or in parts,
-/// is synced without.
-pub(crate) fn sync_marked(
-    mapping: &Mapping,
-    role: Role,
-    sync: impl FnOnce(&dyn Fn()) -> Result<(), MapError>,
-) -> Result<(), MapError> {
-    if mapping.is_in_parts() {
-        return sync(&|| ());
-    }
-    let region = region(mapping)?;
-    let mark = SyncMark::take(region).ok();
-    sync(&|| {
-        // Without a mark there is the one before.
-        let _ = mark.map(|mark| mark.store(region, role));
+/// Takes a mark of what is unread, which the answer stores as the `role`'s: in the middle of the sync that follows. For a ring
+/// that is damaged, or in parts, it does nothing.
+pub(crate) fn sync_mark(mapping: &Mapping, role: Role) -> Result<impl FnOnce(), MapError> {
+    let region = if mapping.is_in_parts() { None } else { Some(region(mapping)?) };
+    let mark = region.and_then(|region| Some((region, SyncMark::take(region).ok()?)));
+    Ok(move || {
+        if let Some((region, mark)) = mark {
+            // Without a mark there is the one before.
+            let _ = mark.store(region, role);
+        }
     })
 }
 

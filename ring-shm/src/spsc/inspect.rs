@@ -3,12 +3,12 @@
 
 use std::os::fd::AsRawFd as _;
 
-use ring_core::spsc::{Cut, Ring, cut_to_synced, strict};
+use ring_core::spsc::{Cut, Ring, SeatFacts, cut_to_synced, strict};
 use ring_core::{Position, Role, SeatError, SeatState, Verdict, Waiting};
 
 use super::setup::{self, Place};
 use crate::descriptor::{self, Gate};
-use crate::error::{MapError, OsError};
+use crate::error::MapError;
 use crate::facts::Facts;
 use crate::fork;
 use crate::life;
@@ -17,7 +17,7 @@ use crate::look::Look;
 use crate::payload::TypeFacts;
 use crate::segment::Segment;
 use crate::setup_error::SetupError;
-use crate::sys::LockKind;
+use crate::sys::{self, LockKind};
 
 /// One seat of a ring, as it stood when somebody looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,22 @@ pub struct Seat {
     pub facts: Facts,
     /// How that one waits and publishes.
     pub waiting: Waiting,
+}
+
+impl Seat {
+    fn new(
+        role: Role,
+        state: SeatState,
+        facts: SeatFacts,
+        waiting: Waiting,
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Self {
+        let verdict = match state {
+            SeatState::Held(lease) => Some(verdict(lease)),
+            _ => None,
+        };
+        Self { role, state, verdict, facts: setup::facts(facts), waiting }
+    }
 }
 
 /// A ring as it stood when somebody looked. All of it may have changed by the time it is read.
@@ -101,12 +117,8 @@ fn snapshot(
     verdict: impl Fn(Role, u64) -> Verdict,
 ) -> Result<Snapshot, SetupError> {
     let seat = |role| -> Result<Seat, SetupError> {
-        let state = ring.seat(role)?;
-        let verdict = match state {
-            SeatState::Held(lease) => Some(verdict(role, lease)),
-            _ => None,
-        };
-        Ok(Seat { role, state, verdict, facts: setup::facts(ring.facts(role)), waiting: ring.waiting(role) })
+        let verdict = |lease| verdict(role, lease);
+        Ok(Seat::new(role, ring.seat(role)?, ring.facts(role), ring.waiting(role), verdict))
     };
     let (head, tail) = ring.head_and_tail()?;
     Ok(Snapshot {
@@ -165,12 +177,8 @@ pub fn inspect_strict(at: impl ToLocation) -> Result<StrictSnapshot, SetupError>
     look.with_shifted_copy(strict::COMMON_IN_COPY, |region| {
         let common = strict::Common::look_in(region)?;
         let seat = |role| -> Result<Seat, SetupError> {
-            let state = common.seat(role)?;
-            let verdict = match state {
-                SeatState::Held(lease) => Some(look.verdict(lease, common.facts_of(role, lease).map(setup::facts))),
-                _ => None,
-            };
-            Ok(Seat { role, state, verdict, facts: setup::facts(common.facts(role)), waiting: common.waiting(role) })
+            let verdict = |lease| look.verdict(lease, common.facts_of(role, lease).map(setup::facts));
+            Ok(Seat::new(role, common.seat(role)?, common.facts(role), common.waiting(role), verdict))
         };
         Ok(StrictSnapshot {
             generation: common.generation(),
@@ -251,8 +259,17 @@ pub fn recover_synced(at: impl ToLocation) -> Result<Cut, SetupError> {
     }
     let (mapping, _side) = segment.map(gate.file(), segment.len(), &pause)?;
     let cut = life::with_region(&mapping, cut_to_synced)??.ok_or(SetupError::NeverSynced)?;
+    // The disk takes its time, and nobody shall wait for it who only forks or attaches elsewhere. Where the mapping does not
+    // keep the gate there is no other way.
+    let _held = if sys::keeps_locks(gate.file()) {
+        gate.leave();
+        drop(pause);
+        None
+    } else {
+        Some((gate, pause))
+    };
     // It is synced again, as what it is now: until then the marks of before are there, and say the same.
-    life::sync_marked(&mapping, Role::Producer, |between| mapping.flush(between))?;
-    gate.file().sync_all().map_err(|error| MapError::Os(OsError::from_io("fsync", &error)))?;
+    mapping.flush(life::sync_mark(&mapping, Role::Producer)?)?;
+    segment.probe().sync()?;
     Ok(cut)
 }
