@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -100,8 +100,7 @@ impl Segment {
             // Handles have several descriptors of one object.
             if !seen.contains(&stat.id) {
                 seen.push(stat.id);
-                let held = descriptor::any_lease(fd).ok().map(|lease| lease.is_some());
-                segments.push(SegmentInfo::new(memfd.into(), &stat, held));
+                segments.push(SegmentInfo::new(memfd.into(), &stat, is_held(fd)));
             }
         }
         Ok(segments)
@@ -180,8 +179,8 @@ fn list_in(
         let file = open_same(&path, &stat);
         if let Some(name) = locate(&path, file.as_ref()) {
             // Asking about locks needs no right to write.
-            let lease = file.and_then(|file| descriptor::any_lease(file.as_raw_fd()).ok());
-            segments.push(SegmentInfo::new(name, &stat, lease.map(|lease| lease.is_some())));
+            let held = file.and_then(|file| is_held(file.as_raw_fd()));
+            segments.push(SegmentInfo::new(name, &stat, held));
         }
     }
     Ok(segments)
@@ -209,15 +208,13 @@ fn remove_stale_where(
     for path in entries(directory)? {
         if file_name(&path).starts_with(TEMPORARY) {
             // A living creator holds the gate of its temporary name.
-            let own = sys::stat_name(&path).is_ok_and(|stat| stat.owner == sys::user());
-            if own && matches!(posix::remove_unheld(&path), Ok(Removal::Done)) {
+            if is_own(&path) && matches!(posix::remove_unheld(&path), Ok(Removal::Done)) {
                 report.temporaries += 1;
             }
             continue;
         }
         let Some(at) = locate(&path) else {
-            let side = directory == Path::new(DIRECTORY) && file_name(&path).starts_with(sysv::SIDE);
-            report.temporaries += usize::from(side && sysv::clear_stale(&path));
+            report.temporaries += usize::from(directory == Path::new(DIRECTORY) && sysv::clear_stale(&path));
             continue;
         };
         let segment = match Segment::open_with(&at, &OpenRules::Own) {
@@ -250,10 +247,13 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, OsError> {
 
 /// How many temporary names this user has, of creators dead or alive.
 pub(crate) fn temporaries() -> usize {
-    let own = |path: &PathBuf| {
-        file_name(path).starts_with(TEMPORARY) && sys::stat_name(path).is_ok_and(|stat| stat.owner == sys::user())
-    };
-    entries(Path::new(DIRECTORY)).map_or(0, |entries| entries.iter().filter(|path| own(path)).count())
+    let own = |path: &&PathBuf| file_name(path).starts_with(TEMPORARY) && is_own(path);
+    entries(Path::new(DIRECTORY)).map_or(0, |entries| entries.iter().filter(own).count())
+}
+
+/// Whether what has the name is this user's.
+fn is_own(path: &Path) -> bool {
+    sys::stat_name(path).is_ok_and(|stat| stat.owner == sys::user())
 }
 
 fn file_name(path: &Path) -> &str {
@@ -262,6 +262,11 @@ fn file_name(path: &Path) -> &str {
 
 fn segment_name(path: &Path) -> Option<SegmentName> {
     SegmentName::new(file_name(path).strip_prefix(PREFIX)?).ok()
+}
+
+/// Whether any lease is held, if the kernel says.
+fn is_held(fd: RawFd) -> Option<bool> {
+    descriptor::any_lease(fd).ok().map(|lease| lease.is_some())
 }
 
 /// Whether a file begins as rings do.
@@ -275,7 +280,7 @@ pub(crate) fn begins_as_ring(file: &File) -> bool {
 fn sysv_info(path: &Path) -> Option<SegmentInfo> {
     let file = open_same(path, &sys::stat_name(path).ok()?)?;
     let (name, stat) = sysv::listed(path, &file)?;
-    let held = descriptor::any_lease(file.as_raw_fd()).ok().map(|lease| lease.is_some());
+    let held = is_held(file.as_raw_fd());
     Some(SegmentInfo { name: name.into(), len: stat.size, owner: stat.owner, mode: stat.mode, held })
 }
 
