@@ -1,6 +1,9 @@
 //! A thread that runs one future and is the waiter of its own rings. A program of its own: it counts the threads of the
 //! whole process, so it is one test, step by step.
 
+#[path = "support/waiters.rs"]
+mod waiters;
+
 use std::future::poll_fn;
 use std::task::Poll;
 use std::thread;
@@ -10,18 +13,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use ring_shm::spsc;
 use ring_shm::wait::{SLICE, block_on};
+use waiters::waiters;
 
 const MOMENT: Duration = Duration::from_millis(5);
 const ROUNDS: u32 = 20;
-
-/// Threads of this process that wait for rings.
-fn waiters() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    tasks
-        .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok())
-        .filter(|name| name.trim() == "ring-waiter")
-        .count()
-}
 
 /// Two rings, the second of which is rung at each time.
 fn wakes_itself() {

@@ -2,21 +2,16 @@
 //! threads and the time of the whole process.
 #![allow(unsafe_code)]
 
+#[path = "support/waiters.rs"]
+mod waiters;
+
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ring_shm::spsc;
+use waiters::waiters;
 
 const RINGS: usize = 1000;
-
-/// Threads of this process that wait for rings.
-fn waiters() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    tasks
-        .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok())
-        .filter(|name| name.trim() == "ring-waiter")
-        .count()
-}
 
 /// The CPU time of this process.
 fn cpu_time() -> Duration {

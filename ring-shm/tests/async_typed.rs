@@ -6,22 +6,13 @@ use std::task::{Context, Waker};
 use std::thread;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use ring_shm::payload;
 use ring_shm::spsc::{self, RecvError};
 use ring_shm::wait::block_on;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-payload! {
-    #[derive(Debug, Clone, Copy, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-    struct Tick {
-        price: u64,
-        quantity: u32,
-        side: u32,
-    }
-}
+type Tick = [u64; 2];
 
 fn tick(price: u64) -> Tick {
-    Tick { price, quantity: 5, side: 1 }
+    [price, 5]
 }
 
 const COUNT: u32 = 1000;
@@ -76,7 +67,7 @@ fn streams_and_sinks() {
             tx.close().await.unwrap();
         });
     });
-    let values: Vec<u64> = block_on((&mut rx).map(|item| item.unwrap().0.price).collect());
+    let values: Vec<u64> = block_on((&mut rx).map(|item| item.unwrap().0[0]).collect());
     assert!(values.iter().copied().eq(0..COUNT.into()), "{values:?}");
     sender.join().unwrap();
 }

@@ -6,12 +6,11 @@ mod files;
 #[path = "support/ring.rs"]
 mod ring;
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use files::{Directory, jobs, options};
+use files::{Directory, jobs, options, plant};
 use ring::{Rng, record, seed};
 use ring_shm::spsc::{self, Consumer, Producer};
 use ring_shm::{SetupErrorKind, mpmc};
@@ -21,13 +20,6 @@ fn mixture(rng: &mut Rng, synced: &[u8], later: &[u8]) -> Vec<u8> {
     assert_eq!(synced.len(), later.len());
     let pages = synced.chunks(4096).zip(later.chunks(4096));
     pages.flat_map(|(then, now)| if rng.once_in(2) { then } else { now }).copied().collect()
-}
-
-fn plant(path: &Path, bytes: &[u8]) {
-    let _ = fs::remove_file(path);
-    let file = File::options().write(true).create_new(true).open(path).unwrap();
-    file.set_permissions(Permissions::from_mode(0o600)).unwrap();
-    file.write_all_at(bytes, 0).unwrap();
 }
 
 /// A stream of records whose contents follow from their numbers.

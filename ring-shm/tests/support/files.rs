@@ -1,8 +1,9 @@
 //! A directory for rings in files, and what is made in it.
 #![allow(dead_code, unreachable_pub, reason = "each test file takes what it needs")]
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 use ring_shm::{Location, mpmc, spsc};
 
@@ -35,6 +36,14 @@ impl Directory {
         names.sort();
         names
     }
+}
+
+/// Makes a file of those bytes, as a disk has them after a power loss.
+pub fn plant(path: &Path, bytes: &[u8]) {
+    let _ = fs::remove_file(path);
+    let file = File::options().write(true).create_new(true).open(path).unwrap();
+    file.set_permissions(Permissions::from_mode(0o600)).unwrap();
+    file.write_all_at(bytes, 0).unwrap();
 }
 
 pub fn options() -> spsc::Options {
