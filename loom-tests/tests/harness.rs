@@ -110,8 +110,8 @@ fn stack() -> (usize, String) {
     });
     let ranges: Vec<_> = ranges.collect();
     let mine = ranges.iter().find(|(from, to, _)| (*from..*to).contains(&here)).unwrap();
-    let below = ranges.iter().find(|(_, to, _)| *to == mine.0).unwrap();
-    (mine.0, below.2.clone())
+    let below = ranges.iter().find(|(_, to, _)| *to == mine.0);
+    (mine.0, below.map_or_else(|| "nothing".to_owned(), |(_, _, permissions)| permissions.clone()))
 }
 
 /// Of whatever execution, the stacks are those of the first, and still have their guard pages: also after a model that
