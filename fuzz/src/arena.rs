@@ -20,7 +20,7 @@ use ring_core::{Kind, Region};
 use crate::input::Input;
 
 const PAGE: usize = 4096;
-const CANARY: u8 = 0xCA;
+pub(crate) const CANARY: u8 = 0xCA;
 
 /// Guarded memory with a ring in it.
 #[derive(Debug)]
@@ -62,17 +62,13 @@ impl Arenas {
 impl Arena {
     /// Memory for a ring of `len` bytes.
     fn map(len: usize) -> Self {
-        let pages = len.div_ceil(PAGE);
-        let all = NonZero::new((pages + 2) * PAGE).expect("not zero");
-        // SAFETY: a fresh private mapping harms nobody.
-        let at = unsafe { mmap_anonymous(None, all, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }.expect("memory");
-        // SAFETY: one page into a mapping of more.
-        let base = unsafe { at.byte_add(PAGE) };
+        let mapped = len.next_multiple_of(PAGE);
+        let base = reserve(mapped);
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the pages between the first and the last one are ours alone.
-        unsafe { mprotect(base, pages * PAGE, access) }.expect("memory");
-        let start = (pages * PAGE - len) & !127;
-        let mut arena = Self { base: base.cast(), len: pages * PAGE, ring: (start, start + len), fresh: Vec::new() };
+        unsafe { mprotect(base.cast(), mapped, access) }.expect("memory");
+        let start = (mapped - len) & !127;
+        let mut arena = Self { base, len: mapped, ring: (start, start + len), fresh: Vec::new() };
         let bytes = arena.bytes_mut();
         bytes[..start].fill(CANARY);
         bytes[start + len..].fill(CANARY);
@@ -159,6 +155,15 @@ impl Arena {
             assert!(good, "bytes outside of the ring were written");
         }
     }
+}
+
+/// Addresses for `len` bytes of whole pages, with one on either side; nobody may touch any of it yet.
+pub(crate) fn reserve(len: usize) -> NonNull<u8> {
+    let all = NonZero::new(len + 2 * PAGE).expect("not zero");
+    // SAFETY: a fresh private mapping harms nobody.
+    let at = unsafe { mmap_anonymous(None, all, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }.expect("addresses");
+    // SAFETY: one page into a mapping of more.
+    unsafe { at.byte_add(PAGE) }.cast()
 }
 
 /// The checksum of the words of an identity line before it.

@@ -19,9 +19,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use ring_core::STRICT_PAGE;
 use ring_core::spsc::{Format, Ring, strict};
+
+use crate::arena::{CANARY, checksum, reserve};
 
 const PAGE: usize = STRICT_PAGE as usize;
 const READ: ProtFlags = ProtFlags::PROT_READ;
@@ -80,15 +82,14 @@ impl Objects {
         let parts = unsafe { strict::ProducerParts::from_raw_parts(producer, used) }.expect("a page's alignment");
         let ring = Ring::format_strict(parts, format).expect("a good format");
         let mut objects = Self { len, producer, consumer, all, used, ring, fresh: Vec::new() };
-        let behind = objects.used;
-        objects.bytes_mut()[behind..].fill(CANARY);
+        objects.bytes_mut()[used..].fill(CANARY);
         objects.fresh = objects.bytes_mut().to_vec();
         objects
     }
 
-    /// Bytes of all of them.
-    pub fn len(&self) -> usize {
-        self.used
+    /// Words of all of them.
+    pub fn words(&self) -> usize {
+        self.used / 8
     }
 
     /// The ring as its producer has it.
@@ -109,7 +110,7 @@ impl Objects {
     }
 
     fn atomic(&self, i: usize) -> &AtomicU64 {
-        assert!(i < self.used / 8);
+        assert!(i < self.words());
         // SAFETY: 1; the index was checked.
         let at = unsafe { self.all.cast::<AtomicU64>().add(i) };
         // SAFETY: 1 and 2; pages are aligned.
@@ -128,7 +129,7 @@ impl Objects {
 
     /// Makes the checksum of the identity line that begins with word `at` right.
     pub fn forge(&self, at: usize) {
-        let sum = crate::arena::checksum((at..at + 15).map(|i| self.word(i)));
+        let sum = checksum((at..at + 15).map(|i| self.word(i)));
         self.set(at + 15, sum);
     }
 
@@ -151,17 +152,6 @@ impl Objects {
         // SAFETY: 1; 3.
         unsafe { std::slice::from_raw_parts_mut(self.all.as_ptr(), self.len) }
     }
-}
-
-const CANARY: u8 = 0xCA;
-
-/// Addresses for `len` bytes, with a page on either side.
-fn reserve(len: usize) -> NonNull<u8> {
-    let all = NonZero::new(len + 2 * PAGE).expect("not zero");
-    // SAFETY: a fresh private mapping harms nobody.
-    let at = unsafe { mmap_anonymous(None, all, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }.expect("addresses");
-    // SAFETY: one page into a mapping of more.
-    unsafe { at.byte_add(PAGE) }.cast()
 }
 
 /// Maps a piece of the file into what was reserved.

@@ -218,44 +218,36 @@ pub fn consume(rx: &mut Consumer<'static>, input: &mut Input<'_>) {
             }
             Err(error) => Some(error),
         },
-        6 => {
-            let (most_read, places) = (input.len(), rx.capacity() as usize / 8);
-            match rx.try_read_batch_asking(usize::MAX, input.oracle()) {
-                Ok(mut batch) => {
-                    let mut read = 0;
-                    let flow = batch.try_for_each(|record| {
-                        assert!(record.copy_to(&mut buf[..room]) <= most);
-                        read += 1;
-                        assert!(read <= places, "a batch of more than the ring has room for");
-                        if read == most_read { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                    });
-                    assert_eq!(batch.len(), read);
-                    match flow {
-                        Ok(_) => {}
-                        Err(ReadError::Corrupt(c)) => render(&c),
-                        Err(error) => undocumented(&error),
-                    }
-                    batch.release();
-                    None
-                }
-                Err(error) => Some(error),
-            }
-        }
-        5 => {
-            let (max, places) = (input.len(), rx.capacity() as usize / 8);
+        how @ (5 | 6) => {
+            let (count, places) = (input.len(), rx.capacity() as usize / 8);
+            let max = if how == 5 { count } else { usize::MAX };
             match rx.try_read_batch_asking(max, input.oracle()) {
                 Ok(mut batch) => {
-                    loop {
-                        match batch.next_record() {
-                            Ok(Some(record)) => assert!(record.copy_to(&mut buf[..room]) <= most),
-                            Ok(None) => break,
-                            Err(ReadError::Corrupt(c)) => {
-                                render(&c);
-                                break;
+                    let mut read = 0;
+                    let told = if how == 5 {
+                        loop {
+                            match batch.next_record() {
+                                Ok(Some(record)) => assert!(record.copy_to(&mut buf[..room]) <= most),
+                                Ok(None) => break Ok(()),
+                                Err(error) => break Err(error),
                             }
-                            Err(error) => undocumented(&error),
+                            read += 1;
+                            assert!(read <= max.min(places), "a batch of more than the ring has room for");
                         }
-                        assert!(batch.len() <= max.min(places), "a batch of more than the ring has room for");
+                    } else {
+                        let told = batch.try_for_each(|record| {
+                            assert!(record.copy_to(&mut buf[..room]) <= most);
+                            read += 1;
+                            assert!(read <= places, "a batch of more than the ring has room for");
+                            if read == count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                        });
+                        told.map(drop)
+                    };
+                    assert_eq!(batch.len(), read);
+                    match told {
+                        Ok(()) => {}
+                        Err(ReadError::Corrupt(c)) => render(&c),
+                        Err(error) => undocumented(&error),
                     }
                     batch.release();
                     None

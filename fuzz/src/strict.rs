@@ -3,8 +3,10 @@
 //!
 //! An input says on which side the liar is, changes words before the hand-over is examined, and between operations after.
 
+use std::ops::Range;
+
 use ring_core::spsc::{Consumer, Producer, Ring};
-use ring_core::{CONTROL_SIZE, Role, STRICT_BLOCK, STRICT_PAGE, SeatError, SeatState, Verdict};
+use ring_core::{Role, STRICT_BLOCK, STRICT_PAGE, SeatError, SeatState, Verdict};
 
 use crate::clock::Clock;
 use crate::input::Input;
@@ -18,15 +20,25 @@ const PAGE: usize = STRICT_PAGE as usize / 8;
 /// Where a page's words begin.
 const BLOCK: usize = STRICT_BLOCK as usize / 8;
 
-/// Both sides of a ring, one of them a liar.
-struct World<'a> {
+/// The common words, the consumer's, and the records, which lie behind the producer's own page.
+const COMMON: usize = PAGE;
+const CONSUMERS: usize = 2 * PAGE;
+const RECORDS: usize = 3 * PAGE;
+
+/// Whoever writes where he can.
+struct Liar<'a> {
     objects: &'a Objects,
-    /// Which side tells the truth.
-    honest: Role,
-    /// The words that the liar can write and that mean something.
+    /// The words that he can write and that mean something.
     hot: Vec<usize>,
     /// All that he can write, as runs of words.
-    his: Vec<core::ops::Range<usize>>,
+    his: Vec<Range<usize>>,
+}
+
+/// Both sides of a ring, one of them a liar.
+struct World<'a> {
+    liar: Liar<'a>,
+    /// Which side tells the truth.
+    honest: Role,
     tx: Producer<'static>,
     rx: Consumer<'static>,
 }
@@ -37,30 +49,12 @@ pub fn run(shapes: &mut Shapes, mut input: Input<'_>) {
     let format = shape(kind & 31);
     let honest = if kind & 32 == 0 { Role::Producer } else { Role::Consumer };
     let objects = shapes.take(kind & 31, &format);
-    // Words of the objects, one behind the other: the producer's page, the common one, the consumer's, the records.
-    let (common, consumers, records) = (PAGE, 2 * PAGE, 3 * PAGE);
-    let end = records + (objects.len() / 8 - records);
-    let seats = [0, 1, 5, 6, 16, 17, 21, 22, 32, 48, 49, 50, 64, 80, 96, 97].map(|i| common + i);
-    let (mut hot, mut his) = (seats.to_vec(), vec![common..consumers]);
-    match honest {
-        Role::Producer => {
-            hot.extend([0, 1].map(|i| consumers + i));
-            hot.extend([PAGE - 16, PAGE - 15].map(|i| consumers + i));
-            his.push(consumers..records);
-        }
-        Role::Consumer => {
-            // Its first words are those of an identity line; the records begin behind the block.
-            hot.extend((0..17).map(|i| BLOCK + i));
-            hot.extend((0..64).map(|i| records + BLOCK + i));
-            his.extend([0..PAGE, records..end]);
-        }
-    }
-    hot.retain(|word| *word < end);
+    let liar = Liar::facing(honest, objects);
     let clock = Clock::start();
-    if let Some(mut world) = World::meet(objects, honest, hot, his, kind, &mut input) {
+    if let Some(mut world) = World::meet(liar, honest, kind, &mut input) {
         while !input.is_empty() {
             match input.byte() % 8 {
-                0..=2 => world.scribble(&mut input),
+                0..=2 => world.liar.scribble(&mut input),
                 3 | 4 => world.produce(&mut input),
                 5 | 6 => consume(&mut world.rx, &mut input),
                 _ => world.others(&mut input),
@@ -71,22 +65,53 @@ pub fn run(shapes: &mut Shapes, mut input: Input<'_>) {
     objects.check();
 }
 
+impl<'a> Liar<'a> {
+    /// The one on the other side.
+    fn facing(honest: Role, objects: &'a Objects) -> Self {
+        let (common, end) = (COMMON..CONSUMERS, objects.words());
+        let seats = [0, 1, 5, 6, 16, 17, 21, 22, 32, 48, 49, 50, 64, 80, 96, 97];
+        let mut hot = seats.map(|i| COMMON + i).to_vec();
+        let his = match honest {
+            Role::Producer => {
+                hot.extend([0, 1, PAGE - 16, PAGE - 15].map(|i| CONSUMERS + i));
+                vec![common, CONSUMERS..RECORDS]
+            }
+            Role::Consumer => {
+                // Its first words are those of an identity line; the records begin behind the block.
+                hot.extend((0..17).map(|i| BLOCK + i));
+                hot.extend((0..64).map(|i| RECORDS + BLOCK + i));
+                vec![common, 0..PAGE, RECORDS..end]
+            }
+        };
+        hot.retain(|word| *word < end);
+        Self { objects, hot, his }
+    }
+
+    /// Changes a word.
+    fn scribble(&self, input: &mut Input<'_>) {
+        let (at, other) = (self.pick(input), self.pick(input));
+        let now = self.objects.word(at);
+        self.objects.set(at, input.change(now, self.objects.word(other)));
+    }
+
+    fn pick(&self, input: &mut Input<'_>) -> usize {
+        match input.byte() {
+            255 => {
+                let run = &self.his[usize::from(input.byte()) % self.his.len()];
+                run.start + input.short() % run.len()
+            }
+            i => self.hot[usize::from(i) % self.hot.len()],
+        }
+    }
+}
+
 impl<'a> World<'a> {
     /// The hand-over, with the liar's changes before it is examined; `None` when it is refused.
-    fn meet(
-        objects: &'a Objects,
-        honest: Role,
-        hot: Vec<usize>,
-        his: Vec<core::ops::Range<usize>>,
-        kind: u8,
-        input: &mut Input<'_>,
-    ) -> Option<Self> {
-        let ring = objects.ring();
+    fn meet(liar: Liar<'a>, honest: Role, kind: u8, input: &mut Input<'_>) -> Option<Self> {
+        let (objects, ring) = (liar.objects, liar.objects.ring());
         let scribbles = usize::from(if kind & 64 == 0 { 0 } else { input.byte() % 16 });
         if honest == Role::Consumer {
-            for _ in 0..scribbles {
-                scribble(objects, &hot, &his, input);
-            }
+            (0..scribbles).for_each(|_| liar.scribble(input));
             if kind & 128 == 0 {
                 objects.forge(BLOCK);
             }
@@ -101,35 +126,30 @@ impl<'a> World<'a> {
         };
         let rx = refused(theirs.sit_consumer(2, |_| Verdict::Alive))?;
         if honest == Role::Producer {
-            for _ in 0..scribbles {
-                scribble(objects, &hot, &his, input);
-            }
+            (0..scribbles).for_each(|_| liar.scribble(input));
             if let Err(error) = objects.producer().expect_consumer(&ring) {
                 render(&error);
                 return None;
             }
         }
-        Some(Self { objects, honest, hot, his, tx, rx })
-    }
-
-    fn scribble(&self, input: &mut Input<'_>) {
-        scribble(self.objects, &self.hot, &self.his, input);
+        Some(Self { liar, honest, tx, rx })
     }
 
     fn produce(&mut self, input: &mut Input<'_>) {
         if is_planted(Plant::Clamp) && self.honest == Role::Producer {
             // As much room as the consumer's word says, and no less.
-            let head = self.objects.word(3 * PAGE - 16);
+            let objects = self.liar.objects;
+            let head = objects.word(RECORDS - 16);
             let room = head.wrapping_add(self.tx.capacity()).wrapping_sub(self.tx.tail().get());
             let at = self.tx.tail().get() % self.tx.capacity();
-            self.objects.fill_unclamped(3 * PAGE * 8 + STRICT_BLOCK as usize + at as usize, room.min(1 << 20) as usize);
+            objects.fill_unclamped(RECORDS * 8 + STRICT_BLOCK as usize + at as usize, room.min(1 << 20) as usize);
         }
         produce(&mut self.tx, input);
     }
 
     /// Whoever wants what nobody gets: a seat that was taken, and an operator's repair.
     fn others(&self, input: &mut Input<'_>) {
-        let ring = self.objects.ring();
+        let ring = self.liar.objects.ring();
         match input.byte() & 3 {
             // A liar may have made the seat free again: then its own side gets it, if it asks twice.
             0 if ring.seat(Role::Producer).is_ok_and(|seat| seat == SeatState::Never) => {}
@@ -144,20 +164,6 @@ impl<'a> World<'a> {
     }
 }
 
-/// A word of the liar's is changed.
-fn scribble(objects: &Objects, hot: &[usize], his: &[core::ops::Range<usize>], input: &mut Input<'_>) {
-    let pick = |input: &mut Input<'_>| match input.byte() {
-        255 => {
-            let run = &his[usize::from(input.byte()) % his.len()];
-            run.start + input.short() % run.len()
-        }
-        i => hot[usize::from(i) % hot.len()],
-    };
-    let (at, other) = (pick(input), pick(input));
-    let now = objects.word(at);
-    objects.set(at, input.change(now, objects.word(other)));
-}
-
 /// What was refused is no more than that.
 fn refused<T>(result: Result<T, SeatError>) -> Option<T> {
     result.map_err(|error| render(&error)).ok()
@@ -170,5 +176,3 @@ fn never(refusal: Option<SeatError>) {
         None => undocumented(&"a seat of a strict ring was taken twice"),
     }
 }
-
-const _: () = assert!(CONTROL_SIZE == STRICT_PAGE);

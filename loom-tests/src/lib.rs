@@ -11,7 +11,7 @@ pub mod mpmc;
 pub mod orderings;
 pub mod rows;
 pub mod spsc;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))] // others have another `mmap`
 mod stacks;
 pub mod waiting;
 
@@ -32,7 +32,7 @@ pub enum Form {
     /// The gate has explored it without watching, and the campaign explores it whole.
     Sampled,
     /// Deeper, one preemption at a time, until an exploration took [`ENOUGH`] executions; where one more preemption makes
-    /// little difference, to the end; words remember their readers. The campaign, more than a quarter of an hour.
+    /// little difference, to the end; words remember their readers. The campaign, which takes hours.
     Long,
 }
 

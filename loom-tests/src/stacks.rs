@@ -1,7 +1,7 @@
 //! The stacks of loom's threads are kept for the next execution.
 //!
 //! Loom maps a stack and its guard page for each thread of each execution, and unmaps it at the end: three system calls
-//! and a few page faults, which took a third of the time of all models. So this program has its own `mmap`, `mprotect` and
+//! and a few page faults, a good part of what an execution of these models takes. So this program has its own `mmap`, `mprotect` and
 //! `munmap` between those crates and the kernel. They keep what looks like such a stack, guard page and all, and pass on
 //! everything else.
 //!
@@ -9,7 +9,9 @@
 //!
 //! 1. What is passed on reaches the kernel as it came, and its answer goes back as libc would give it.
 //! 2. A kept stack was mapped by this OS thread with the size and the protections that are asked for now, and its last
-//!    user has unmapped it: nobody else has a pointer into it.
+//!    user has unmapped it, so that nobody may use a pointer into it any more. That holds where a model fails as well: the
+//!    frames of threads that had not ended are not unwound then, but their stacks are unmapped all the same, or leaked,
+//!    and a leaked one counts as used. An execution never leaves its OS thread, so no other one unmaps what this one keeps.
 //! 3. Nothing here allocates, panics or takes a lock: an allocator may be the caller.
 //! 4. A kept stack is not zeroed. No other mapping of this program has these flags, and who makes stacks writes what it
 //!    reads.
@@ -35,8 +37,8 @@ struct Stack {
     address: *mut c_void,
     size: size_t,
     used: bool,
-    /// Its first page cannot be touched any more.
-    guarded: bool,
+    /// So much at its beginning cannot be touched any more.
+    guard: size_t,
 }
 
 std::thread_local! {
@@ -45,16 +47,13 @@ std::thread_local! {
 
 /// What `change` makes of the first place among those of this thread that it accepts.
 fn find<R>(mut change: impl FnMut(&mut Option<Stack>) -> Option<R>) -> Option<R> {
-    // A thread that ends has no places left.
-    STACKS
-        .try_with(|places| {
-            let mut stacks = places.get();
-            let result = stacks.iter_mut().find_map(&mut change);
-            places.set(stacks);
-            result
-        })
-        .ok()
-        .flatten()
+    // There is nothing to be dropped, so there are places until the thread has ended; what they keep then is leaked.
+    STACKS.with(|places| {
+        let mut stacks = places.get();
+        let result = stacks.iter_mut().find_map(&mut change);
+        places.set(stacks);
+        result
+    })
 }
 
 /// A mapping, as libc's.
@@ -87,7 +86,7 @@ pub unsafe extern "C" fn mmap(
     let made = unsafe { libc::syscall(libc::SYS_mmap, address, size, protection, flags, file as c_long, offset) };
     let made = made as *mut c_void;
     if stack && !ptr::eq(made, libc::MAP_FAILED) {
-        find(|place| place.is_none().then(|| *place = Some(Stack { address: made, size, used: true, guarded: false })));
+        find(|place| place.is_none().then(|| *place = Some(Stack { address: made, size, used: true, guard: 0 })));
     }
     made
 }
@@ -98,16 +97,20 @@ pub unsafe extern "C" fn mmap(
 /// As libc's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mprotect(address: *mut c_void, size: size_t, protection: c_int) -> c_int {
-    let guards = protection == libc::PROT_NONE;
-    let has_it = find(|place| match place {
-        Some(kept) if guards && kept.address == address => Some(std::mem::replace(&mut kept.guarded, true)),
+    let of_kept = |place: &mut Option<Stack>| match place {
+        Some(kept) if kept.address == address => Some(*kept),
         _ => None,
-    });
-    if has_it == Some(true) {
+    };
+    let guards = protection == libc::PROT_NONE;
+    if guards && find(of_kept).is_some_and(|kept| kept.guard == size) {
         return 0;
     }
     // SAFETY: 1.
-    (unsafe { libc::syscall(libc::SYS_mprotect, address, size, protection) }) as c_int
+    let told = (unsafe { libc::syscall(libc::SYS_mprotect, address, size, protection) }) as c_int;
+    if guards && told == 0 {
+        find(|place| place.as_mut().filter(|kept| kept.address == address).map(|kept| kept.guard = size));
+    }
+    told
 }
 
 /// The end of a mapping, as libc's. A stack stays.

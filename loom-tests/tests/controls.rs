@@ -1,6 +1,7 @@
 //! The controls of the two programs: a broken protocol is caught, a sound one is not, and a plant that stands nowhere
 //! is no catch.
 #![cfg(loom)]
+#![allow(clippy::disallowed_methods, reason = "threads of no ring")]
 
 use std::path::PathBuf;
 use std::sync::Arc;

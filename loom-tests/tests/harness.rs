@@ -1,10 +1,12 @@
 //! What the harness relies on: loom's blind spot, and the words that make up for it; and that what it spares loom makes no
 //! difference.
 #![cfg(loom)]
+#![allow(clippy::disallowed_methods, reason = "threads of no ring")]
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering as O};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as O};
+use std::sync::{Arc, Mutex};
 
 use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use loom_tests::{Form, SAMPLE, all, attempt};
@@ -93,4 +95,53 @@ fn a_sample_is_as_long_as_it_says() {
     let model = all().into_iter().find(|model| model.name() == "mpmc/one_to_one").unwrap();
     // In two orders.
     assert_eq!(attempt(model, Form::Sampled).unwrap().executions, 2 * SAMPLE as u64);
+}
+
+/// Where the stack of the running thread begins, and the permissions of what lies right below.
+fn stack() -> (usize, String) {
+    let here = 0_u8;
+    let here = std::ptr::from_ref(std::hint::black_box(&here)).addr();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let ranges = maps.lines().map(|line| {
+        let (range, rest) = line.split_once(' ').unwrap();
+        let (from, to) = range.split_once('-').unwrap();
+        let number = |text| usize::from_str_radix(text, 16).unwrap();
+        (number(from), number(to), rest[..4].to_owned())
+    });
+    let ranges: Vec<_> = ranges.collect();
+    let mine = ranges.iter().find(|(from, to, _)| (*from..*to).contains(&here)).unwrap();
+    let below = ranges.iter().find(|(_, to, _)| *to == mine.0);
+    (mine.0, below.map_or_else(|| "nothing".to_owned(), |(_, _, permissions)| permissions.clone()))
+}
+
+/// Of whatever execution, the stacks are those of the first, and still have their guard pages: also after a model that
+/// failed, whose threads never ended.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[test]
+fn stacks_are_kept_with_their_guards() {
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    for fails in [false, true, false] {
+        let (seen, executions) = (seen.clone(), Arc::new(AtomicUsize::new(0)));
+        let count = executions.clone();
+        let explored = std::panic::catch_unwind(move || {
+            loom::model(move || {
+                count.fetch_add(1, Relaxed);
+                let word = Rc::new(AtomicU64::new(0));
+                let (other, seen) = (word.clone(), seen.clone());
+                let thread = loom::thread::spawn(move || {
+                    seen.lock().unwrap().insert(stack());
+                    other.store(1, Relaxed);
+                    other.store(2, Relaxed);
+                });
+                assert!(word.load(Relaxed) == 0 || !fails);
+                thread.join().unwrap();
+            });
+        });
+        assert_eq!(explored.is_err(), fails);
+        assert!(executions.load(Relaxed) > 1);
+    }
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().all(|(_, below)| below == "---p"), "{seen:?}");
+    // Those of the execution that failed may be gone for good.
+    assert!(seen.len() <= 3, "{seen:?}");
 }

@@ -51,6 +51,7 @@ impl World {
     /// Runs the roles in threads of their own, started in this order or reversed: loom sees other races from the other
     /// side. What they borrow outlives them, since they are joined here.
     #[allow(clippy::type_complexity)] // one use
+    #[expect(clippy::disallowed_methods, reason = "run inside of `together`")]
     fn all<'a>(&self, roles: Vec<Box<dyn FnOnce(&Self) + 'a>>) {
         let start = |role: Box<dyn FnOnce(&Self) + 'a>| {
             // SAFETY: the thread is joined below; a model that fails instead never returns to the borrowed frame.

@@ -44,6 +44,7 @@ impl World {
     }
 
     /// Runs two threads. The one loom runs first is `a`, or `b` in the reversed form: see [`crate::Explore::explore`].
+    #[expect(clippy::disallowed_methods, reason = "inside of `together`")]
     pub fn both<A: 'static, B: 'static>(
         &self,
         a: impl FnOnce() -> A + 'static,
@@ -62,6 +63,7 @@ impl World {
     }
 
     /// Runs three threads.
+    #[expect(clippy::disallowed_methods, reason = "inside of `together`")]
     pub fn three<A: 'static, B: 'static, C: 'static>(
         &self,
         a: impl FnOnce() -> A + 'static,

@@ -73,12 +73,14 @@ impl ModelU64 {
         self.shared.get().expect("threads run, so the words are shared")
     }
 
-    /// Its value, where it is a plain integer.
+    /// Its value, where it is a plain integer. The first look after threads decides for those that follow.
     fn private(&self) -> Option<u64> {
         if !self.kept || !alone() {
             return None;
         }
-        Some(self.plain.get().unwrap_or_else(|| self.shared().newest()))
+        let value = self.plain.get().unwrap_or_else(|| self.shared().newest());
+        self.plain.set(Some(value));
+        Some(value)
     }
 
     fn change(&self, shared: impl FnOnce(&WatchedU64) -> u64, value: impl FnOnce(u64) -> u64) -> u64 {
@@ -92,13 +94,7 @@ impl ModelU64 {
     }
 
     pub(crate) fn load(&self, ordering: Ordering) -> u64 {
-        match self.private() {
-            Some(value) => {
-                self.plain.set(Some(value));
-                value
-            }
-            None => self.shared().load(ordering),
-        }
+        self.private().unwrap_or_else(|| self.shared().load(ordering))
     }
 
     pub(crate) fn store(&self, value: u64, ordering: Ordering) {
@@ -112,8 +108,11 @@ impl ModelU64 {
     pub(crate) fn compare_exchange(&self, old: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
         match self.private() {
             Some(value) => {
-                self.plain.set(Some(if value == old { new } else { value }));
-                if value == old { Ok(value) } else { Err(value) }
+                if value != old {
+                    return Err(value);
+                }
+                self.plain.set(Some(new));
+                Ok(old)
             }
             None => self.shared().compare_exchange(old, new, ok, failed),
         }
@@ -152,7 +151,8 @@ impl Tracked {
     }
 
     fn cell(&self) -> Option<&UnsafeCell<()>> {
-        if alone() { None } else { self.0.get() }
+        // Not that of nobody: accesses that loom does not see would be no failure.
+        (!alone()).then(|| self.0.get().expect("threads run, so the cells are shared"))
     }
 
     pub(super) fn read(&self) {

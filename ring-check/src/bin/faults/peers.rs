@@ -82,16 +82,16 @@ impl Peers {
     pub(crate) fn start(who: Option<Peer>) -> Result<Self, Failure> {
         let mut pids = Vec::new();
         let Some(peer) = who else { return Ok(Self { ends: Vec::new(), pids, who }) };
-        let mut pairs = Some([UnixStream::pair()?, UnixStream::pair()?]);
-        for i in 0..2 {
-            let there = pairs.as_ref().map(|pairs| pairs[i].1.try_clone()).ok_or("no sockets")??;
+        let mut pairs = vec![UnixStream::pair()?, UnixStream::pair()?];
+        for i in 0..pairs.len() {
+            let there = pairs[i].1.try_clone()?;
             // All ends that were inherited, but the one, are closed in the child alone.
             pids.push(victim::spawn_child(|| {
-                pairs = None;
+                pairs.clear();
                 play(peer, there)
             })?);
         }
-        let ends = pairs.ok_or("no sockets")?.map(|(here, _)| here).into();
+        let ends = pairs.into_iter().map(|(here, _)| here).collect();
         Ok(Self { ends, pids, who })
     }
 

@@ -1,6 +1,7 @@
 //! The operations of strict rings whose system calls are refused: both sides of a hand-over, waiting, and the end. There
 //! is no name that could be left; what can be is descriptors, mappings, and a peer that waits for ever.
 
+use std::any::Any;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -66,14 +67,23 @@ pub(crate) fn scenes() -> Vec<Scene> {
     ]
 }
 
-/// A ring over each of the sockets, one after the other; a record in it, which the peer has to get.
-fn create(ends: Ends, timeout: Duration) -> Result<Operation, Failure> {
+/// An operation on each of the sockets, one after the other.
+fn on_each<H: Any>(
+    ends: Ends,
+    operation: impl Fn(&UnixStream) -> Result<H, String> + 'static,
+) -> Result<Operation, Failure> {
     let mut sockets = ends.sockets.into_iter();
     // The sockets stay open: what the operation does with them is all that the peer may see.
     let mut used: Vec<UnixStream> = Vec::new();
     again(move || {
         used.extend(sockets.next());
-        let socket = used.last().ok_or("no socket: none was made")?;
+        operation(used.last().ok_or("no socket: none was made")?)
+    })
+}
+
+/// A ring, and a record in it, which the peer has to get.
+fn create(ends: Ends, timeout: Duration) -> Result<Operation, Failure> {
+    on_each(ends, move |socket| {
         let mut tx = words(Producer::create_strict(socket, &spsc_options(), timeout))?;
         words(tx.try_send(7, b"works"))?;
         Ok(tx)
@@ -82,13 +92,7 @@ fn create(ends: Ends, timeout: Duration) -> Result<Operation, Failure> {
 
 /// The other side of it.
 fn open(ends: Ends, timeout: Duration) -> Result<Operation, Failure> {
-    let mut sockets = ends.sockets.into_iter();
-    let mut used: Vec<UnixStream> = Vec::new();
-    again(move || {
-        used.extend(sockets.next());
-        let socket = used.last().ok_or("no socket: none was made")?;
-        words(Consumer::open_strict(socket, timeout))
-    })
+    on_each(ends, move |socket| words(Consumer::open_strict(socket, timeout)))
 }
 
 /// A producer without room.

@@ -6,7 +6,6 @@ use std::os::unix::fs::FileExt as _;
 use crate::Failure;
 use crate::audit::{Account, Testimony};
 use crate::backing::Backing;
-use crate::chance::Rng;
 use crate::message::Author;
 use crate::operation::{Env, Operation};
 use crate::page::Outcome;
@@ -47,21 +46,6 @@ impl Bench {
 
     pub(crate) fn trace(&self, early: bool) -> &Trace {
         &self.traces[usize::from(early)]
-    }
-
-    /// The points to be tried: all, or of an operation of more than `long` instructions those before and after each
-    /// change of the segment and each system call, and `others` more.
-    pub(crate) fn points(&self, early: bool, long: u64, others: u64, rng: &mut Rng) -> Vec<u64> {
-        let trace = self.trace(early);
-        if trace.len() <= long {
-            return (0..=trace.len()).collect();
-        }
-        let mut points = trace.borders();
-        points.extend([0, trace.len()]);
-        points.extend((0..others).map(|_| rng.below(trace.len())));
-        points.sort_unstable();
-        points.dedup();
-        points
     }
 
     fn living(&self, early: bool) -> Result<Living<'_>, Failure> {

@@ -25,8 +25,8 @@ kill-steps --point pair:OPERATION:K:HEIR:K                            one pair o
 kill-steps --plants [--only PLANT]                                    bugs that have to be found, or one of them
 kill-steps --plants --list                                            their names
 
-Each takes --backing posix|file|memfd; or --strict, for kills and stops in strict rings (--point kill|stop:OPERATION:K). The seed chooses among the points of long operations, and the pairs; with a share
-of N, one of N points.";
+Each takes --backing posix|file|memfd; or --strict, for kills and stops in strict rings (--point kill|stop:OPERATION:K).
+The seed chooses among the points of long operations, and the pairs; with a share of N, one of N points.";
 
 /// Failures of one operation that are told in full.
 const TOLD: usize = 4;
@@ -59,6 +59,23 @@ struct Orders {
     plants: bool,
 }
 
+impl Orders {
+    /// Whether that operation, or that plant, is to be tried.
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == name)
+    }
+
+    /// Whether points of that kind are to be tried.
+    fn does(&self, kind: &str) -> bool {
+        self.kind.as_deref().is_none_or(|only| only == kind)
+    }
+
+    /// What chooses among the points of that operation.
+    fn rng(&self, name: &str) -> Rng {
+        Rng(name.bytes().fold(self.seed, |seed, byte| mix(seed ^ u64::from(byte))))
+    }
+}
+
 fn parse() -> Option<Orders> {
     let mut orders = Orders { seed: 1, share: 1, ..Orders::default() };
     let mut arguments = std::env::args().skip(1);
@@ -85,30 +102,18 @@ pub(crate) fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    if orders.strict {
-        return match pin().and_then(|()| strictly(&orders)) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(e) => {
-                eprintln!("kill-steps: {e}");
-                ExitCode::FAILURE
-            }
-        };
-    }
+    let names = names(&orders);
     if orders.list {
-        if orders.plants {
-            Plant::ALL.iter().for_each(|plant| println!("{}", plant.name()));
-        } else {
-            operations(orders.backing).for_each(|operation| println!("{}", operation.name));
-        }
+        names.iter().for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     }
-    if let Some(name) = orders.only.as_deref().filter(|name| !is_known(name, &orders)) {
+    if let Some(name) = orders.only.as_deref().filter(|name| !names.contains(name)) {
         eprintln!("kill-steps: there is no {name:?}; --list names them");
         return ExitCode::from(2);
     }
     let done = pin().and_then(|()| match &orders.point {
         Some(point) => one(point, orders.backing).map(|()| true),
+        None if orders.strict => strictly(&orders),
         None if orders.plants => plants(&orders),
         None => campaign(&orders),
     });
@@ -122,11 +127,13 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn is_known(name: &str, orders: &Orders) -> bool {
-    if orders.plants {
-        Plant::ALL.iter().any(|plant| plant.name() == name)
-    } else {
-        operations(orders.backing).any(|operation| operation.name == name)
+/// Of all that `--only` may choose from.
+fn names(orders: &Orders) -> Vec<&'static str> {
+    match (orders.plants, orders.strict) {
+        (true, false) => Plant::ALL.iter().map(|plant| plant.name()).collect(),
+        (true, true) => Plant::STRICT.iter().map(|plant| plant.name()).collect(),
+        (false, false) => operations(orders.backing).map(|operation| operation.name).collect(),
+        (false, true) => strict::operations().iter().map(|operation| operation.name).collect(),
     }
 }
 
@@ -168,6 +175,36 @@ impl Tally {
         self.pairs += other.pairs;
         self.strayed += other.strayed;
         self.failed += other.failed;
+        self.first = self.first.take().or_else(|| other.first.clone());
+    }
+
+    fn points(&self) -> u64 {
+        self.kills + self.stops + self.pairs
+    }
+
+    /// The line of one operation.
+    fn say(&self, name: &str, instructions: u64, start: Instant) {
+        let Self { kills, stops, pairs, strayed, .. } = self;
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{name:<26} {instructions:>12} {kills:>8} {stops:>8} {pairs:>8} {strayed:>8} {seconds:>7.1}");
+    }
+
+    /// The lines of all of them; whether none failed.
+    fn say_total(&self) -> bool {
+        println!("kills {}, stops {}, pairs {}", self.kills, self.stops, self.pairs);
+        println!("kill points: {} tested, {} failed", self.points(), self.failed);
+        self.failed == 0
+    }
+
+    /// The line of a plant; whether it was found.
+    fn say_plant(&self, plant: &str) -> bool {
+        match &self.first {
+            Some(first) => {
+                println!("planted {plant}: found at {} of {} points; {first}", self.failed, self.points());
+            }
+            None => println!("planted {plant}: NOT FOUND at {} points", self.points()),
+        }
+        self.failed > 0
     }
 
     fn point(&mut self, result: Result<bool, Failure>, quiet: bool, point: impl Fn() -> String) {
@@ -199,20 +236,19 @@ fn singles(bench: &Bench, orders: &Orders, rng: &mut Rng) -> Tally {
     let quiet = bench.plant != Plant::None;
     let mut tally = Tally { backing: orders.backing, ..Tally::default() };
     let name = bench.operation.name;
-    let does = |kind: &str| orders.kind.as_deref().is_none_or(|only| only == kind);
     for early in bench.arrivals() {
         let form = usize::from(orders.long);
-        for k in bench.points(early, LONG[form], OTHERS[form], rng) {
+        for k in bench.trace(early).points(LONG[form], OTHERS[form], rng) {
             // In the short form each point is tried either with peers before the victim, or after it.
             let half = bench.arrivals().len() == 2 && (k ^ orders.seed) & 1 == u64::from(early);
             if !orders.long && half || !rng.once_in(orders.share) {
                 continue;
             }
-            if does("kills") {
+            if orders.does("kills") {
                 tally.point(bench.kill(early, k), quiet, || format!("kill:{name}:{}:{k}", arrival(early)));
                 tally.kills += 1;
             }
-            if does("stops") && bench.operation.can_wait(bench.stage.backing) {
+            if orders.does("stops") && bench.operation.can_wait(bench.stage.backing) {
                 let insist = k % 4 == 0;
                 tally.point(bench.stop(early, k, insist), quiet, || format!("stop:{name}:{}:{k}", arrival(early)));
                 tally.stops += 1;
@@ -225,7 +261,7 @@ fn singles(bench: &Bench, orders: &Orders, rng: &mut Rng) -> Tally {
 /// Pairs of deaths.
 fn doubles(bench: &Bench, orders: &Orders, rng: &mut Rng) -> Result<Tally, Failure> {
     let mut tally = Tally { backing: orders.backing, ..Tally::default() };
-    if bench.operation.makes || orders.kind.as_deref().is_some_and(|only| only != "pairs") {
+    if bench.operation.makes || !orders.does("pairs") {
         return Ok(tally);
     }
     let name = bench.operation.name;
@@ -241,37 +277,33 @@ fn doubles(bench: &Bench, orders: &Orders, rng: &mut Rng) -> Result<Tally, Failu
     Ok(tally)
 }
 
-/// All operations, or one.
-fn campaign(orders: &Orders) -> Result<bool, Failure> {
+/// The lines above those of operations.
+fn say_heads(orders: &Orders) {
     println!("seed {}", orders.seed);
     println!(
         "{:<26} {:>12} {:>8} {:>8} {:>8} {:>8} {:>7}",
         "operation", "instructions", "kills", "stops", "pairs", "strayed", "seconds"
     );
+}
+
+/// All operations, or one.
+fn campaign(orders: &Orders) -> Result<bool, Failure> {
+    say_heads(orders);
     let mut total = Tally::default();
-    for operation in
-        operations(orders.backing).filter(|operation| orders.only.as_ref().is_none_or(|only| operation.name == only))
-    {
+    for operation in operations(orders.backing).filter(|operation| orders.wants(operation.name)) {
         let start = Instant::now();
         let bench = bench(*operation, orders.backing, Plant::None)?;
-        let mut rng = Rng(operation.name.bytes().fold(orders.seed, |seed, byte| mix(seed ^ u64::from(byte))));
+        let mut rng = orders.rng(operation.name);
         let mut tally = singles(&bench, orders, &mut rng);
         tally.add(&doubles(&bench, orders, &mut rng)?);
-        println!(
-            "{:<26} {:>12} {:>8} {:>8} {:>8} {:>8} {:>7.1}",
-            operation.name,
-            bench.trace(false).len(),
-            tally.kills,
-            tally.stops,
-            tally.pairs,
-            tally.strayed,
-            start.elapsed().as_secs_f64()
-        );
+        tally.say(operation.name, bench.trace(false).len(), start);
         total.add(&tally);
     }
-    println!("kills {}, stops {}, pairs {}", total.kills, total.stops, total.pairs);
-    println!("kill points: {} tested, {} failed", total.kills + total.stops + total.pairs, total.failed);
-    Ok(total.failed == 0)
+    Ok(total.say_total())
+}
+
+fn say_way(same: bool) {
+    println!("it {} the way that was written down", if same { "went" } else { "did not go" });
 }
 
 /// One point again.
@@ -287,7 +319,13 @@ fn one(point: &str, backing: Backing) -> Result<(), Failure> {
         [how @ ("kill" | "stop"), name, when @ ("early" | "late"), k] => {
             let (bench, early, k) = (bench(find(name)?, backing, Plant::None)?, when == "early", k.parse()?);
             let same = if how == "kill" { bench.kill(early, k)? } else { bench.stop(early, k, true)? };
-            println!("it {} the way that was written down", if same { "went" } else { "did not go" });
+            say_way(same);
+        }
+        [how @ ("kill" | "stop"), name, k] => {
+            let operation = strict::operations().into_iter().find(|operation| operation.name == name);
+            let bench = strict::Bench::new(operation.ok_or("no such operation in strict rings")?)?;
+            let k = k.parse()?;
+            say_way(if how == "kill" { bench.kill(k)? } else { bench.stop(k)? });
         }
         _ => return Err(format!("not a point: {point}").into()),
     }
@@ -298,81 +336,54 @@ fn one(point: &str, backing: Backing) -> Result<(), Failure> {
 /// Bugs that have to be found, each in one operation; or one of them.
 fn plants(orders: &Orders) -> Result<bool, Failure> {
     let (mut all, backing) = (true, orders.backing);
-    for plant in Plant::ALL.into_iter().filter(|plant| orders.only.as_ref().is_none_or(|only| plant.name() == only)) {
+    for plant in Plant::ALL.into_iter().filter(|plant| orders.wants(plant.name())) {
         let bench = bench(plant.operation(), backing, plant)?;
         let orders = Orders { kind: Some(plant.kind().to_owned()), backing, seed: 1, share: 1, ..Orders::default() };
         let mut rng = Rng(1);
         let mut tally = singles(&bench, &orders, &mut rng);
-        let twice = doubles(&bench, &orders, &mut rng)?;
-        tally.add(&twice);
-        let points = tally.kills + tally.stops + tally.pairs;
-        match tally.first.or(twice.first) {
-            Some(first) => println!("planted {}: found at {} of {points} points; {first}", plant.name(), tally.failed),
-            None => println!("planted {}: NOT FOUND at {points} points", plant.name()),
-        }
-        all &= tally.failed > 0;
+        tally.add(&doubles(&bench, &orders, &mut rng)?);
+        all &= tally.say_plant(plant.name());
     }
     Ok(all)
 }
 
-/// All of that in strict rings: the operations, or the planted bugs.
+/// Kills and stops of one operation of strict rings; of a plant only kills.
+fn strict_singles(bench: &strict::Bench, orders: &Orders) -> Tally {
+    let (name, form, planted) = (bench.operation.name, usize::from(orders.long), orders.plants);
+    let (mut tally, mut rng) = (Tally::default(), orders.rng(name));
+    for k in bench.trace().points(LONG[form], OTHERS[form], &mut rng) {
+        if !rng.once_in(orders.share) {
+            continue;
+        }
+        if orders.does("kills") {
+            tally.point(bench.kill(k), planted, || format!("kill:{name}:{k}"));
+            tally.kills += 1;
+        }
+        if orders.does("stops") && bench.operation.seated && !planted {
+            tally.point(bench.stop(k), planted, || format!("stop:{name}:{k}"));
+            tally.stops += 1;
+        }
+    }
+    tally
+}
+
+/// All operations of strict rings, or one.
 fn strictly(orders: &Orders) -> Result<bool, Failure> {
-    let mut all = strict::operations();
     if orders.plants {
-        all = Plant::STRICT.iter().map(|plant| plant.operation()).collect();
+        let mut all = true;
+        for plant in Plant::STRICT.into_iter().filter(|plant| orders.wants(plant.name())) {
+            let bench = strict::Bench::new(plant.operation())?;
+            all &= strict_singles(&bench, orders).say_plant(&format!("{}, strict", plant.name()));
+        }
+        return Ok(all);
     }
-    if orders.list {
-        all.iter().for_each(|operation| println!("{}", operation.name));
-        return Ok(true);
-    }
-    let wanted = orders.point.as_deref().and_then(|point| point.split(':').nth(1)).or(orders.only.as_deref());
-    all.retain(|operation| wanted.is_none_or(|only| operation.name == only));
-    if all.is_empty() {
-        return Err("there is no such operation; --list names them".into());
-    }
-    let (mut total, mut found) = (Tally::default(), true);
-    for operation in all {
+    say_heads(orders);
+    let mut total = Tally::default();
+    for operation in strict::operations().into_iter().filter(|operation| orders.wants(operation.name)) {
         let (start, bench) = (Instant::now(), strict::Bench::new(operation)?);
-        let (name, mut rng, mut tally) = (operation.name, Rng(orders.seed), Tally::default());
-        let (trace, form) = (bench.trace(), usize::from(orders.long));
-        let mut points: Vec<u64> = if trace.len() <= LONG[form] {
-            (0..=trace.len()).collect()
-        } else {
-            let others = (0..OTHERS[form]).map(|_| rng.below(trace.len()));
-            [0, trace.len()].into_iter().chain(trace.borders()).chain(others).collect()
-        };
-        points.retain(|_| rng.once_in(orders.share));
-        let mut stops = operation.seated && !orders.plants;
-        let mut kills = true;
-        if let Some(point) = &orders.point {
-            points = vec![point.rsplit(':').next().unwrap_or_default().parse()?];
-            (kills, stops) = (point.starts_with("kill"), point.starts_with("stop"));
-        }
-        for k in points {
-            if kills {
-                tally.point(bench.kill(k), orders.plants, || format!("kill:{name}:{k} --strict"));
-                tally.kills += 1;
-            }
-            if stops {
-                tally.point(bench.stop(k), orders.plants, || format!("stop:{name}:{k} --strict"));
-                tally.stops += 1;
-            }
-        }
-        if orders.plants {
-            let first = tally.first.clone().unwrap_or_else(|| "NOT FOUND".to_owned());
-            println!("planted {name}, strict: found at {} of {} points; {first}", tally.failed, tally.kills);
-            found &= tally.failed > 0;
-        } else {
-            let seconds = start.elapsed().as_secs_f64();
-            let Tally { kills, stops, pairs, strayed, .. } = tally;
-            let len = trace.len();
-            println!("{name:<26} {len:>12} {kills:>8} {stops:>8} {pairs:>8} {strayed:>8} {seconds:>7.1}");
-        }
+        let tally = strict_singles(&bench, orders);
+        tally.say(operation.name, bench.trace().len(), start);
         total.add(&tally);
     }
-    if orders.plants {
-        return Ok(found);
-    }
-    println!("kill points: {} tested, {} failed", total.kills + total.stops, total.failed);
-    Ok(total.failed == 0)
+    Ok(total.say_total())
 }

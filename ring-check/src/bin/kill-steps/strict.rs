@@ -200,7 +200,7 @@ impl Bench {
         let (mut victim, other) = self.start()?;
         let same = victim.advance(&self.trace, k)?;
         victim.kill();
-        self.judge(other, false)?;
+        self.judge(other, false, Vec::new())?;
         Ok(same)
     }
 
@@ -217,16 +217,12 @@ impl Bench {
         }
         victim.resume()?;
         victim.leave()?;
-        self.judge_after(other, true, got)?;
+        self.judge(other, true, got)?;
         Ok(same)
     }
 
-    fn judge(&self, other: Other, peaceful: bool) -> Result<(), Failure> {
-        self.judge_after(other, peaceful, Vec::new())
-    }
-
-    /// What the other end has got is what was committed, and it is told of the end.
-    fn judge_after(&self, other: Other, peaceful: bool, mut got: Vec<Arrival>) -> Result<(), Failure> {
+    /// What the other end has got, up to now and from now on, is what was committed, and it is told of the end.
+    fn judge(&self, other: Other, peaceful: bool, mut got: Vec<Arrival>) -> Result<(), Failure> {
         let mut mate = match other {
             Other::Here(mate) => mate,
             Other::There(helper) => return helper.finish(),

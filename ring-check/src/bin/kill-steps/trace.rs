@@ -16,6 +16,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::Failure;
+use crate::chance::Rng;
 
 /// Exit status of a victim whose set-up failed; its words are on stderr.
 const BROKEN: i32 = 70;
@@ -51,6 +52,20 @@ impl Trace {
     /// How many instructions there are; a victim may be killed after 0 and up to so many.
     pub(crate) fn len(&self) -> u64 {
         self.steps.len() as u64
+    }
+
+    /// The points to be tried: all, or of an operation of more than `long` instructions those before and after each
+    /// change of the segment and each system call, and `others` more.
+    pub(crate) fn points(&self, long: u64, others: u64, rng: &mut Rng) -> Vec<u64> {
+        if self.len() <= long {
+            return (0..=self.len()).collect();
+        }
+        let mut points = self.borders();
+        points.extend([0, self.len()]);
+        points.extend((0..others).map(|_| rng.below(self.len())));
+        points.sort_unstable();
+        points.dedup();
+        points
     }
 
     /// The points before and after each change of the segment, and each system call.

@@ -12,6 +12,9 @@ use ring_shm::{mpmc, spsc};
 use super::chance::{Rng, now};
 use super::{Failure, Kind, Plant};
 
+/// Late messages that are told one by one.
+const TOLD: usize = 1000;
+
 /// What the sleepers have seen.
 #[derive(Debug, Default)]
 pub(super) struct Account {
@@ -23,7 +26,7 @@ pub(super) struct Account {
     pub(super) overslept: u64,
     /// Messages that lay there for more than half a slice while their receiver slept.
     pub(super) late_seen: u64,
-    /// Those: who sent them, and when.
+    /// Those: who sent them, and when. So many at most as a pipe holds that is read at the end.
     pub(super) late: Vec<(u32, u64)>,
 }
 
@@ -39,7 +42,7 @@ impl Account {
     }
 
     pub(super) fn say(&mut self) {
-        for (sender, sent) in mem::take(&mut self.late) {
+        for (sender, sent) in mem::take(&mut self.late).into_iter().take(TOLD) {
             println!("late {sender} {sent}");
         }
         let words = self.fields().map(|(name, value)| format!("{name} {value}"));
