@@ -5,6 +5,7 @@
 //! through several times over, so that a CPU that is moved meanwhile is moved for all of them.
 
 use crate::curves::{Extent, Point};
+use crate::run::Plan;
 use crate::setup::{self, Kind, Names, Ours, Raw};
 use crate::stats::Quartiles;
 use crate::sys;
@@ -80,14 +81,14 @@ fn points(all: Vec<(usize, Times, Times)>, curve: &'static str) -> Vec<Point> {
         .collect()
 }
 
-/// The curves whose name contains `part`.
-pub(crate) fn measure(part: &str, extent: Extent) -> Result<Vec<Point>, String> {
+/// The curves of this file that `plan` wants.
+pub(crate) fn measure(plan: &Plan, extent: Extent) -> Result<Vec<Point>, String> {
     sys::watch_signals()?;
     let mut points = Vec::new();
-    if RINGS.0.contains(part) {
+    if plan.wants(RINGS.0) {
         points.extend(by_rings(extent)?);
     }
-    if BYTES.0.contains(part) {
+    if plan.wants(BYTES.0) {
         points.extend(by_bytes(extent)?);
     }
     Ok(points)
