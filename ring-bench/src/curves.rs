@@ -10,7 +10,7 @@ use crate::run::{self, Plan, Report};
 use crate::seam::Work;
 use crate::stats::Quartiles;
 use crate::vyukov::Vyukov;
-use crate::{bulk, ours_mpmc, record, results, rivals, scaling};
+use crate::{bulk, ours_mpmc, record, results, rivals, scaling, sys};
 use crossbeam_queue::ArrayQueue;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -161,8 +161,8 @@ pub fn run(plan: &Plan, extent: Extent) -> Result<Measured, String> {
     }
     // Before the first thread, as the rounds want it.
     let mut points = scaling::measure(plan, extent)?;
-    let mut report = Report::default();
-    if !candidates.is_empty() {
+    let mut report = Report { interrupted: sys::interrupted(), ..Report::default() };
+    if !candidates.is_empty() && !report.interrupted {
         let rate = |_, nanos| run::figure(Unit::Messages, nanos);
         points.extend(run::figures(plan, &candidates, 1, &mut report, rate)?.into_iter().map(
             |(index, class, figure)| {
