@@ -6,13 +6,10 @@
 mod support;
 
 use criterion::{BenchmarkId, Criterion, criterion_group};
+use ring_shm::Trust;
 use ring_shm::spsc::{self, Consumer, Options, Producer};
-use ring_shm::{Trust, unlink};
-use std::process::{Child, Command};
-use support::{LARGEST_VALUE, Message, SIZES, checked, pin, recv, send};
-
-/// Set in the echoing child: the names of its two rings, the message size, its CPU.
-const ECHO: &str = "RING_BENCH_ECHO";
+use support::queue::{self, Crew, job, pin, words};
+use support::{LARGEST_VALUE, Message, SIZES, checked, poll, recv, send};
 
 /// Two maximal records and a little.
 fn capacity(size: usize) -> u64 {
@@ -23,7 +20,7 @@ fn capacity(size: usize) -> u64 {
 fn echo<T: Trust>(mut rx: Consumer<T>, mut tx: Producer<T>, size: usize) {
     let mut message = Message::new(size);
     while recv(&mut rx, &mut message) {
-        send(&mut tx, message.bytes());
+        send(&mut tx, 0, message.bytes());
     }
 }
 
@@ -31,14 +28,14 @@ fn echo<T: Trust>(mut rx: Consumer<T>, mut tx: Producer<T>, size: usize) {
 fn round_trips<T: Trust>(b: &mut criterion::Bencher<'_>, size: usize, tx: &mut Producer<T>, rx: &mut Consumer<T>) {
     let (mut out, mut back) = (Message::new(size), Message::new(size));
     for n in 1..=checked(size) {
-        send(tx, out.fill(n));
+        send(tx, 0, out.fill(n));
         assert!(recv(rx, &mut back));
         back.assert_all(n);
     }
     let mut n = checked(size);
     b.iter(|| {
         n += 1;
-        send(tx, out.fill(n));
+        send(tx, 0, out.fill(n));
         assert!(recv(rx, &mut back));
         back.assert_number(n);
     });
@@ -57,49 +54,24 @@ fn between_threads(b: &mut criterion::Bencher<'_>, size: usize) {
     thread.join().expect("the echo ends when its producer has gone");
 }
 
-/// Ends the child whatever happens here.
-struct Echo(Child);
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        // It ends by itself when its producer has gone; after a failed assertion it may still wait.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn between_processes(b: &mut criterion::Bencher<'_>, size: usize) {
     let names = ["out", "back"].map(|way| format!("ring-bench.{}.{way}.{size}", std::process::id()));
     let options = Options::new().capacity(capacity(size));
     let mut tx = Producer::create(&names[0], &options).expect("a segment");
     let mut rx = Consumer::create(&names[1], &options).expect("a segment");
-    let this = std::env::current_exe().expect("an executable");
-    // The child inherits an affinity of one CPU, so it is told its own.
-    let cpu = support::cpus().map_or_else(String::new, |cpus| cpus[1].to_string());
-    let child = Command::new(this).env(ECHO, format!("{} {} {size} {cpu}", names[0], names[1])).spawn();
-    let child = Echo(child.expect("a child"));
+    let crew = Crew::start([format!("{} {} {size}", names[0], names[1])], &names);
     pin(0);
-    let mut hello = Message::new(size);
-    send(&mut tx, hello.bytes());
-    assert!(recv(&mut rx, &mut hello));
-    // Both have attached: from here on nothing can be left behind.
-    for name in names {
-        unlink(&name, true).expect("a name to remove");
-    }
     round_trips(b, size, &mut tx, &mut rx);
     drop(tx);
-    drop(child);
+    crew.join();
 }
 
 /// The child's side of [`between_processes`].
 fn serve(job: &str) {
-    let mut words = job.split(' ');
-    let mut next = || words.next().expect("two names and a size").to_owned();
-    let (out, back, size) = (next(), next(), next().parse().expect("a size"));
-    if let Ok(cpu) = next().parse() {
-        ring_bench::pin(cpu).expect("a CPU that is allowed");
-    }
-    echo(Consumer::open(&out).expect("a ring"), Producer::open(&back).expect("a ring"), size);
+    let [out, back, size] = words(job);
+    let (rx, tx) = (Consumer::open(&out).expect("a ring"), Producer::open(&back).expect("a ring"));
+    let size = size.parse().expect("a size");
+    queue::attached(|| echo(rx, tx, size));
 }
 
 fn rtrb<const W: usize>(b: &mut criterion::Bencher<'_>) {
@@ -118,15 +90,8 @@ fn rtrb<const W: usize>(b: &mut criterion::Bencher<'_>) {
     pin(0);
     let mut round_trip = |n: u64| {
         let words: [u64; W] = core::array::from_fn(|i| n + i as u64);
-        while tx.push(words).is_err() {
-            core::hint::spin_loop();
-        }
-        loop {
-            match rx.pop() {
-                Ok(words) => break words,
-                Err(_) => core::hint::spin_loop(),
-            }
-        }
+        poll(|| tx.push(words).ok());
+        poll(|| rx.pop().ok())
     };
     for n in 1..=checked(8 * W) {
         assert!(round_trip(n).iter().zip(n..).all(|(word, expected)| *word == expected));
@@ -163,7 +128,7 @@ fn latency(c: &mut Criterion) {
 criterion_group!(benches, latency);
 
 fn main() {
-    if let Ok(job) = std::env::var(ECHO) {
+    if let Some(job) = job() {
         return serve(&job);
     }
     benches();

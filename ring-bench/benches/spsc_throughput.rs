@@ -10,7 +10,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ring_shm::spsc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{LARGEST_VALUE, Message, SIZES, checked, pin, recv, send};
+use support::queue::pin;
+use support::{LARGEST_VALUE, Message, SIZES, checked, poll, recv, send};
 
 /// Bytes of every ring, but for messages too long for that.
 const CAPACITY: usize = 256 << 10;
@@ -22,9 +23,7 @@ struct Progress(AtomicU64);
 
 impl Progress {
     fn wait(&self, n: u64) {
-        while self.0.load(Ordering::Acquire) < n {
-            core::hint::spin_loop();
-        }
+        poll(|| (self.0.load(Ordering::Acquire) >= n).then_some(()));
     }
 }
 
@@ -58,8 +57,8 @@ fn ours(b: &mut criterion::Bencher<'_>, size: usize) {
     });
     pin(0);
     let (mut message, mut from) = (Message::new(size), 0);
-    timed(&progress, &mut from, checked(size), |n| send(&mut tx, message.fill(n)));
-    b.iter_custom(|count| timed(&progress, &mut from, count, |n| send(&mut tx, message.fill(n))));
+    timed(&progress, &mut from, checked(size), |n| send(&mut tx, 0, message.fill(n)));
+    b.iter_custom(|count| timed(&progress, &mut from, count, |n| send(&mut tx, 0, message.fill(n))));
     drop(tx);
     thread.join().expect("FIFO and payload");
 }
@@ -87,9 +86,7 @@ fn rtrb<const W: usize>(b: &mut criterion::Bencher<'_>) {
     let mut from = 0;
     let mut send = |n: u64| {
         let words: [u64; W] = core::array::from_fn(|i| n + i as u64);
-        while tx.push(words).is_err() {
-            core::hint::spin_loop();
-        }
+        poll(|| tx.push(words).ok());
     };
     timed(&progress, &mut from, checked(8 * W), &mut send);
     b.iter_custom(|count| timed(&progress, &mut from, count, &mut send));

@@ -3,16 +3,14 @@
 //!
 //! Figures of one run carry the placement of the CPUs during that run; for comparisons use `ratios`.
 
-#[path = "support/queue.rs"]
-mod queue;
 mod support;
 
 use criterion::{Criterion, criterion_group};
-use queue::{Crew, job, pin, words};
 use ring_shm::Trust;
 use ring_shm::spsc::{self, Consumer, Options, Producer, RecvError};
 use ring_shm::wait::Park;
 use std::time::Duration;
+use support::queue::{self, Crew, job, pin, words};
 use support::{Message, checked, recv, send};
 
 /// Bytes of a message.
@@ -60,7 +58,7 @@ fn echo<T: Trust>(mut rx: Consumer<T>, mut tx: Producer<T>, wait: Wait) {
     wait.prepare(&mut rx);
     let mut message = Message::new(SIZE);
     while wait.recv(&mut rx, &mut message) {
-        send(&mut tx, message.bytes());
+        send(&mut tx, 0, message.bytes());
     }
 }
 
@@ -69,7 +67,7 @@ fn round_trips<T: Trust>(b: &mut criterion::Bencher<'_>, mut tx: Producer<T>, mu
     let (mut out, mut back, mut number) = (Message::new(SIZE), Message::new(SIZE), 0);
     let mut round_trip = || {
         number += 1;
-        send(&mut tx, out.fill(number));
+        send(&mut tx, 0, out.fill(number));
         assert!(wait.recv(&mut rx, &mut back));
         back.assert_all(number);
     };

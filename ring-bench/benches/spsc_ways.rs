@@ -7,15 +7,12 @@
 
 #[path = "support/flow.rs"]
 mod flow;
-#[path = "support/queue.rs"]
-mod queue;
 mod support;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use flow::{Ends as _, Way, measure};
-use queue::{Crew, job, pin, words};
+use flow::{Way, measure, receive};
 use ring_shm::spsc::{self, Consumer, Options, Producer};
-use ring_shm::{Trusted, Untrusted};
+use support::queue::{self, Crew, job, pin, words};
 
 /// Bytes of a ring unless its capacity is what is measured; larger messages get room for four.
 const CAPACITY: usize = 256 << 10;
@@ -29,10 +26,10 @@ fn between_threads(b: &mut criterion::Bencher<'_>, capacity: usize, size: usize,
     let (back, answers) = spsc::heap(4096).expect("a heap ring");
     let thread = std::thread::spawn(move || {
         pin(1);
-        Trusted::receive(rx, back, size, way);
+        receive(rx, back, size, way);
     });
     pin(0);
-    measure::<Trusted>(b, size, way, tx, answers);
+    measure(b, size, way, tx, answers);
     thread.join().expect("FIFO and payload");
 }
 
@@ -42,7 +39,7 @@ fn between_processes(b: &mut criterion::Bencher<'_>, capacity: usize, size: usiz
     let answers = Consumer::create(&names[1], &Options::new().capacity(4096)).expect("a segment");
     let crew = Crew::start([format!("{} {} {size} {}", names[0], names[1], way.word())], &names);
     pin(0);
-    measure::<Untrusted>(b, size, way, tx, answers);
+    measure(b, size, way, tx, answers);
     crew.join();
 }
 
@@ -51,7 +48,7 @@ fn serve(job: &str) {
     let [there, answers, size, way] = words(job);
     let (rx, back) = (Consumer::open(&there).expect("a ring"), Producer::open(&answers).expect("a ring"));
     let size = size.parse().expect("a size");
-    queue::attached(|| Untrusted::receive(rx, back, size, Way::from_word(&way)));
+    queue::attached(|| receive(rx, back, size, Way::from_word(&way)));
 }
 
 /// One point, both ways of living.

@@ -5,11 +5,12 @@
 //! returns what was written, and of two parties that store, fence and look, one at least sees the other.
 
 use crate::arena::{Arena, Line};
-use crate::candidate::{Build, Candidate, Place, Unit};
+use crate::candidate::{Build, Candidate, Place, Setup, Unit};
+use crate::message::checksum;
 use crate::ours::maker;
 use crate::probe::Class;
 use crate::reporting::Findings;
-use crate::run::{self, CLASSES, Plan, Report};
+use crate::run::{self, Plan, Report};
 use crate::seam::{Fault, Outcome, Part, Patience, Work};
 use crate::setup::Nothing;
 use crate::stats::Quartiles;
@@ -55,12 +56,6 @@ struct Hammer {
     slices: u64,
     /// What the last exchange has left.
     left: u64,
-}
-
-/// The sum of the numbers from `first`, `count` of them.
-fn sum_from(first: u64, count: u64) -> u64 {
-    let (first, count) = (u128::from(first), u128::from(count));
-    (first * count + count * count.saturating_sub(1) / 2) as u64
 }
 
 impl Hammer {
@@ -131,7 +126,7 @@ impl Hammer {
                     sums = [sums[0].wrapping_add(left), sums[1].wrapping_add(self.left)];
                 }
                 Op::Fence | Op::Unfenced => {}
-                _ => sums[0] = sum_from(first, (work.warm + work.count) * self.parties),
+                _ => sums[0] = checksum::<1>(first, (work.warm + work.count) * self.parties),
             }
         }
         Ok(Outcome { begin, end, sent: sums[0], received: sums[1] })
@@ -187,7 +182,7 @@ fn hammer(op: Op, parties: usize) -> Build {
             maker(move || Ok(Hammer { op, party, parties: parties as u64, lines, done: 0, slices: 0, left: 0 }))
         };
         let other = if parties == 2 { part(1) } else { maker(|| Ok(Nothing)) };
-        Ok(crate::candidate::Setup { parties: vec![part(0), other], published: None })
+        Ok(Setup { parties: vec![part(0), other], published: None })
     })
 }
 
@@ -216,20 +211,19 @@ impl Findings for Measured {
         model::table(&self.costs, &self.report)
     }
 
-    fn json(&self) -> String {
-        let line = |cost: &Cost| {
-            let q = cost.nanos;
-            let (name, class) = (cost.name, cost.class.to_string());
-            let object = serde_json::json!({
-                "name": name, "class": class, "unit": "ns", "median": q.p50, "p25": q.p25, "p75": q.p75, "count": q.count,
-            });
-            format!("{object}\n")
+    fn json(&self) -> Vec<serde_json::Value> {
+        let object = |cost: &Cost| {
+            let (q, class) = (cost.nanos, cost.class.to_string());
+            serde_json::json!({
+                "name": cost.name, "class": class, "unit": "ns", "median": q.p50, "p25": q.p25, "p75": q.p75,
+                "count": q.count,
+            })
         };
-        self.costs.iter().map(line).collect()
+        self.costs.iter().map(object).collect()
     }
 
-    fn interrupted(&self) -> bool {
-        self.report.interrupted
+    fn report(&self) -> &Report {
+        &self.report
     }
 
     fn record(&self, folder: &Path, table: &str) -> Result<(), String> {
@@ -289,32 +283,10 @@ fn all(spoil: bool) -> Vec<(Candidate, f64)> {
 /// # Errors
 /// In words for people.
 pub fn run(plan: &Plan, spoil: bool) -> Result<Measured, String> {
-    let mut entries = all(spoil);
-    let names: Vec<_> = entries.iter().map(|entry| entry.0.name).collect();
-    entries.retain(|entry| plan.only.as_deref().is_none_or(|part| entry.0.name.contains(part)));
-    if entries.is_empty() {
-        return Err(format!("nothing is called so; there are: {}", names.join(", ")));
-    }
+    let entries = plan.choose(all(spoil), |entry| entry.0.name.to_owned())?;
     let (candidates, operations): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
-    let mut figures: Vec<Vec<f64>> = vec![Vec::new(); candidates.len() * CLASSES.len()];
     let mut report = Report::default();
-    run::rounds(
-        plan,
-        &candidates,
-        INSTANCES,
-        &mut report,
-        |rounds| rounds >= plan.rounds,
-        |index, sample, _| {
-            if let Some(sample) = sample {
-                figures[index * CLASSES.len() + sample.class as usize].push(sample.nanos / operations[index]);
-            }
-        },
-    )?;
-    let mut costs = Vec::new();
-    for (i, values) in figures.into_iter().enumerate() {
-        if let Some(nanos) = Quartiles::of(values) {
-            costs.push(Cost { name: candidates[i / CLASSES.len()].name, class: CLASSES[i % CLASSES.len()], nanos });
-        }
-    }
-    Ok(Measured { costs, report })
+    let figures = run::figures(plan, &candidates, INSTANCES, &mut report, |index, nanos| nanos / operations[index])?;
+    let cost = |(index, class, nanos): (usize, _, _)| Cost { name: candidates[index].name, class, nanos };
+    Ok(Measured { costs: figures.into_iter().map(cost).collect(), report })
 }

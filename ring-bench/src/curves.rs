@@ -6,11 +6,11 @@ use crate::plot::{self, Axis, Curve};
 use crate::probe::Class;
 use crate::registry::FEW;
 use crate::reporting::Findings;
-use crate::run::{self, CLASSES, Plan, Report};
+use crate::run::{self, Plan, Report};
 use crate::seam::Work;
 use crate::stats::Quartiles;
 use crate::vyukov::Vyukov;
-use crate::{bulk, ours_mpmc, record, results, rivals, scaling};
+use crate::{bulk, ours_mpmc, record, results, rivals, scaling, sys};
 use crossbeam_queue::ArrayQueue;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -51,12 +51,12 @@ impl Findings for Measured {
         table(&self.points, &self.report)
     }
 
-    fn json(&self) -> String {
-        json(&self.points)
+    fn json(&self) -> Vec<serde_json::Value> {
+        self.points.iter().map(json).collect()
     }
 
-    fn interrupted(&self) -> bool {
-        self.report.interrupted
+    fn report(&self) -> &Report {
+        &self.report
     }
 
     fn record(&self, folder: &Path, table: &str) -> Result<(), String> {
@@ -152,39 +152,24 @@ fn all(extent: Extent) -> Vec<Entry> {
 /// # Errors
 /// In words for people.
 pub fn run(plan: &Plan, extent: Extent) -> Result<Measured, String> {
-    let part = plan.only.as_deref().unwrap_or("");
     let mut entries = all(extent);
-    entries.retain(|entry| entry.candidate.name.contains(part));
+    entries.retain(|entry| plan.wants(entry.candidate.name));
     let (heads, candidates): (Vec<_>, Vec<_>) =
         entries.into_iter().map(|entry| ((entry.head.0, entry.who, entry.x), entry.candidate)).unzip();
-    let alone = scaling::NAMES.iter().any(|name| name.contains(part));
-    if candidates.is_empty() && !alone {
+    if candidates.is_empty() && !scaling::NAMES.iter().any(|name| plan.wants(name)) {
         return Err("nothing is called so; names are size/…, capacity/…, handles/…, rings and bytes".into());
     }
     // Before the first thread, as the rounds want it.
-    let mut points = scaling::measure(part, extent)?;
-    let mut report = Report::default();
-    let mut figures: Vec<Vec<f64>> = vec![Vec::new(); candidates.len() * CLASSES.len()];
-    if !candidates.is_empty() {
-        run::rounds(
-            plan,
-            &candidates,
-            1,
-            &mut report,
-            |rounds| rounds >= plan.rounds,
-            |index, sample, _| {
-                if let Some(sample) = sample {
-                    figures[index * CLASSES.len() + sample.class as usize]
-                        .push(run::figure(Unit::Messages, sample.nanos));
-                }
+    let mut points = scaling::measure(plan, extent)?;
+    let mut report = Report { interrupted: sys::interrupted(), ..Report::default() };
+    if !candidates.is_empty() && !report.interrupted {
+        let rate = |_, nanos| run::figure(Unit::Messages, nanos);
+        points.extend(run::figures(plan, &candidates, 1, &mut report, rate)?.into_iter().map(
+            |(index, class, figure)| {
+                let (curve, who, x) = heads[index];
+                Point { curve, name: who.into(), x, class: Some(class), figure }
             },
-        )?;
-    }
-    for (i, values) in figures.into_iter().enumerate() {
-        let (curve, who, x) = heads[i / CLASSES.len()];
-        if let Some(figure) = Quartiles::of(values) {
-            points.push(Point { curve, name: who.into(), x, class: Some(CLASSES[i % CLASSES.len()]), figure });
-        }
+        ));
     }
     Ok(Measured { points, report })
 }
@@ -198,17 +183,11 @@ fn class(point: &Point) -> String {
     point.class.map_or_else(|| "-".to_owned(), |class| class.to_string())
 }
 
-/// One object a line.
-fn json(points: &[Point]) -> String {
-    let mut text = String::new();
-    for point in points {
-        let object = serde_json::json!({
-            "curve": point.curve, "name": point.name, "x": point.x, "class": class(point), "median": point.figure.p50,
-            "p25": point.figure.p25, "p75": point.figure.p75, "count": point.figure.count,
-        });
-        let _ = writeln!(text, "{object}");
-    }
-    text
+fn json(point: &Point) -> serde_json::Value {
+    serde_json::json!({
+        "curve": point.curve, "name": point.name, "x": point.x, "class": class(point), "median": point.figure.p50,
+        "p25": point.figure.p25, "p75": point.figure.p75, "count": point.figure.count,
+    })
 }
 
 /// The table and what was dropped.

@@ -6,7 +6,7 @@
 //! slices that took out is printed.
 
 use crate::arena::Arena;
-use crate::candidate::{Candidate, Place, Setup, Unit};
+use crate::candidate::{Build, Candidate, Place, Unit};
 use crate::clock::Clock;
 use crate::links::{self, Link, Spoilt};
 use crate::plot::{self, Axis, Curve};
@@ -61,12 +61,12 @@ impl Findings for Measured {
         table(&self.findings, &self.report, self.clock)
     }
 
-    fn json(&self) -> String {
-        json(&self.findings)
+    fn json(&self) -> Vec<serde_json::Value> {
+        self.findings.iter().map(json).collect()
     }
 
-    fn interrupted(&self) -> bool {
-        self.report.interrupted
+    fn report(&self) -> &Report {
+        &self.report
     }
 
     fn record(&self, folder: &Path, table: &str) -> Result<(), String> {
@@ -102,13 +102,9 @@ fn entries<T: Tx<1> + 'static, R: Rx<1> + 'static>(
         interval,
         candidate: Candidate { name, place, parties: 2, unit, sleeps: parked, work, check, build },
     };
-    let there_and_back =
-        move |arena: &mut Arena| -> Result<Setup, String> { links::round_trip(arena, clock, interval, link) };
-    let there = move |arena: &mut Arena| -> Result<Setup, String> { links::one_way(arena, clock, interval, link) };
-    [
-        entry(GROUPS[if parked { 2 } else { 0 }], Box::new(there_and_back)),
-        entry(GROUPS[if parked { 3 } else { 1 }], Box::new(there)),
-    ]
+    let there_and_back: Build = Box::new(move |arena| links::round_trip(arena, clock, interval, link));
+    let there: Build = Box::new(move |arena| links::one_way(arena, clock, interval, link));
+    [entry(GROUPS[if parked { 2 } else { 0 }], there_and_back), entry(GROUPS[if parked { 3 } else { 1 }], there)]
 }
 
 fn all(clock: Clock, spoil: bool) -> Vec<Entry> {
@@ -136,15 +132,7 @@ fn all(clock: Clock, spoil: bool) -> Vec<Entry> {
 /// # Errors
 /// In words for people.
 pub fn run(plan: &Plan, clock: Clock, spoil: bool) -> Result<Measured, String> {
-    let mut entries = all(clock, spoil);
-    let title = |entry: &Entry| format!("{}/{}", entry.group, entry.candidate.name);
-    if let Some(part) = &plan.only {
-        let names: Vec<_> = entries.iter().map(title).collect();
-        entries.retain(|entry| title(entry).contains(part.as_str()));
-        if entries.is_empty() {
-            return Err(format!("nothing is called so; there are: {}", names.join(", ")));
-        }
-    }
+    let entries = plan.choose(all(clock, spoil), |entry| format!("{}/{}", entry.group, entry.candidate.name))?;
     let heads: Vec<_> = entries.iter().map(|entry| (entry.group, entry.interval)).collect();
     let candidates: Vec<_> = entries.into_iter().map(|entry| entry.candidate).collect();
     let mut findings = Vec::new();
@@ -173,20 +161,15 @@ pub fn run(plan: &Plan, clock: Clock, spoil: bool) -> Result<Measured, String> {
     Ok(Measured { findings, report, clock })
 }
 
-/// One object a line.
-fn json(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for finding in findings {
-        let mut object = serde_json::json!({
-            "group": finding.group, "name": finding.name, "class": finding.class.to_string(), "unit": "ns",
-            "interval": finding.interval, "count": finding.histogram.len(), "max": finding.histogram.max(),
-        });
-        for (name, part) in SHOWN {
-            object[name] = shown(finding, part).map_or(serde_json::Value::Null, Into::into);
-        }
-        let _ = writeln!(text, "{object}");
+fn json(finding: &Finding) -> serde_json::Value {
+    let mut object = serde_json::json!({
+        "group": finding.group, "name": finding.name, "class": finding.class.to_string(), "unit": "ns",
+        "interval": finding.interval, "count": finding.histogram.len(), "max": finding.histogram.max(),
+    });
+    for (name, part) in SHOWN {
+        object[name] = shown(finding, part).into();
     }
-    text
+    object
 }
 
 /// A percentile, if at least ten samples lie above it.
@@ -226,22 +209,36 @@ fn table(findings: &[Finding], report: &Report, clock: Clock) -> String {
     text
 }
 
-/// Writes `latency.md`, `latency.csv` (every bucket of every histogram) and a plot for each group and class to `folder`,
-/// in place of those of the run before. The plots are drawn from the file.
+/// `nanos`, rounded to two figures.
+fn two_figures(nanos: u64) -> u64 {
+    let mut unit = 1;
+    while nanos / unit >= 100 {
+        unit *= 10;
+    }
+    (nanos + unit / 2) / unit * unit
+}
+
+/// The histogram by values of two figures, rising, with the number of samples of each: small enough for a file.
+fn steps(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
+    let mut steps: Vec<(u64, u64)> = Vec::new();
+    for step in histogram.iter_recorded() {
+        let (nanos, count) = (two_figures(step.value_iterated_to()), step.count_at_value());
+        match steps.last_mut() {
+            Some(last) if last.0 == nanos => last.1 += count,
+            _ => steps.push((nanos, count)),
+        }
+    }
+    steps
+}
+
+/// Writes `latency.md`, `latency.csv` (the histograms, see [`steps`]) and a plot for each group and class to `folder`, in
+/// place of those of the run before. The plots are drawn from the file.
 fn record(folder: &Path, findings: &[Finding], table: &str) -> Result<(), String> {
     let mut csv = String::from("group,candidate,class,interval_ns,nanoseconds,count\n");
     for finding in findings {
-        for step in finding.histogram.iter_recorded() {
-            let _ = writeln!(
-                csv,
-                "{},{},{},{},{},{}",
-                finding.group,
-                finding.name,
-                finding.class,
-                finding.interval,
-                step.value_iterated_to(),
-                step.count_at_value()
-            );
+        let Finding { group, name, class, interval, histogram } = finding;
+        for (nanos, count) in steps(histogram) {
+            let _ = writeln!(csv, "{group},{name},{class},{interval},{nanos},{count}");
         }
     }
     let rows = results::keep(folder, "latency", &csv, &format!("# Latency\n\n{}", record::section(table)))?;
@@ -328,6 +325,18 @@ mod tests {
         assert_eq!(points.iter().map(|p| p.1).collect::<Vec<_>>(), [100.0, 200.0, 300.0]);
         let x: Vec<_> = points.iter().map(|p| p.0.round()).collect();
         assert_eq!(x, [0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn files_have_two_figures_and_every_sample() {
+        let rounded = [0, 7, 99, 104, 105, 12_499, 995, 60_000_000_000].map(two_figures);
+        assert_eq!(rounded, [0, 7, 99, 100, 110, 12_000, 1_000, 60_000_000_000]);
+        let mut histogram = histogram().expect("a histogram");
+        (1..=100_000).for_each(|nanos| histogram.saturating_record(nanos));
+        let steps = steps(&histogram);
+        assert!(steps.is_sorted_by(|a, b| a.0 < b.0), "a value once, rising");
+        assert_eq!(steps.iter().map(|step| step.1).sum::<u64>(), histogram.len());
+        assert_eq!(steps.len(), 99 + 3 * 90 + 1);
     }
 
     #[test]

@@ -40,6 +40,21 @@ impl Plan {
     pub fn new(only: Option<String>, rounds: u32, minutes: f64) -> Self {
         Self { only, rounds: rounds as usize, limit: Duration::from_secs_f64(minutes * 60.0) }
     }
+
+    /// Whether what is called so is to be run.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.as_deref().is_none_or(|part| name.contains(part))
+    }
+
+    /// Those of `entries` that are to be run; an error names all, if none is.
+    pub(crate) fn choose<T>(&self, mut entries: Vec<T>, name: impl Fn(&T) -> String) -> Result<Vec<T>, String> {
+        let names: Vec<_> = entries.iter().map(&name).collect();
+        entries.retain(|entry| self.wants(&name(entry)));
+        if entries.is_empty() {
+            return Err(format!("nothing is called so; there are: {}", names.join(", ")));
+        }
+        Ok(entries)
+    }
 }
 
 /// A number of minutes, as an argument.
@@ -203,18 +218,46 @@ pub(crate) fn rounds(
     Ok(())
 }
 
+/// `plan.rounds` rounds; the quartiles of each candidate in each class it was met in, of what `figure` makes of the
+/// nanoseconds of an operation of that candidate.
+pub(crate) fn figures(
+    plan: &Plan,
+    candidates: &[Candidate],
+    instances: usize,
+    report: &mut Report,
+    figure: impl Fn(usize, f64) -> f64,
+) -> Result<Vec<(usize, Class, Quartiles)>, String> {
+    let mut figures: Vec<[Vec<f64>; CLASSES.len()]> = vec![Default::default(); candidates.len()];
+    rounds(
+        plan,
+        candidates,
+        instances,
+        report,
+        |rounds| rounds >= plan.rounds,
+        |index, sample, _| {
+            if let Some(sample) = sample {
+                figures[index][sample.class as usize].push(figure(index, sample.nanos));
+            }
+        },
+    )?;
+    let each = |(index, classes): (usize, [Vec<f64>; CLASSES.len()])| {
+        let quartiles = CLASSES.into_iter().zip(classes.map(Quartiles::of));
+        quartiles.filter_map(move |(class, figure)| Some((index, class, figure?)))
+    };
+    Ok(figures.into_iter().enumerate().flat_map(each).collect())
+}
+
 /// The rows asked for and the candidates they need; without a filter all candidates, limits and rivals included.
 fn select(plan: &Plan, lists: Lists) -> Result<Lists, String> {
-    let wanted = |name: &str| plan.only.as_deref().is_none_or(|part| name.contains(part));
     let Lists { mut candidates, mut rows, mut absent } = lists;
     let names = |rows: &[Row], candidates: &[Candidate]| -> Vec<&str> {
         rows.iter().map(|row| row.name).chain(candidates.iter().map(|c| c.name)).collect()
     };
     let everything = names(&rows, &candidates).join(", ");
     let exists: Vec<_> = candidates.iter().map(|c| c.name).collect();
-    absent.retain(|(name, _)| wanted(name) || plan.only.as_deref().is_some_and(|part| part.contains(name)));
-    rows.retain(|row| wanted(row.name) && exists.contains(&row.ours) && exists.contains(&row.base));
-    candidates.retain(|c| wanted(c.name) || rows.iter().any(|row| row.ours == c.name || row.base == c.name));
+    absent.retain(|(name, _)| plan.wants(name) || plan.only.as_deref().is_some_and(|part| part.contains(name)));
+    rows.retain(|row| plan.wants(row.name) && exists.contains(&row.ours) && exists.contains(&row.base));
+    candidates.retain(|c| plan.wants(c.name) || rows.iter().any(|row| row.ours == c.name || row.base == c.name));
     if candidates.is_empty() {
         if let Some((name, why)) = absent.first() {
             return Err(format!("{name} is not in this build: {why}"));

@@ -5,6 +5,7 @@
 //! through several times over, so that a CPU that is moved meanwhile is moved for all of them.
 
 use crate::curves::{Extent, Point};
+use crate::run::Plan;
 use crate::setup::{self, Kind, Names, Ours, Raw};
 use crate::stats::Quartiles;
 use crate::sys;
@@ -29,7 +30,7 @@ impl Times {
         for (times, nanos) in self.0.iter_mut().zip(setup::call::<K>(bytes)?) {
             times.push(nanos as f64 / 1e3);
         }
-        if sys::interrupted() { Err("interrupted".into()) } else { Ok(()) }
+        Ok(())
     }
 
     fn points(self, names: [&str; 2], curve: &'static str, x: u64) -> impl Iterator<Item = Point> {
@@ -46,12 +47,15 @@ const BARE: [&str; 2] = ["bare create", "bare open"];
 fn by_rings(extent: Extent) -> Result<Vec<Point>, String> {
     let counts = [1, 10, 100, 500, 1_000, 2_000, 5_000].into_iter().filter(|count| *count as u64 <= extent.rings);
     let mut all: Vec<(usize, Times, Times)> = counts.map(|x| (x, Times::default(), Times::default())).collect();
-    for _ in 0..LAPS {
+    'laps: for _ in 0..LAPS {
         let mut others = Names::<Ours>::new();
         for (count, ours, bare) in &mut all {
             // The ring that is measured is one of them.
             others.fill(*count - 1)?;
             for _ in 0..CALLS / LAPS {
+                if sys::interrupted() {
+                    break 'laps;
+                }
                 ours.measure::<Ours>(setup::BYTES)?;
                 bare.measure::<Raw>(setup::BYTES)?;
             }
@@ -63,8 +67,11 @@ fn by_rings(extent: Extent) -> Result<Vec<Point>, String> {
 fn by_bytes(extent: Extent) -> Result<Vec<Point>, String> {
     let sizes = (12..=30).step_by(2).map(|power| 1usize << power).filter(|size| *size as u64 <= extent.largest);
     let mut all: Vec<(usize, Times, Times)> = sizes.map(|x| (x, Times::default(), Times::default())).collect();
-    for call in 0..CALLS {
+    'calls: for call in 0..CALLS {
         for (size, ours, bare) in &mut all {
+            if sys::interrupted() {
+                break 'calls;
+            }
             if call < CALLS.min(VOLUME / *size).max(3) {
                 ours.measure::<Ours>(*size)?;
                 bare.measure::<Raw>(*size)?;
@@ -80,14 +87,14 @@ fn points(all: Vec<(usize, Times, Times)>, curve: &'static str) -> Vec<Point> {
         .collect()
 }
 
-/// The curves whose name contains `part`.
-pub(crate) fn measure(part: &str, extent: Extent) -> Result<Vec<Point>, String> {
+/// The curves of this file that `plan` wants, as far as they were measured when the user asked to stop.
+pub(crate) fn measure(plan: &Plan, extent: Extent) -> Result<Vec<Point>, String> {
     sys::watch_signals()?;
     let mut points = Vec::new();
-    if RINGS.0.contains(part) {
+    if plan.wants(RINGS.0) {
         points.extend(by_rings(extent)?);
     }
-    if BYTES.0.contains(part) {
+    if plan.wants(BYTES.0) {
         points.extend(by_bytes(extent)?);
     }
     Ok(points)

@@ -115,10 +115,6 @@ impl<K: Kind> Names<K> {
         Self(Vec::new(), PhantomData)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// A name that will be removed.
     pub(crate) fn fresh(&mut self) -> &str {
         self.0.push(fresh_name());
@@ -127,7 +123,7 @@ impl<K: Kind> Names<K> {
 
     /// Makes rings until there are `count`.
     pub(crate) fn fill(&mut self, count: usize) -> Result<(), String> {
-        while self.len() < count {
+        while self.0.len() < count {
             drop(K::create(self.fresh(), 4 << 10)?);
         }
         Ok(())

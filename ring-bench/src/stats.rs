@@ -27,7 +27,8 @@ pub struct Quartiles {
 
 impl Quartiles {
     /// Of `values`; `None` when there are none.
-    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_unstable_by(f64::total_cmp);
         let last = values.len().checked_sub(1)?;
         let at = |part: f64| {

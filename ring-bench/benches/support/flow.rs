@@ -6,8 +6,9 @@
 //!
 //! 1. The peers of trusted handles are this program, which writes only into its own claims.
 
-use super::support::{Message, assert_all, assert_number, checked, recv, send};
-use ring_shm::spsc::{self, Consumer, Producer, TryRecvError};
+use super::support::{Message, assert_all, assert_number, checked, is_over, recv, send, wait_for_room};
+use ring_bench::kit::Patience;
+use ring_shm::spsc::{Consumer, Producer};
 use ring_shm::{Trust, Trusted, Untrusted};
 use std::time::{Duration, Instant};
 
@@ -48,23 +49,11 @@ fn tag(number: u64, last: u64) -> u32 {
     if number == last { LAST } else { 0 }
 }
 
-/// Nothing but a full ring is a reason to wait.
-fn until_room<T>(mut claim: impl FnMut() -> Result<T, spsc::TrySendError>) -> T {
-    loop {
-        match claim() {
-            Ok(claim) => return claim,
-            Err(error) => assert_eq!(error, spsc::TrySendError::Full),
-        }
-        core::hint::spin_loop();
-    }
-}
-
 fn send_copies<T: Trust + 'static>(mut tx: Producer<T>, size: usize) -> Send {
     let mut message = Message::new(size);
     Box::new(move |from, count| {
         for number in from + 1..=from + count {
-            let payload = message.fill(number);
-            until_room(|| tx.try_send(tag(number, from + count), payload));
+            send(&mut tx, tag(number, from + count), message.fill(number));
         }
     })
 }
@@ -75,13 +64,13 @@ fn send_batches<T: Trust + 'static>(mut tx: Producer<T>, size: usize, batch: usi
         let (mut next, last) = (from + 1, from + count);
         while next <= last {
             let wanted = batch.min((last + 1 - next) as usize);
-            // A claim borrows the handle, so the loop cannot give it out.
+            // A claim borrows the handle, so no closure can give it out.
+            let mut patience = Patience::new();
             let mut claims = loop {
                 match tx.try_claim_batch_exact(wanted, size) {
                     Ok(claims) => break claims,
-                    Err(error) => assert_eq!(error, spsc::TrySendError::Full),
+                    Err(error) => wait_for_room(error, &mut patience),
                 }
-                core::hint::spin_loop();
             };
             for number in (next..).take(wanted) {
                 claims.push(tag(number, last), message.fill(number)).expect("room for what was claimed");
@@ -95,12 +84,12 @@ fn send_batches<T: Trust + 'static>(mut tx: Producer<T>, size: usize, batch: usi
 fn send_in_place(mut tx: Producer<Trusted>, size: usize) -> Send {
     Box::new(move |from, count| {
         for number in from + 1..=from + count {
+            let mut patience = Patience::new();
             let mut claim = loop {
                 match tx.try_claim(size) {
                     Ok(claim) => break claim,
-                    Err(error) => assert_eq!(error, spsc::TrySendError::Full),
+                    Err(error) => wait_for_room(error, &mut patience),
                 }
-                core::hint::spin_loop();
             };
             Message::fill_slice(&mut claim, number);
             claim.set_tag(tag(number, from + count));
@@ -127,19 +116,9 @@ impl<T: Trust> Seen<T> {
             assert_number(bytes, self.number);
         }
         if tag == LAST {
-            send(&mut self.back, &self.number.to_le_bytes());
+            send(&mut self.back, 0, &self.number.to_le_bytes());
         }
     }
-}
-
-/// False when nothing will come any more.
-fn wait(error: TryRecvError) -> bool {
-    match error {
-        TryRecvError::Empty => core::hint::spin_loop(),
-        TryRecvError::Disconnected | TryRecvError::PeerDied => return false,
-        error => panic!("{error}"),
-    }
-    true
 }
 
 fn receive_copies<T: Trust>(mut rx: Consumer<T>, mut seen: Seen<T>) {
@@ -150,11 +129,8 @@ fn receive_copies<T: Trust>(mut rx: Consumer<T>, mut seen: Seen<T>) {
                 assert_eq!(received.len, seen.size);
                 seen.see(received.tag, message.bytes());
             }
-            Err(error) => {
-                if !wait(error) {
-                    return;
-                }
-            }
+            Err(error) if is_over(error) => return,
+            Err(_) => core::hint::spin_loop(),
         }
     }
 }
@@ -170,76 +146,65 @@ fn receive_batches<T: Trust>(mut rx: Consumer<T>, mut seen: Seen<T>, most: usize
                 }
                 batch.release();
             }
-            Err(error) => {
-                if !wait(error) {
-                    return;
-                }
-            }
+            Err(error) if is_over(error) => return,
+            Err(_) => core::hint::spin_loop(),
         }
     }
 }
 
-fn receive_in_place(mut rx: Consumer<Trusted>, mut seen: Seen<Trusted>) {
+fn receive_in_place<T: Trust>(mut rx: Consumer<Trusted>, mut seen: Seen<T>) {
     loop {
         match rx.try_read() {
             Ok(record) => seen.see(record.tag(), &record),
-            Err(error) => {
-                if !wait(error) {
-                    return;
-                }
-            }
+            Err(error) if is_over(error) => return,
+            Err(_) => core::hint::spin_loop(),
         }
     }
 }
 
-/// Handles whose peers are believed, or not: the same ways for both.
+/// Handles whose peers are believed, or not; slices in place are of those who believe.
 pub(crate) trait Ends: Trust + Sized + 'static {
-    fn sender(tx: Producer<Self>, size: usize, way: Way) -> Send;
-    fn receive(rx: Consumer<Self>, back: Producer<Self>, size: usize, way: Way);
+    fn believe_producer(tx: Producer<Self>) -> Producer<Trusted>;
+    fn believe_consumer(rx: Consumer<Self>) -> Consumer<Trusted>;
 }
 
 impl Ends for Trusted {
-    fn sender(tx: Producer<Self>, size: usize, way: Way) -> Send {
-        match way {
-            Way::Copy => send_copies(tx, size),
-            Way::Place => send_in_place(tx, size),
-            Way::Batch(count) => send_batches(tx, size, count),
-        }
+    fn believe_producer(tx: Producer<Self>) -> Producer<Trusted> {
+        tx
     }
 
-    fn receive(rx: Consumer<Self>, back: Producer<Self>, size: usize, way: Way) {
-        let seen = Seen { number: 0, size, back };
-        match way {
-            Way::Copy => receive_copies(rx, seen),
-            Way::Place => receive_in_place(rx, seen),
-            Way::Batch(count) => receive_batches(rx, seen, count),
-        }
+    fn believe_consumer(rx: Consumer<Self>) -> Consumer<Trusted> {
+        rx
     }
 }
 
 impl Ends for Untrusted {
-    fn sender(tx: Producer<Self>, size: usize, way: Way) -> Send {
-        match way {
-            Way::Copy => send_copies(tx, size),
-            // SAFETY: 1.
-            Way::Place => send_in_place(unsafe { tx.trust_peers() }, size),
-            Way::Batch(count) => send_batches(tx, size, count),
-        }
+    fn believe_producer(tx: Producer<Self>) -> Producer<Trusted> {
+        // SAFETY: 1.
+        unsafe { tx.trust_peers() }
     }
 
-    fn receive(rx: Consumer<Self>, back: Producer<Self>, size: usize, way: Way) {
-        if let Way::Place = way {
-            // SAFETY: 1.
-            let rx = unsafe { rx.trust_peers() };
-            // SAFETY: 1.
-            let back = unsafe { back.trust_peers() };
-            return receive_in_place(rx, Seen { number: 0, size, back });
-        }
-        let seen = Seen { number: 0, size, back };
-        match way {
-            Way::Batch(count) => receive_batches(rx, seen, count),
-            _ => receive_copies(rx, seen),
-        }
+    fn believe_consumer(rx: Consumer<Self>) -> Consumer<Trusted> {
+        // SAFETY: 1.
+        unsafe { rx.trust_peers() }
+    }
+}
+
+fn sender<T: Ends>(tx: Producer<T>, size: usize, way: Way) -> Send {
+    match way {
+        Way::Copy => send_copies(tx, size),
+        Way::Place => send_in_place(T::believe_producer(tx), size),
+        Way::Batch(count) => send_batches(tx, size, count),
+    }
+}
+
+/// Receives, and answers the last of each measurement, until the sender has gone.
+pub(crate) fn receive<T: Ends>(rx: Consumer<T>, back: Producer<T>, size: usize, way: Way) {
+    let seen = Seen { number: 0, size, back };
+    match way {
+        Way::Copy => receive_copies(rx, seen),
+        Way::Place => receive_in_place(T::believe_consumer(rx), seen),
+        Way::Batch(count) => receive_batches(rx, seen, count),
     }
 }
 
@@ -251,7 +216,7 @@ pub(crate) fn measure<T: Ends>(
     tx: Producer<T>,
     mut back: Consumer<T>,
 ) {
-    let (mut send, mut from, mut answer) = (T::sender(tx, size, way), 0, Message::new(8));
+    let (mut send, mut from, mut answer) = (sender(tx, size, way), 0, Message::new(8));
     let mut run = |count: u64| -> Duration {
         let start = Instant::now();
         send(from, count);

@@ -1,13 +1,16 @@
-//! What the SPSC benches share: the sizes, messages of any size, and pinning.
+//! What the SPSC benches share: the sizes, messages of any size, and polling that ends.
 //!
 //! Message `n` of any size is words `n, n + 1, …`; the receiver compares all of them before anything is timed and
 //! the first and the last one while it is.
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
-use ring_shm::spsc::{Consumer, Producer};
-use ring_shm::{Trust, spsc};
-use std::sync::OnceLock;
+#[path = "queue.rs"]
+pub(crate) mod queue;
+
+use ring_bench::kit::Patience;
+use ring_shm::Trust;
+use ring_shm::spsc::{Consumer, Producer, TryRecvError, TrySendError};
 
 /// Payload sizes in bytes; the rtrb twins have `size / 8` words.
 pub(crate) const SIZES: [usize; 6] = [8, 64, 256, 1024, 65536, 1 << 20];
@@ -18,19 +21,6 @@ pub(crate) const LARGEST_VALUE: usize = 65536;
 /// Messages of the full check.
 pub(crate) fn checked(size: usize) -> u64 {
     ((64 << 20) / size as u64).min(2_000)
-}
-
-/// The CPUs of the two sides, asked before anybody was pinned; `None` on a machine with one.
-pub(crate) fn cpus() -> Option<[usize; 2]> {
-    static CPUS: OnceLock<Option<[usize; 2]>> = OnceLock::new();
-    *CPUS.get_or_init(|| ring_bench::two_cpus().ok())
-}
-
-/// Pins the calling thread to the first or the second CPU, if there are two.
-pub(crate) fn pin(side: usize) {
-    if let Some(cpus) = cpus() {
-        ring_bench::pin(cpus[side]).expect("a CPU that is allowed");
-    }
 }
 
 /// A reusable message buffer.
@@ -90,27 +80,52 @@ pub(crate) fn assert_all(bytes: &[u8], n: u64) {
     }
 }
 
+/// Polls `done`, not for ever: whoever should have done it may have died.
+#[inline(always)]
+pub(crate) fn poll<T>(mut done: impl FnMut() -> Option<T>) -> T {
+    let mut patience = Patience::new();
+    loop {
+        if let Some(done) = done() {
+            return done;
+        }
+        patience.miss().expect("the other side");
+    }
+}
+
+/// Nothing but a full ring is a reason to wait.
+#[inline(always)]
+pub(crate) fn wait_for_room(error: TrySendError, patience: &mut Patience) {
+    assert_eq!(error, TrySendError::Full);
+    patience.miss().expect("a consumer");
+}
+
 /// Sends, polling.
 #[inline(always)]
-pub(crate) fn send<T: Trust>(tx: &mut Producer<T>, payload: &[u8]) {
-    while let Err(error) = tx.try_send(0, payload) {
-        assert_eq!(error, spsc::TrySendError::Full);
-        core::hint::spin_loop();
+pub(crate) fn send<T: Trust>(tx: &mut Producer<T>, tag: u32, payload: &[u8]) {
+    let mut patience = Patience::new();
+    while let Err(error) = tx.try_send(tag, payload) {
+        wait_for_room(error, &mut patience);
+    }
+}
+
+/// Whether nothing will come any more.
+#[inline(always)]
+pub(crate) fn is_over(error: TryRecvError) -> bool {
+    match error {
+        TryRecvError::Empty => false,
+        TryRecvError::Disconnected | TryRecvError::PeerDied => true,
+        error => panic!("{error}"),
     }
 }
 
 /// Receives, polling; false when the producer has gone.
 #[inline(always)]
 pub(crate) fn recv<T: Trust>(rx: &mut Consumer<T>, message: &mut Message) -> bool {
-    loop {
-        match rx.try_recv_into(message.bytes()) {
-            Ok(received) => {
-                assert_eq!(received.len, message.0.len());
-                return true;
-            }
-            Err(spsc::TryRecvError::Empty) => core::hint::spin_loop(),
-            Err(spsc::TryRecvError::Disconnected | spsc::TryRecvError::PeerDied) => return false,
-            Err(error) => panic!("{error}"),
+    poll(|| match rx.try_recv_into(message.bytes()) {
+        Ok(received) => {
+            assert_eq!(received.len, message.0.len());
+            Some(true)
         }
-    }
+        Err(error) => is_over(error).then_some(false),
+    })
 }

@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 
 use crossbeam_queue::ArrayQueue;
+use ring_bench::kit::Patience;
 use ring_shm::mpmc::{Consumer, Options, Producer};
 use ring_shm::{Trust, unlink};
+use std::io::Read as _;
 use std::process::{Child, Command};
 use std::sync::{Arc, OnceLock};
 
@@ -21,15 +23,15 @@ pub(crate) fn options() -> Options {
     Options::new().slots(SLOTS).slot_size(8)
 }
 
-/// Polls `done`; gives the CPU away now and then, since there may be more parties than CPUs.
+/// Polls `done`, not for ever: whoever should have done it may have died. Gives the CPU away now and then, since there may
+/// be more parties than CPUs.
 fn poll<T>(mut done: impl FnMut() -> Option<T>) -> T {
-    let mut polls = 0u32;
+    let (mut patience, mut tries) = (Patience::new(), 0);
     loop {
         if let Some(done) = done() {
             return done;
         }
-        polls += 1;
-        if polls % 64 == 0 { std::thread::yield_now() } else { core::hint::spin_loop() }
+        patience.miss_crowded(&mut tries).expect("the other side");
     }
 }
 
@@ -155,13 +157,11 @@ impl Crew {
             command.spawn().expect("a child")
         };
         let mut crew = Self(jobs.into_iter().map(start).collect());
-        for child in &mut crew.0 {
-            let mut byte = [0];
-            let out = child.stdout.as_mut().expect("a pipe");
-            std::io::Read::read_exact(out, &mut byte).expect("the child attaches");
-        }
-        // All have attached: from here on nothing can be left behind.
+        let attach = |child: &mut Child| child.stdout.as_mut().is_some_and(|out| out.read_exact(&mut [0]).is_ok());
+        let attached = crew.0.iter_mut().all(attach);
+        // Nobody needs them from here on, and nothing is left behind if somebody could not attach.
         names.iter().for_each(|name| unlink(name, true).expect("a name to remove"));
+        assert!(attached, "a child could not attach");
         crew
     }
 

@@ -12,8 +12,9 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ring_bench::Quartiles;
 use ring_shm::Trusted;
-use ring_shm::spsc::{self, AsyncConsumer, Consumer};
+use ring_shm::spsc::{self, AsyncConsumer, Consumer, Producer};
 use ring_shm::wait::{self, Park};
 use tokio::runtime::{Builder, Runtime};
 
@@ -32,7 +33,7 @@ const BATCH: usize = 256;
 const TURNS_FOR: Duration = Duration::from_millis(20);
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Wakes = Task<Vec<u64>>;
+type Wakes = Task<Vec<f64>>;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
@@ -97,38 +98,49 @@ fn pairs(
         ratios.push(o / b);
         bases.push(b);
     }
-    let quartile = |values: &mut Vec<f64>, q: usize| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() * q / 4).copied().unwrap_or(f64::NAN)
-    };
-    let quartiles = [1, 2, 3].map(|q| format!("{:.2}", quartile(&mut ratios, q)));
-    println!("{name}: {} ({rounds} rounds; base {:.3e})", quartiles.join(" "), quartile(&mut bases, 2));
+    let (ratio, base) = Quartiles::of(ratios).zip(Quartiles::of(bases)).ok_or("one round at least is wanted")?;
+    println!("{name}: {:.2} {:.2} {:.2} ({rounds} rounds; base {:.3e})", ratio.p25, ratio.p50, ratio.p75, base.p50);
     Ok(())
 }
 
+/// What `receive` says, in a thread of its own, of all that `send` has sent.
+fn carry<R: Send>(
+    (mut tx, rx): (Producer<Trusted>, Consumer<Trusted>),
+    send: impl FnOnce(&mut Producer<Trusted>) -> Result<(), Failure>,
+    receive: impl FnOnce(Consumer<Trusted>) -> R + Send,
+) -> Result<R, Failure> {
+    thread::scope(|s| {
+        let receives = s.spawn(move || receive(rx));
+        let sent = send(&mut tx);
+        // In any case: the receiver waits for more until then.
+        drop(tx);
+        let received = receives.join().map_err(|_| "the receiver panicked")?;
+        sent.map(|()| received)
+    })
+}
+
+fn all_came(received: usize, sent: u32) -> Result<(), Failure> {
+    if received == sent as usize { Ok(()) } else { Err(format!("{received} of {sent} messages came").into()) }
+}
+
 /// Sends the time, `WAKES` times, to a consumer that is asleep each time. The median of what it says, in nanoseconds.
-fn wakes(receive: impl FnOnce(Consumer<Trusted>, Instant) -> Vec<u64> + Send) -> Result<f64, Failure> {
-    let (mut tx, rx) = spsc::heap(1 << 12)?;
-    let start = Instant::now();
-    let mut late = thread::scope(|s| {
-        let receives = s.spawn(move || receive(rx, start));
+fn wakes(receive: impl FnOnce(Consumer<Trusted>, Instant) -> Vec<f64> + Send) -> Result<f64, Failure> {
+    let (ring, start) = (spsc::heap(1 << 12)?, Instant::now());
+    let send = |tx: &mut Producer<Trusted>| {
         for _ in 0..WAKES {
             thread::sleep(PAUSE);
             let sent = start.elapsed().as_nanos() as u64;
-            tx.try_send(0, &sent.to_le_bytes()).map_err(|error| error.to_string())?;
+            tx.try_send(0, &sent.to_le_bytes())?;
         }
-        drop(tx);
-        receives.join().map_err(|_| String::from("the receiver panicked"))
-    })?;
-    if late.len() != WAKES as usize {
-        return Err(format!("{} of {WAKES} messages came", late.len()).into());
-    }
-    late.sort_unstable();
-    Ok(late[late.len() / 2] as f64)
+        Ok(())
+    };
+    let late = carry(ring, send, |rx| receive(rx, start))?;
+    all_came(late.len(), WAKES)?;
+    Ok(Quartiles::of(late).map_or(f64::NAN, |late| late.p50))
 }
 
-fn late(start: Instant, sent: [u8; 8]) -> u64 {
-    (start.elapsed().as_nanos() as u64).saturating_sub(u64::from_le_bytes(sent))
+fn late(start: Instant, sent: [u8; 8]) -> f64 {
+    (start.elapsed().as_nanos() as u64).saturating_sub(u64::from_le_bytes(sent)) as f64
 }
 
 fn wake_parked() -> Result<f64, Failure> {
@@ -142,7 +154,7 @@ fn wake_parked() -> Result<f64, Failure> {
     })
 }
 
-fn wake_by<R: Into<Option<Vec<u64>>>>(run: impl FnOnce(Wakes) -> R + Send) -> Result<f64, Failure> {
+fn wake_by<R: Into<Option<Vec<f64>>>>(run: impl FnOnce(Wakes) -> R + Send) -> Result<f64, Failure> {
     wakes(|rx, start| {
         let mut rx: AsyncConsumer<Trusted> = rx.into_async();
         rx.spin_for(Duration::ZERO);
@@ -157,27 +169,27 @@ fn wake_by<R: Into<Option<Vec<u64>>>>(run: impl FnOnce(Wakes) -> R + Send) -> Re
     })
 }
 
-/// Messages a second through `receive`, which says how many it has got.
-fn stream(receive: impl FnOnce(Consumer<Trusted>) -> u32 + Send) -> Result<f64, Failure> {
-    let (mut tx, rx) = spsc::heap(1 << 18)?;
-    let start = Instant::now();
-    let received = thread::scope(|s| {
-        let receives = s.spawn(move || receive(rx));
-        let mut left = MESSAGES as usize;
-        while left > 0 {
-            let mut batch = tx.claim_batch(BATCH.min(left), LEN).map_err(|error| error.to_string())?;
-            while batch.remaining() > 0 {
-                batch.push(0, &[7; LEN]).map_err(|error| error.to_string())?;
-            }
-            left -= batch.commit();
-        }
-        drop(tx);
-        receives.join().map_err(|_| String::from("the receiver panicked"))
-    })?;
-    if received != MESSAGES {
-        return Err(format!("{received} of {MESSAGES} messages came").into());
-    }
+/// Messages a second from `send` to `receive`, which says how many it has got.
+fn stream(
+    send: impl FnOnce(&mut Producer<Trusted>) -> Result<(), Failure>,
+    receive: impl FnOnce(Consumer<Trusted>) -> u32 + Send,
+) -> Result<f64, Failure> {
+    let (ring, start) = (spsc::heap(1 << 18)?, Instant::now());
+    let received = carry(ring, send, receive)?;
+    all_came(received as usize, MESSAGES)?;
     Ok(f64::from(MESSAGES) / start.elapsed().as_secs_f64())
+}
+
+fn send_batches(tx: &mut Producer<Trusted>) -> Result<(), Failure> {
+    let mut left = MESSAGES as usize;
+    while left > 0 {
+        let mut batch = tx.claim_batch(BATCH.min(left), LEN)?;
+        while batch.remaining() > 0 {
+            batch.push(0, &[7; LEN])?;
+        }
+        left -= batch.commit();
+    }
+    Ok(())
 }
 
 /// Goes through a batch; how many there were.
@@ -191,7 +203,7 @@ fn take(mut batch: spsc::ReadBatch<'_, Trusted>) -> u32 {
 }
 
 fn stream_blocking() -> Result<f64, Failure> {
-    stream(|mut rx| {
+    stream(send_batches, |mut rx| {
         let mut count = 0;
         while let Ok(batch) = rx.read_batch(BATCH) {
             count += take(batch);
@@ -204,7 +216,7 @@ fn stream_by<R: Into<Option<u32>>>(
     spin: Option<Duration>,
     run: impl FnOnce(Task<u32>) -> R + Send,
 ) -> Result<f64, Failure> {
-    stream(|rx| run(Box::pin(receives(rx.into_async(), spin))).into().unwrap_or_default())
+    stream(send_batches, |rx| run(Box::pin(receives(rx.into_async(), spin))).into().unwrap_or_default())
 }
 
 async fn receives(mut rx: AsyncConsumer<Trusted>, spin: Option<Duration>) -> u32 {
@@ -248,26 +260,19 @@ fn turns(runtime: &Runtime, receiving: Option<Option<Duration>>) -> Result<f64, 
 
 /// By calls that send and receive one at a time, and park where they have to wait.
 fn stream_singly() -> Result<f64, Failure> {
-    let (mut tx, mut rx) = spsc::heap(1 << 18)?;
-    let start = Instant::now();
-    let received = thread::scope(|s| {
-        let receives = s.spawn(move || {
-            let (mut count, mut buf) = (0, [0; LEN]);
-            while rx.recv_into(&mut buf).is_ok() {
-                count += 1;
-            }
-            count
-        });
+    let send = |tx: &mut Producer<Trusted>| {
         for _ in 0..MESSAGES {
-            tx.send(0, &[7; LEN]).map_err(|error| error.to_string())?;
+            tx.send(0, &[7; LEN])?;
         }
-        drop(tx);
-        receives.join().map_err(|_| String::from("the receiver panicked"))
-    })?;
-    if received != MESSAGES {
-        return Err(format!("{received} of {MESSAGES} messages came").into());
-    }
-    Ok(f64::from(MESSAGES) / start.elapsed().as_secs_f64())
+        Ok(())
+    };
+    stream(send, |mut rx| {
+        let (mut count, mut buf) = (0, [0; LEN]);
+        while rx.recv_into(&mut buf).is_ok() {
+            count += 1;
+        }
+        count
+    })
 }
 
 /// What `measure` says while 100 rings are awaited in this process, of which one is woken a hundred times a second.

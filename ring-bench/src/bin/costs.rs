@@ -13,15 +13,11 @@ use std::process::ExitCode;
 #[command(version)]
 struct Arguments {
     #[command(flatten)]
-    common: reporting::Arguments,
-
-    /// Stop after so many rounds, if that is sooner
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    rounds: u32,
+    common: reporting::Arguments<200>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let plan = arguments.common.plan(arguments.rounds);
+    let plan = arguments.common.plan();
     arguments.common.finish("costs", costs::run(&plan, arguments.common.spoil()))
 }

@@ -15,11 +15,7 @@ use std::process::ExitCode;
 #[command(version)]
 struct Arguments {
     #[command(flatten)]
-    common: reporting::Arguments,
-
-    /// Stop after so many rounds, if that is sooner
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    rounds: u32,
+    common: reporting::Arguments<60>,
 
     /// No ring above so many bytes; four times as much memory is needed in all, twice over for the copies of rivals
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, value_parser = clap::value_parser!(u64).range(4096..=1 << 30))]
@@ -32,7 +28,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (plan, spoil) = (arguments.common.plan(arguments.rounds), arguments.common.spoil());
+    let (plan, spoil) = (arguments.common.plan(), arguments.common.spoil());
     let extent = curves::Extent { largest: arguments.largest, rings: arguments.rings, spoil };
     arguments.common.finish("curves", curves::run(&plan, extent))
 }
