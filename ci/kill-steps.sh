@@ -29,6 +29,10 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+if [ -n "$long" ] && [ "${#rest[@]}" -gt 0 ]; then
+    echo "kill-steps: --long takes all operations of named rings: leave out ${rest[0]}" >&2
+    exit 2
+fi
 cargo build --quiet --release -p ring-check --bin kill-steps
 target=${CARGO_TARGET_DIR:-target}
 steps="$target/release/kill-steps"
