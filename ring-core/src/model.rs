@@ -208,9 +208,9 @@ impl<'m> Area<'m> {
         (len <= room).then(|| Span { model: self.region.model, first, len })
     }
 
-    pub(crate) fn prefetch_write(&self, _position: Position, _bytes: u64) {}
+    pub(crate) fn prefetch_write(&self, _from: Position, _to: Position) {}
 
-    pub(crate) fn prefetch_read(&self, _position: Position, _len: u64) {}
+    pub(crate) fn prefetch_read(&self, _from: Position, _to: Position) {}
 }
 
 /// The loom twin of a payload span.

@@ -14,6 +14,7 @@ use crate::position::Position;
 
 /// Bytes of a header; also the alignment of records unless the ring is line aligned.
 pub(crate) const HEADER: u64 = 8;
+const HEADER_BYTES: usize = 8;
 
 /// The longest payload that the 31-bit field is used for.
 pub(crate) const MAX_LEN: u64 = (1 << 31) - 16;
@@ -25,15 +26,15 @@ const LEN_MASK: u64 = PADDING - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
     capacity_log2: u8,
-    /// Alignment of record starts: 8 or 64.
-    align: u8,
+    /// The alignment of record starts, less one: 7 or 63.
+    round: u8,
 }
 
 impl Geometry {
     /// The geometry of a data area of `capacity` bytes, a power of two.
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     pub(crate) const fn new(capacity: u64, line_aligned: bool) -> Self {
-        Self { capacity_log2: capacity.trailing_zeros() as u8, align: if line_aligned { 64 } else { 8 } }
+        Self { capacity_log2: capacity.trailing_zeros() as u8, round: if line_aligned { 63 } else { 7 } }
     }
 
     /// Bytes of the data area, a power of two.
@@ -48,22 +49,34 @@ impl Geometry {
         if half < MAX_LEN { half } else { MAX_LEN }
     }
 
-    /// Alignment of record starts; what a session mark takes.
+    /// Alignment of record starts, 8 or 64; what a session mark takes.
     #[inline(always)]
     pub(crate) const fn align(&self) -> u64 {
-        self.align as u64
+        (self.round as u64).wrapping_add(1)
     }
 
     /// Bytes that a record of `len` payload bytes takes, header and alignment included. `len <= max_len`.
     #[inline(always)]
     pub(crate) const fn record_size(&self, len: u64) -> u64 {
-        len.wrapping_add(HEADER).wrapping_add(self.align().wrapping_sub(1)) & !self.align().wrapping_sub(1)
+        len.wrapping_add(HEADER).wrapping_add(self.round as u64) & !(self.round as u64)
+    }
+
+    /// The same for any `len`: `None` where no number can say it. A multiple of 8, and at least 8 more than `len`.
+    #[inline(always)]
+    pub(crate) const fn size_of(&self, len: usize) -> Option<usize> {
+        // The bound is a constant, so of a constant `len` nothing is asked.
+        const LONGEST: usize = usize::MAX - HEADER_BYTES - 63;
+        if len > LONGEST {
+            return None;
+        }
+        let round = self.round as usize;
+        Some(len.wrapping_add(HEADER_BYTES).wrapping_add(round) & !round)
     }
 
     /// Bytes from `position` within which every record lies before the end of the data area and is not too long, so that
     /// one comparison can say so for most records.
     pub(crate) const fn reach(&self, position: Position) -> u64 {
-        let longest = self.max_len().wrapping_add(HEADER) & !self.align().wrapping_sub(1);
+        let longest = self.max_len().wrapping_add(HEADER) & !(self.round as u64);
         let to_end = self.room_to_end(position);
         if to_end < longest { to_end } else { longest }
     }

@@ -276,32 +276,43 @@ impl<'m> Area<'m> {
         (len <= room).then(|| Span { base: unsafe { self.base.add(offset) }, len, memory: PhantomData })
     }
 
-    /// Asks for the lines of `len` bytes from `position`, ahead of the loads that will want them. A hint.
+    /// Asks for the first line that begins after `from`, and further ones up to `to`, four at most, ahead of the loads that will want them.
+    /// A hint.
     #[inline(always)]
-    pub(crate) fn prefetch_read(&self, position: Position, len: u64) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        for line in 0..=(len / 64).min(4) {
-            let offset = self.offset(position.plus(line.wrapping_mul(64)));
-            // SAFETY: R3.
-            let at = unsafe { self.base.add(offset) };
-            // SAFETY: a prefetch neither faults nor changes memory.
-            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.as_ptr().cast()) };
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        let _ = (position, len);
+    pub(crate) fn prefetch_read(&self, from: Position, to: Position) {
+        self.lines(from, to, prefetch_read);
     }
 
-    /// Asks for ownership of up to four lines from `position`, ahead of the stores that will want them.
-    ///
-    /// A hint without effect on meaning. The consumer polls the line at the tail, so callers start well past it.
+    /// The same ahead of stores. The consumer polls the line at the tail, so callers start well past it.
     #[inline(always)]
-    pub(crate) fn prefetch_write(&self, position: Position, bytes: u64) {
-        for line in 0..bytes.div_ceil(64).min(4) {
-            let offset = self.offset(position.plus(line.wrapping_mul(64)));
+    pub(crate) fn prefetch_write(&self, from: Position, to: Position) {
+        self.lines(from, to, prefetch_write);
+    }
+
+    #[inline(always)]
+    fn lines(&self, from: Position, to: Position, prefetch: impl Fn(NonNull<u8>)) {
+        let mut line = Position::new((from.get() | 63).wrapping_add(1));
+        for _ in 0..4 {
             // SAFETY: R3: the masked offset is inside.
-            prefetch_write(unsafe { self.base.add(offset) });
+            prefetch(unsafe { self.base.add(self.offset(line)) });
+            line = line.plus(64);
+            if to.precedes(line) {
+                break;
+            }
         }
     }
+}
+
+/// Asks for the line of `at`. Neither faults nor changes memory, and is a no-op where unknown.
+#[inline(always)]
+fn prefetch_read(at: NonNull<u8>) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: as above, whatever the address.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.as_ptr().cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = at;
 }
 
 /// Asks for ownership of the line of `at`. Neither faults nor changes memory, and is a no-op where unknown.

@@ -14,9 +14,9 @@ pub(crate) struct Stretch<'m> {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken<'m> {
-    pub(crate) span: Span<'m>,
-    pub(crate) size: u64,
-    pub(crate) rest: Stretch<'m>,
+    area: Area<'m>,
+    at: Position,
+    span: Span<'m>,
 }
 
 impl<'m> Area<'m> {
@@ -24,9 +24,22 @@ impl<'m> Area<'m> {
         let most = (self.mask as u64 + 1) - (position.get() & self.mask as u64) - HEADER;
         Stretch { area: *self, at: position, left: bytes.min(most) & !7 }
     }
+
+    pub(crate) fn record(&self, position: Position, len: usize, size: u64) -> Option<(Taken<'m>, Stretch<'m>)> {
+        let span = self.span(position.plus(HEADER), len as u64)?;
+        Some((Taken { area: *self, at: position, span }, self.stretch(position.plus(size), 0)))
+    }
 }
 
 impl<'m> Stretch<'m> {
+    pub(crate) fn position(&self) -> Position {
+        self.at
+    }
+
+    pub(crate) fn position_of(&self, taken: &Taken<'_>) -> Position {
+        taken.at
+    }
+
     pub(crate) fn load_header(&self, ordering: Ordering) -> u64 {
         self.area.load_header(self.at, ordering)
     }
@@ -35,10 +48,25 @@ impl<'m> Stretch<'m> {
         self.area.store_header(self.at, word, ordering);
     }
 
-    pub(crate) fn take(&self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
-        let size = geometry.record_size(len as u64);
+    pub(crate) fn take(&mut self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
+        let (at, size) = (self.at, geometry.size_of(len)? as u64);
         let left = self.left.checked_sub(size)?;
-        let span = self.area.span(self.at.plus(HEADER), len as u64)?;
-        Some(Taken { span, size, rest: Self { area: self.area, at: self.at.plus(size), left } })
+        let span = self.area.span(at.plus(HEADER), len as u64)?;
+        (self.at, self.left) = (at.plus(size), left);
+        Some(Taken { area: self.area, at, span })
+    }
+
+    pub(crate) fn is_past_line_of(&self, taken: &Taken<'_>) -> bool {
+        (self.at.get() ^ taken.at.get()) >= 64
+    }
+}
+
+impl<'m> Taken<'m> {
+    pub(crate) fn span(&self) -> Span<'m> {
+        self.span
+    }
+
+    pub(crate) fn store_header(&self, word: u64, ordering: Ordering) {
+        self.area.store_header(self.at, word, ordering);
     }
 }

@@ -1,12 +1,15 @@
 //! Where an SPSC handle stands, and how far it can go from there without another question: pointers instead of masked
-//! positions, and one comparison a record.
+//! positions, and one comparison a record. A record moves one pointer and nothing else.
 //!
 //! # Safety
 //!
 //! With the invariants of `region.rs`:
 //!
-//! R8. The `at` of a `Stretch` is a multiple of 8, `left` is one too, and `left + 8` bytes from `at` lie inside an area.
-//! R9. A `Geometry`'s alignment is 8 or 64: `Geometry::new` alone makes one.
+//! R8. `at` and `end` of a `Stretch` point into one area, `end` is not before `at`, both are multiples of 8, and the eight
+//!     bytes from `end` on are inside.
+//! R9. What `Geometry::size_of` says of `len` is a multiple of 8, at least 8 more than `len`, and does not wrap.
+//! R10. A `Taken` was taken of a stretch, or of an area with the same bounds: from `at` on there are eight bytes, and `len`
+//!     more, rounded up to 8, inside an area; `at` is a multiple of 8.
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -14,14 +17,26 @@ use core::ptr::NonNull;
 
 use super::{Area, Span};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER};
+use crate::record::Geometry;
 use crate::sync::{Ordering, Word};
 
-/// A place in an area with `left` bytes that records may take from there on. Kept privately by a handle that knows it.
+/// A place in an area, and the end of what records may take from there on. Kept privately by a handle that knows it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stretch<'m> {
     at: NonNull<u8>,
-    left: usize,
+    /// Where the last header may be: the one behind the last record.
+    end: NonNull<u8>,
+    /// What makes a position of an address, as far as the stretch goes.
+    bias: u64,
+    memory: PhantomData<&'m [Word]>,
+}
+
+/// A record's bytes, taken of a stretch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken<'m> {
+    at: NonNull<u8>,
+    /// Payload bytes.
+    len: usize,
     memory: PhantomData<&'m [Word]>,
 }
 
@@ -29,17 +44,6 @@ pub(crate) struct Stretch<'m> {
 unsafe impl Send for Stretch<'_> {}
 // SAFETY: as for `Region`.
 unsafe impl Sync for Stretch<'_> {}
-
-/// What a record takes of a stretch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken<'m> {
-    /// Its payload.
-    pub(crate) span: Span<'m>,
-    /// All of its bytes.
-    pub(crate) size: u64,
-    /// What is left behind it.
-    pub(crate) rest: Stretch<'m>,
-}
 
 impl<'m> Area<'m> {
     /// `bytes` from `position` on, or as many as there are before the last word of the area: the header behind a record
@@ -49,8 +53,24 @@ impl<'m> Area<'m> {
         // R3: the masked offset is at most mask + 1 - 8, so nothing goes below zero.
         let most = self.mask.wrapping_sub(offset).wrapping_sub(7);
         let left = usize::try_from(bytes).unwrap_or(usize::MAX).min(most) & !7;
-        // SAFETY: R3: in bounds. R8 holds by the two lines above.
-        Stretch { at: unsafe { self.base.add(offset) }, left, memory: PhantomData }
+        // SAFETY: R3: in bounds.
+        let at = unsafe { self.base.add(offset) };
+        // SAFETY: R3 and the bound above: in bounds, and eight bytes are left. With the line above R8 holds.
+        let end = unsafe { at.add(left) };
+        Stretch { at, end, bias: position.get().wrapping_sub(at.addr().get() as u64), memory: PhantomData }
+    }
+
+    /// A record of `len` payload bytes at `position`, of which nothing else is known, and the stretch behind it, of which
+    /// nothing is known either: it may be the area's first word. `None` where the record would cross the end of the area.
+    pub(crate) fn record(&self, position: Position, len: usize, size: u64) -> Option<(Taken<'m>, Stretch<'m>)> {
+        let offset = self.offset(position) & !7;
+        // R3: the masked offset is at most mask + 1 - 8. What is left behind the header is a multiple of 8: R10.
+        if len > self.mask.wrapping_sub(offset).wrapping_sub(7) {
+            return None;
+        }
+        // SAFETY: R3: in bounds.
+        let at = unsafe { self.base.add(offset) };
+        Some((Taken { at, len, memory: PhantomData }, self.stretch(position.plus(size), 0)))
     }
 }
 
@@ -60,6 +80,18 @@ impl<'m> Stretch<'m> {
     fn word(&self) -> &'m Word {
         // SAFETY: R8: eight bytes in bounds, aligned; R2.
         unsafe { self.at.cast::<Word>().as_ref() }
+    }
+
+    /// The position of its start.
+    #[inline(always)]
+    pub(crate) fn position(&self) -> Position {
+        Position::new(self.bias.wrapping_add(self.at.addr().get() as u64))
+    }
+
+    /// The position of a record taken of it.
+    #[inline(always)]
+    pub(crate) fn position_of(&self, taken: &Taken<'_>) -> Position {
+        Position::new(self.bias.wrapping_add(taken.at.addr().get() as u64))
     }
 
     /// Loads the header at its start.
@@ -74,20 +106,41 @@ impl<'m> Stretch<'m> {
         self.word().store(word, ordering);
     }
 
-    /// A record of `len` payload bytes at its start; `None` where it is not known to fit, whatever `len`.
+    /// Takes a record of `len` payload bytes; `None`, and nothing taken, where it is not known to fit, whatever `len`.
     #[inline(always)]
-    pub(crate) fn take(&self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
-        #[expect(clippy::cast_possible_truncation, reason = "8 or 64")]
-        let (header, round) = (HEADER as usize, geometry.align().wrapping_sub(1) as usize);
-        let size = len.checked_add(header.wrapping_add(round))? & !round;
-        let left = self.left.checked_sub(size)?;
-        // SAFETY: R8: in bounds, the header.
-        let payload = unsafe { self.at.add(header) };
-        // SAFETY: R8, and `size <= self.left`.
-        let behind = unsafe { self.at.add(size) };
-        // R5: by R9 `size` is at least 8 and `len` rounded up to 8. R8: `size` is a multiple of 8 (R9), and where it ends
-        // `left + 8` bytes are left of `self.left + 8`.
-        let span = Span { base: payload, len, memory: PhantomData };
-        Some(Taken { span, size: size as u64, rest: Self { at: behind, left, memory: PhantomData } })
+    pub(crate) fn take(&mut self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
+        let size = geometry.size_of(len)?;
+        let at = self.at;
+        if size > self.end.addr().get().wrapping_sub(at.addr().get()) {
+            return None;
+        }
+        // SAFETY: R8, and `size` is not more than what is left.
+        self.at = unsafe { at.add(size) };
+        // R8: `size` is a multiple of 8 (R9). R10: by R9 it is at least 8 and `len` rounded up to 8.
+        Some(Taken { at, len, memory: PhantomData })
+    }
+
+    /// Whether this is another line than the one that the record before it began on.
+    #[inline(always)]
+    pub(crate) fn is_past_line_of(&self, taken: &Taken<'_>) -> bool {
+        (self.at.addr().get() ^ taken.at.addr().get()) >= 64
+    }
+}
+
+impl<'m> Taken<'m> {
+    /// Its payload.
+    #[inline(always)]
+    pub(crate) fn span(&self) -> Span<'m> {
+        // SAFETY: R10: the header is inside, so at most one past the end.
+        let base = unsafe { self.at.add(8) };
+        // R5: R10, and both are multiples of 8.
+        Span { base, len: self.len, memory: PhantomData }
+    }
+
+    /// Stores its header.
+    #[inline(always)]
+    pub(crate) fn store_header(&self, word: u64, ordering: Ordering) {
+        // SAFETY: R10: eight bytes in bounds, aligned; R2.
+        unsafe { self.at.cast::<Word>().as_ref() }.store(word, ordering);
     }
 }

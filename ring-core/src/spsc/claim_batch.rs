@@ -13,9 +13,8 @@ use crate::sync::ord;
 #[must_use = "a batch that is dropped is aborted; call commit() to publish it"]
 pub struct ClaimBatch<'a, 'm> {
     producer: &'a mut Producer<'m>,
-    /// Where the next record (or the padding before it) goes, and what of it is known to be free.
-    at: Position,
-    stretch: Stretch<'m>,
+    /// Where the next record (or the padding before it) goes, and how far from there on is known to be free.
+    at: Stretch<'m>,
     /// The header word at the tail, withheld until commit.
     first: u64,
     max_len: usize,
@@ -39,7 +38,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
             if left >= max {
                 break;
             }
-            match producer.refill(producer.tail.plus(size)) {
+            match producer.refill(producer.tail().plus(size)) {
                 Ok(()) => left = fitting(producer, size),
                 Err(ClaimError::Full) => break,
                 Err(e) => return Err(e),
@@ -58,8 +57,8 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
 
     /// A batch of `room` records, which [`ClaimBatch::room`] has found.
     pub(super) fn new(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
-        let (at, stretch) = (producer.tail, producer.free_at(producer.tail));
-        Self { producer, at, stretch, first: 0, max_len: len, left: room, pushed: 0 }
+        let at = producer.free_at(producer.tail());
+        Self { producer, at, first: 0, max_len: len, left: room, pushed: 0 }
     }
 
     /// How many more records can be pushed.
@@ -117,21 +116,21 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     #[inline(always)]
     fn push_run<P: AsRef<[u8]>>(&mut self, tag: u32, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
         let (geometry, max_len) = (self.producer.geometry, self.max_len);
-        let (mut at, mut stretch, mut left) = (self.at, self.stretch, self.left);
+        let (mut at, mut left) = (self.at, self.left);
         let mut other = None;
         while left > 0 {
             let Some(payload) = payloads.next() else { break };
             let bytes = payload.as_ref();
-            let taken = if bytes.len() > max_len { None } else { lay(&stretch, tag, bytes.len(), &geometry) };
-            let Some(Taken { span, size, rest }) = taken else {
+            let taken = if bytes.len() > max_len { None } else { lay(&mut at, tag, bytes.len(), &geometry) };
+            let Some(taken) = taken else {
                 other = Some(payload);
                 break;
             };
-            span.copy_in(bytes);
-            (at, stretch, left) = (at.plus(size), rest, left.wrapping_sub(1));
+            taken.span().copy_in(bytes);
+            left = left.wrapping_sub(1);
         }
         self.pushed = self.pushed.wrapping_add(self.left.wrapping_sub(left));
-        (self.at, self.stretch, self.left) = (at, stretch, left);
+        (self.at, self.left) = (at, left);
         other
     }
 
@@ -164,17 +163,16 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         if len > self.max_len || self.left == 0 {
             return Err(self.refusal(len));
         }
+        let record = self.at.position();
         let taken = if self.pushed == 0 {
             self.first = record_word(len as u64, tag); // it will publish them all
-            self.stretch.take(len, &self.producer.geometry)
+            self.at.take(len, &self.producer.geometry)
         } else {
-            lay(&self.stretch, tag, len, &self.producer.geometry)
+            lay(&mut self.at, tag, len, &self.producer.geometry)
         };
-        let Some(Taken { span, size, rest }) = taken else { return self.place_slowly(tag, len) };
-        let record = self.at;
-        self.stretch = rest;
-        self.placed(record.plus(size));
-        Ok((record, span))
+        let Some(taken) = taken else { return self.place_slowly(tag, len) };
+        self.placed();
+        Ok((record, taken.span()))
     }
 
     /// A record that ends the area, or comes after padding.
@@ -182,23 +180,23 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     #[inline(never)]
     fn place_slowly(&mut self, tag: u32, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
         let size = self.producer.geometry.record_size(len as u64);
-        let to_end = self.producer.geometry.room_to_end(self.at);
-        let record = if size > to_end { self.at.plus(to_end) } else { self.at };
+        let at = self.at.position();
+        let to_end = self.producer.geometry.room_to_end(at);
+        let record = if size > to_end { at.plus(to_end) } else { at };
         let span = self.producer.area.span(record.plus(HEADER), len as u64);
         let Some(span) = span else { return Err(ClaimError::Full) };
-        if record != self.at {
-            self.header(self.at, padding_word(to_end));
+        if record != at {
+            self.header(at, padding_word(to_end));
         }
         self.header(record, record_word(len as u64, tag));
-        let end = record.plus(size);
-        self.stretch = self.producer.free_at(end);
-        self.placed(end);
+        self.at = self.producer.free_at(record.plus(size));
+        self.placed();
         Ok((record, span))
     }
 
     /// Stores a header that nobody can reach yet, or withholds it if it is the one that will publish them all.
     fn header(&mut self, at: Position, word: u64) {
-        if at == self.producer.tail {
+        if at == self.producer.tail() {
             self.first = word;
         } else {
             self.producer.area.store_header(at, word, ord!(B4, Relaxed));
@@ -206,8 +204,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     }
 
     #[inline(always)]
-    fn placed(&mut self, end: Position) {
-        self.at = end;
+    fn placed(&mut self) {
         self.left = self.left.wrapping_sub(1);
         self.pushed = self.pushed.wrapping_add(1);
     }
@@ -222,9 +219,10 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     #[inline]
     pub fn commit(self) -> usize {
         if self.pushed > 0 {
-            self.producer.area.store_header(self.at, 0, ord!(B2, Relaxed));
-            self.producer.area.store_header(self.producer.tail, self.first, ord!(B3, Release));
-            self.producer.moved_far(self.at);
+            self.at.store_header(0, ord!(B2, Relaxed));
+            self.producer.stretch.store_header(self.first, ord!(B3, Release));
+            self.producer.stretch = self.at;
+            self.producer.tail_moved(self.at.position());
             self.producer.tell();
         }
         self.pushed
@@ -236,16 +234,16 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
 
 /// Lays out a record that is not the first of its batch, if it is known to fit: nobody can reach its header yet.
 #[inline(always)]
-fn lay<'m>(stretch: &Stretch<'m>, tag: u32, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
-    let taken = stretch.take(len, geometry)?;
-    stretch.store_header(record_word(len as u64, tag), ord!(B1, Relaxed));
+fn lay<'m>(at: &mut Stretch<'m>, tag: u32, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
+    let taken = at.take(len, geometry)?;
+    taken.store_header(record_word(len as u64, tag), ord!(B1, Relaxed));
     Some(taken)
 }
 
 /// How many records of `size` bytes fit between the tail and the remembered head, the wrap considered.
 fn fitting(producer: &Producer<'_>, size: u64) -> usize {
-    let free = producer.window.saturating_sub(producer.tail.since(producer.cached_head)).saturating_sub(HEADER);
-    let to_end = producer.geometry.room_to_end(producer.tail);
+    let free = producer.window.saturating_sub(producer.tail().since(producer.cached_head)).saturating_sub(HEADER);
+    let to_end = producer.geometry.room_to_end(producer.tail());
     match free.checked_sub(to_end) {
         None => count(free, size),
         Some(after_wrap) => count(to_end, size).saturating_add(count(after_wrap, size)),

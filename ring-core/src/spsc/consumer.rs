@@ -7,16 +7,16 @@ use core::mem::offset_of;
 use super::bell;
 use super::end::Rest;
 use super::error::ReadError;
-use super::find::{Found, NotHere};
-use super::pace::Slip;
+use super::find::{Found, NotHere, ask_ahead, header};
+use super::pace::{Slip, streams};
 use super::read_batch::ReadBatch;
 use super::record::Record;
 use super::ring::Ring;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::Geometry;
-use crate::region::{Area, Control, Span, Stretch};
+use crate::record::{Geometry, stated_len, tag};
+use crate::region::{Area, Control, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
 
@@ -25,10 +25,8 @@ use crate::sync::ord;
 pub struct Consumer<'m> {
     pub(super) area: Area<'m>,
     pub(super) geometry: Geometry,
-    /// Where the next header is polled.
-    pub(super) head: Position,
-    /// What is at the head. A record that fits into what is left of it is not too long, and no dead predecessor has seen
-    /// it: the quick part's one question. Nothing is left where that is not known.
+    /// The head, where the next header is polled, and how far from there on a record is not too long, and not one that a
+    /// dead predecessor has seen: the quick part's one question. Nothing is left where that is not known.
     pub(super) stretch: Stretch<'m>,
     /// The head as last stored for the producer.
     pub(super) published: Position,
@@ -46,6 +44,8 @@ pub struct Consumer<'m> {
     pub(super) told: u32,
     /// Whether that was at the present head: a mark that comes to stand there has been reported.
     pub(super) told_here: bool,
+    /// Where the ring was last found empty; at first at the head, as far as is known.
+    pub(super) dry: Position,
     pub(super) slip: Slip,
     pub(super) rest: Rest,
     /// The lower half of the producer's seat word when it was last asked after: its lease, and whether it has closed.
@@ -72,10 +72,9 @@ impl<'m> Consumer<'m> {
         Self {
             area: ring.area,
             geometry: ring.geometry,
-            head,
+            stretch: ring.area.stretch(head, 0),
             published: head,
             redelivered_before: seen,
-            stretch: ring.area.stretch(head, 0),
             seen: seen.max(head),
             control: ring.control,
             wake: ring.wake,
@@ -83,6 +82,7 @@ impl<'m> Consumer<'m> {
             lease: u32::try_from(lease).unwrap_or(0),
             told,
             told_here: told != 0,
+            dry: head,
             slip: Slip::new(),
             rest: Rest::default(),
             producer_was: 0,
@@ -163,23 +163,49 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// The record at the head, if it is one of the many. Otherwise the header, for the rest to see to.
+    /// The record at the head, if it is one of the many and just fills the buffer. Otherwise the header, for the rest to
+    /// see to.
     #[inline(always)]
     fn recv_here<const TELLS: bool>(&mut self, buf: &mut [u8]) -> Result<Received, u64> {
-        let (word, found) = self.look(self.head, self.stretch);
-        match found {
-            Some(found) if found.span.len() <= buf.len() => Ok(self.take::<TELLS>(found, buf)),
-            _ => Err(word),
+        let word = header(&self.stretch);
+        if stated_len(word) as usize != buf.len() {
+            return Err(word);
         }
+        self.recv_taken::<TELLS>(word, buf).ok_or(word)
+    }
+
+    /// The record that `word` commits at the head, if it is one of the many. `buf` has its length.
+    #[inline(always)]
+    fn recv_taken<const TELLS: bool>(&mut self, word: u64, buf: &mut [u8]) -> Option<Received> {
+        let (position, len) = (self.head(), buf.len());
+        let taken = self.stretch.take(len, &self.geometry)?;
+        let rest = self.stretch; // a copy, as in `Producer::publish_here`
+        if rest.is_past_line_of(&taken) && streams(position, self.dry) {
+            ask_ahead(&self.area, position, &rest);
+        }
+        self.slip.found(position);
+        taken.span().copy_out(buf);
+        self.received::<TELLS>(rest.position());
+        // A stretch that is not empty lies behind what may have been seen before.
+        Some(Received { len, tag: tag(word), position, redelivered: false })
     }
 
     #[inline(never)]
     fn recv_rest<const TELLS: bool>(&mut self, word: u64, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let found = self.find_rest(self.head, word)?;
-        if found.span.len() > buf.len() {
-            return Err(ReadError::BufferTooSmall { needed: found.span.len() });
+        if let Some(shorter) = buf.get_mut(..stated_len(word) as usize) {
+            if let Some(received) = self.recv_taken::<TELLS>(word, shorter) {
+                return Ok(received);
+            }
         }
-        Ok(self.take::<TELLS>(found, buf))
+        let found = self.find_rest(self.stretch, word)?;
+        let (len, Found { tag, record: position, redelivered, .. }) = (found.span().len(), found);
+        if len > buf.len() {
+            return Err(ReadError::BufferTooSmall { needed: len });
+        }
+        found.span().copy_out(buf);
+        self.stretch = found.rest;
+        self.received::<TELLS>(found.rest.position());
+        Ok(Received { len, tag, position, redelivered })
     }
 
     #[inline(never)]
@@ -195,20 +221,13 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// Copies out, into a buffer that is long enough, and releases.
+    /// The head has passed a record that was copied out. It is released before it is handed out, so `seen` matters only
+    /// while the head is held back.
     #[inline(always)]
-    fn take<const TELLS: bool>(&mut self, found: Found<'m>, buf: &mut [u8]) -> Received {
-        let len = found.span.len();
-        if !found.span.fill(buf) {
-            copy_shorter(found.span, buf);
+    fn received<const TELLS: bool>(&mut self, head: Position) {
+        if !self.release::<TELLS>(head) {
+            self.mark_seen(head);
         }
-        let Found { tag, record: position, redelivered, .. } = found;
-        let received = Received { len, tag, position, redelivered };
-        // Released before it is handed out, so `seen` matters only while the head is held back.
-        if !self.release::<TELLS>(found.end, found.rest) {
-            self.mark_seen(found.end);
-        }
-        received
     }
 
     /// Lends the next record in place. [`Record::release`] gives its space back; a record that is dropped is kept
@@ -218,7 +237,7 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`].
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
-        let found = self.find(self.head, self.stretch)?;
+        let found = self.find(self.stretch)?;
         Ok(self.lend(found))
     }
 
@@ -228,7 +247,7 @@ impl<'m> Consumer<'m> {
     /// As there.
     #[inline(always)]
     pub fn try_read_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Record<'_, 'm>, ReadError> {
-        let found = match self.look(self.head, self.stretch) {
+        let found = match self.look(self.stretch) {
             (_, Some(found)) => found,
             (0, None) if self.may_rest() => return Err(ReadError::Empty),
             (word, None) => self.find_rest_asking(word, verdict)?,
@@ -239,7 +258,7 @@ impl<'m> Consumer<'m> {
     /// Hands out in place.
     #[inline(always)]
     fn lend(&mut self, found: Found<'m>) -> Record<'_, 'm> {
-        self.mark_seen(found.end);
+        self.mark_seen(found.rest.position());
         Record { consumer: self, found }
     }
 
@@ -249,7 +268,7 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`] when there is not even one.
     #[inline]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        let first = self.find(self.head, self.stretch)?;
+        let first = self.find(self.stretch)?;
         Ok(ReadBatch::new(self, first, max))
     }
 
@@ -290,28 +309,21 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// Moves the head to `end`; returns whether it was stored for the producer.
+    /// The head has moved; returns whether it was stored for the producer.
     #[inline(always)]
-    pub(super) fn release<const TELLS: bool>(&mut self, end: Position, rest: Stretch<'m>) -> bool {
-        self.moved(end, rest);
-        let publish = end.since(self.published) >= u64::from(self.release_every);
-        if publish {
-            self.publish_head::<TELLS>();
+    pub(super) fn release<const TELLS: bool>(&mut self, head: Position) -> bool {
+        let held = self.release_every != 0 && head.since(self.published) < u64::from(self.release_every);
+        if !held {
+            self.publish_head::<TELLS>(head);
         }
-        publish
+        !held
     }
 
     #[inline(always)]
-    pub(super) fn moved(&mut self, head: Position, stretch: Stretch<'m>) {
-        self.head = head;
-        self.stretch = stretch;
-    }
-
-    #[inline(always)]
-    pub(super) fn publish_head<const TELLS: bool>(&mut self) {
-        self.published = self.head;
+    pub(super) fn publish_head<const TELLS: bool>(&mut self, head: Position) {
+        self.published = head;
         // Release, partner of S1: our reads of the space come before the producer's overwriting it.
-        self.control.word::<{ offset_of!(SpscControl, head) }>().store(self.head.get(), ord!(C4, Release));
+        self.control.word::<{ offset_of!(SpscControl, head) }>().store(head.get(), ord!(C4, Release));
         if TELLS {
             self.tell();
         }
@@ -343,8 +355,8 @@ impl<'m> Consumer<'m> {
 
     /// Tells the producer of everything released so far, where `release_every` held it back. Call before sleeping.
     pub fn flush(&mut self) {
-        if self.published != self.head {
-            self.publish_head::<true>();
+        if self.published != self.head() {
+            self.publish_head::<true>(self.head());
         }
     }
 
@@ -376,9 +388,10 @@ impl<'m> Consumer<'m> {
     }
 
     /// The position where the next header is polled.
+    #[inline(always)]
     #[must_use]
     pub fn head(&self) -> Position {
-        self.head
+        self.stretch.position()
     }
 
     /// Bytes committed and not yet released: a guess for the consumer (a lower bound while the producer lives; the
@@ -386,13 +399,7 @@ impl<'m> Consumer<'m> {
     #[must_use]
     pub fn len_guess(&self) -> u64 {
         let tail = self.area.word_before::<{ offset_of!(SpscControl, tail) }>().load(ord!(C8, Relaxed));
-        let tail = Position::new(tail);
-        if self.head.precedes(tail) { tail.since(self.head).min(self.geometry.capacity()) } else { 0 }
+        let (head, tail) = (self.head(), Position::new(tail));
+        if head.precedes(tail) { tail.since(head).min(self.geometry.capacity()) } else { 0 }
     }
-}
-
-/// Copies a record out that is shorter than the buffer.
-#[inline(never)]
-fn copy_shorter(span: Span<'_>, buf: &mut [u8]) {
-    span.copy_out(buf);
 }

@@ -84,7 +84,7 @@ impl Consumer<'_> {
     /// nobody has left the producer's seat or sat down, and it is not time yet.
     #[inline(always)]
     pub(super) fn may_rest(&mut self) -> bool {
-        self.slip.is_dry() && self.producer_was == self.producer_seat() && self.rest.goes_on()
+        self.dry == self.head() && self.producer_was == self.producer_seat() && self.rest.goes_on()
     }
 
     /// The lower half of the producer's seat word, as a hint: who acts on it looks again (T1).
@@ -104,7 +104,7 @@ impl Consumer<'_> {
         let Some(end) = seat.end(u64::from(self.told), verdict)? else { return Ok(None) };
         // Only a second zero is the end: the last records may have come between our look at the header and the
         // close, or the death. Relaxed: the seat's Acquire, or the fence, has put them before this load.
-        if self.area.load_header(self.head, ord!(C7, Relaxed)) != 0 {
+        if self.stretch.load_header(ord!(C7, Relaxed)) != 0 {
             return Ok(None);
         }
         // A session before this one may still want to be told: its successors found no room for its mark.

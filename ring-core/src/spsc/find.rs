@@ -3,7 +3,7 @@
 
 use super::consumer::Consumer;
 use super::error::ReadError;
-use super::room::take_at;
+use super::pace::streams;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, Header, stated_len, tag};
@@ -28,20 +28,27 @@ pub enum NotHere {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found<'m> {
     pub(super) record: Position,
-    pub(super) span: Span<'m>,
+    pub(super) taken: Taken<'m>,
     pub(super) tag: u32,
-    /// The position after it, and what is there.
-    pub(super) end: Position,
+    /// What is behind it.
     pub(super) rest: Stretch<'m>,
     /// Whether a consumer that died may have seen it.
     pub(super) redelivered: bool,
 }
 
-impl<'m> Consumer<'m> {
-    /// Finds the record at `at`, which is the head or follows records of the batch being read; `stretch` is what is there.
+impl<'m> Found<'m> {
+    /// Its payload.
     #[inline(always)]
-    pub(super) fn find(&mut self, at: Position, stretch: Stretch<'m>) -> Result<Found<'m>, ReadError> {
-        match self.look(at, stretch) {
+    pub(super) fn span(&self) -> Span<'m> {
+        self.taken.span()
+    }
+}
+
+impl<'m> Consumer<'m> {
+    /// Finds the record at `at`, which is the head or follows records of the batch being read.
+    #[inline(always)]
+    pub(super) fn find(&mut self, at: Stretch<'m>) -> Result<Found<'m>, ReadError> {
+        match self.look(at) {
             (_, Some(found)) => Ok(found),
             (word, None) => self.find_rest(at, word),
         }
@@ -49,21 +56,24 @@ impl<'m> Consumer<'m> {
 
     /// The header at `at`, and the record that it commits, if that lies within the stretch.
     #[inline(always)]
-    pub(super) fn look(&mut self, at: Position, stretch: Stretch<'m>) -> (u64, Option<Found<'m>>) {
-        self.slip.before_look();
-        peek(&self.area, &self.geometry, at, stretch, || self.slip.found())
+    pub(super) fn look(&mut self, at: Stretch<'m>) -> (u64, Option<Found<'m>>) {
+        let (word, found) = peek(&self.area, &self.geometry, at, |record| streams(record, self.dry));
+        if let Some(found) = &found {
+            self.slip.found(found.record);
+        }
+        (word, found)
     }
 
     /// What [`look`](Self::look) knows nothing of.
     #[inline(always)]
-    pub(super) fn find_rest(&mut self, at: Position, word: u64) -> Result<Found<'m>, ReadError> {
-        if word == 0 { Err(self.on_empty()) } else { self.find_rare(at, word) }
+    pub(super) fn find_rest(&mut self, at: Stretch<'m>, word: u64) -> Result<Found<'m>, ReadError> {
+        if word == 0 { Err(self.on_empty(at.position())) } else { self.find_rare(at, word) }
     }
 
     /// Finds the record at the head, or the reason why none will come.
     #[inline(always)]
     pub(super) fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found<'m>, ReadError> {
-        match self.find(self.head, self.stretch) {
+        match self.find(self.stretch) {
             Err(ReadError::Empty) => Err(self.why_empty(verdict)),
             other => other,
         }
@@ -75,7 +85,7 @@ impl<'m> Consumer<'m> {
         word: u64,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Found<'m>, ReadError> {
-        match self.find_rest(self.head, word) {
+        match self.find_rest(self.stretch, word) {
             Err(ReadError::Empty) => Err(self.why_empty(verdict)),
             other => other,
         }
@@ -83,35 +93,37 @@ impl<'m> Consumer<'m> {
 
     /// Nothing there. A head that was held back is published now: the producer may be waiting for it.
     #[inline(always)]
-    pub(super) fn on_empty(&mut self) -> ReadError {
-        if self.slip.ran_dry() {
+    pub(super) fn on_empty(&mut self, at: Position) -> ReadError {
+        if self.published != self.head() {
+            self.publish_head::<true>(self.head());
+        }
+        if self.dry != at {
             self.told_here = false;
             self.rest.begins();
-        }
-        if self.published != self.head {
-            self.publish_head::<true>();
+            self.slip.ran_dry(self.dry);
+            self.dry = at;
         }
         ReadError::Empty
     }
 
     /// A record whose header has been checked: the head's, or one of a batch that began there.
     fn found(&mut self, record: Position, word: u64, len: u64) -> Result<Found<'m>, ReadError> {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let (size, len) = (self.geometry.record_size(len), usize::try_from(len).unwrap_or(usize::MAX));
         // More than the ring can hold would be headers that lead round and round.
-        let held = self.geometry.capacity().wrapping_sub(HEADER).saturating_sub(record.since(self.head));
-        let stretch = self.area.stretch(record, held.min(self.geometry.reach(record)));
-        let taken = match stretch.take(len, &self.geometry) {
-            None => take_at(&self.area, record, len, &self.geometry), // it ends the area
-            some => some,
+        let held = self.geometry.capacity().wrapping_sub(HEADER).saturating_sub(record.since(self.head()));
+        let mut rest = self.area.stretch(record, held.min(self.geometry.reach(record)));
+        let taken = match rest.take(len, &self.geometry) {
+            None => self.area.record(record, len, size), // it ends the area
+            Some(taken) => Some((taken, rest)),
         };
         match taken {
-            Some(Taken { span, size, mut rest }) if size <= held => {
-                self.slip.found();
+            Some((taken, mut rest)) if size <= held => {
+                self.slip.found(record);
                 let (end, redelivered) = (record.plus(size), record.precedes(self.redelivered_before));
                 if end.precedes(self.redelivered_before) {
                     rest = self.area.stretch(end, 0);
                 }
-                Ok(Found { record, span, tag: tag(word), end, rest, redelivered })
+                Ok(Found { record, taken, tag: tag(word), rest, redelivered })
             }
             _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
         }
@@ -121,10 +133,11 @@ impl<'m> Consumer<'m> {
     /// writes.
     #[cold]
     #[inline(never)]
-    pub(super) fn find_rare(&mut self, at: Position, word: u64) -> Result<Found<'m>, ReadError> {
+    pub(super) fn find_rare(&mut self, stretch: Stretch<'m>, word: u64) -> Result<Found<'m>, ReadError> {
+        let at = stretch.position();
         match Header::decode(word, at, &self.geometry)? {
             Header::Record { len, .. } => self.found(at, word, len),
-            Header::Zero => Err(self.on_empty()),
+            Header::Zero => Err(self.on_empty(at)),
             Header::Padding => {
                 let record = at.plus(self.geometry.room_to_end(at));
                 // Relaxed: the padding's Release published this header too. Nothing but a record can follow.
@@ -134,49 +147,62 @@ impl<'m> Consumer<'m> {
                     _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
                 }
             }
-            Header::Mark { .. } if at != self.head => Err(ReadError::Empty), // a batch ends with its session
+            Header::Mark { .. } if at != self.head() => Err(ReadError::Empty), // a batch ends with its session
             Header::Mark { seat } => {
-                let head = at.plus(self.geometry.align());
-                self.moved(head, self.area.stretch(head, 0));
+                let behind = self.area.stretch(at.plus(self.geometry.align()), 0);
+                let told_here = core::mem::take(&mut self.told_here) && self.dry == at;
+                if self.dry == at {
+                    self.dry = behind.position(); // a mark is no record
+                }
+                self.stretch = behind;
                 let (lease, end) = (seat >> 1, if seat & 1 == 1 { SessionEnd::Closed } else { SessionEnd::Died });
-                let told_here = core::mem::take(&mut self.told_here) && self.slip.is_dry();
                 if lease != self.told && !told_here {
                     self.tells(lease);
                     return Err(ReadError::Ended(end));
                 }
                 // Reported already, when the ring had run empty here. What follows is the successor's.
-                let after = self.area.load_header(self.head, ord!(C3, Acquire));
+                let (head, after) = (behind.position(), behind.load_header(ord!(C3, Acquire)));
                 // One mark is passed, not two: nobody writes another one for the same session behind it.
-                if matches!(Header::decode(after, self.head, &self.geometry)?, Header::Mark { seat } if seat >> 1 == self.told)
+                if matches!(Header::decode(after, head, &self.geometry)?, Header::Mark { seat } if seat >> 1 == self.told)
                 {
-                    return Err(Corrupt::new(Field::RecordHeader, after, self.head.get()).into());
+                    return Err(Corrupt::new(Field::RecordHeader, after, head.get()).into());
                 }
-                self.find_rare(self.head, after)
+                self.find_rare(behind, after)
             }
         }
     }
 }
 
-/// The header at `at`, and the record that it commits, if that lies within the stretch; then whether it `streams` is asked,
-/// once.
+/// The header of the next record, if there is one. Acquire, partner of S3 and S5: the payload, and the zero after it, come
+/// before it.
+#[inline(always)]
+pub(super) fn header(at: &Stretch<'_>) -> u64 {
+    at.load_header(ord!(C1, Acquire))
+}
+
+/// The header at `at`, and the record that it commits, if that lies within the stretch; at a new line whether its position
+/// `streams` is asked.
 #[inline(always)]
 pub(super) fn peek<'m>(
     area: &Area<'m>,
     geometry: &Geometry,
-    at: Position,
-    stretch: Stretch<'m>,
-    streams: impl FnOnce() -> bool,
+    at: Stretch<'m>,
+    streams: impl FnOnce(Position) -> bool,
 ) -> (u64, Option<Found<'m>>) {
-    // Acquire, partner of S3 and S5: the payload, and the zero after it, come before the header.
-    let word = stretch.load_header(ord!(C1, Acquire));
+    let (word, record, mut rest) = (header(&at), at.position(), at);
     // The length of what is no record is beyond all bounds.
-    let Some(Taken { span, size, rest }) = stretch.take(stated_len(word) as usize, geometry) else {
+    let Some(taken) = rest.take(stated_len(word) as usize, geometry) else {
         return (word, None);
     };
-    let end = at.plus(size);
-    if streams() && (end.get() ^ at.get()) >= 64 {
-        area.prefetch_read(at.plus(READ_AHEAD), size);
+    if rest.is_past_line_of(&taken) && streams(record) {
+        ask_ahead(area, record, &rest);
     }
     // A stretch that is not empty lies behind what may have been seen before.
-    (word, Some(Found { record: at, span, tag: tag(word), end, rest, redelivered: false }))
+    (word, Some(Found { record, taken, tag: tag(word), rest, redelivered: false }))
+}
+
+/// Asks for the lines that a stream comes to after a few more records like that at `record`, which ends where `rest` begins.
+#[inline(always)]
+pub(super) fn ask_ahead(area: &Area<'_>, record: Position, rest: &Stretch<'_>) {
+    area.prefetch_read(record.plus(READ_AHEAD), rest.position().plus(READ_AHEAD));
 }

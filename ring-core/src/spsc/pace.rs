@@ -6,14 +6,16 @@
 //! it looks again. A single record followed by nothing is a conversation, not a stream: there the pause is shorter
 //! than an answer could take to come back. Figures: decision 0008.
 
+use crate::position::Position;
 use crate::sync::pause;
 
-/// The consumer's pauses after it has run dry.
+/// The consumer's pauses when it has run dry. Nothing is counted: where the ring was last empty, and where the last record
+/// began, say enough.
 #[derive(Debug)]
 pub(super) struct Slip {
-    /// Records found since the ring was last empty, or [`STREAM`] and one; or [`DRY`].
-    burst: u8,
-    /// Pauses before the next look after an empty one.
+    /// Where the record began that was found last.
+    last: u8,
+    /// Pauses when the ring is empty the next time.
     pauses: u8,
 }
 
@@ -21,58 +23,47 @@ pub(super) struct Slip {
 const SHORTEST: u8 = 2;
 /// Pauses in a stream: some 400 ns.
 const LONGEST: u8 = 16;
-/// From so many records in a row on, the next lines are worth asking for ahead.
-const STREAM: u8 = 8;
-/// Instead of a burst: the last look found the ring empty after others had found records.
-const DRY: u8 = u8::MAX;
+/// From so many bytes in a row on, the next lines are worth asking for ahead.
+const STREAM: u64 = 512;
 
 impl Slip {
     pub(super) const fn new() -> Self {
-        Self { burst: 0, pauses: SHORTEST }
+        Self { last: 0, pauses: SHORTEST }
     }
 
-    /// Before the header is loaded.
+    /// A record was there.
     #[inline(always)]
-    pub(super) fn before_look(&mut self) {
-        if self.burst == DRY {
-            self.burst = 0;
-            pause(self.pauses);
-        }
+    pub(super) fn found(&mut self, record: Position) {
+        self.last = mark(record);
     }
 
-    /// A record was there; whether it is one of many.
+    /// More than one was there since the ring was empty at `dry`.
     #[inline(always)]
-    pub(super) fn found(&mut self) -> bool {
-        if self.burst > STREAM {
-            return true;
-        }
-        self.burst = self.burst.wrapping_add(1);
-        false
+    pub(super) fn found_many(&mut self, dry: Position) {
+        self.last = !mark(dry);
     }
 
-    /// Whether a record that is found now is one of many.
-    #[inline(always)]
-    pub(super) fn streams(&self) -> bool {
-        self.burst > STREAM && self.burst != DRY
-    }
-
-    /// Whether no record was found since the ring was last empty. Of one that has looked since.
-    #[inline(always)]
-    pub(super) fn is_dry(&self) -> bool {
-        self.burst == 0
-    }
-
-    /// Nothing was there; whether records had been found since that was last so.
-    #[inline(always)]
-    pub(super) fn ran_dry(&mut self) -> bool {
-        if self.burst == 0 {
-            return false;
-        }
-        let pauses = if self.burst > 1 { self.pauses.saturating_mul(2) } else { self.pauses / 2 };
+    /// Nothing is there, for the first time since that was so at `dry`: the line is left alone for a while. After everything
+    /// is done that others may be waiting for.
+    pub(super) fn ran_dry(&mut self, dry: Position) {
+        let alone = self.last == mark(dry);
+        let pauses = if alone { self.pauses / 2 } else { self.pauses.saturating_mul(2) };
         self.pauses = pauses.clamp(SHORTEST, LONGEST);
-        self.burst = DRY;
-        true
+        pause(self.pauses);
     }
+}
+
+/// Whether a record at `position` is one of many, the ring having been empty at `dry`.
+#[inline(always)]
+pub(super) fn streams(position: Position, dry: Position) -> bool {
+    position.since(dry) >= STREAM
+}
+
+/// What is left of a position to know it by again: one of 256 others looks the same, and costs a few pauses.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower bits are what is wanted")]
+fn mark(position: Position) -> u8 {
+    (position.get() >> 3) as u8
 }
 
 /// The producer's pauses while the ring is full.

@@ -11,7 +11,6 @@ use super::claim_batch::ClaimBatch;
 use super::error::ClaimError;
 use super::pace::Patience;
 use super::ring::Ring;
-use super::room::take_at;
 use crate::draft::Draft;
 use crate::error::Corrupt;
 use crate::layout::SpscControl;
@@ -32,13 +31,11 @@ const WRITE_AHEAD: u64 = 128;
 pub struct Producer<'m> {
     pub(super) area: Area<'m>,
     pub(super) geometry: Geometry,
-    /// Where the next record goes.
-    pub(super) tail: Position,
+    /// The tail, where the next record goes, and how far from there on a record is free, with the header after it, and not
+    /// too long: the quick part's one question. Nothing is left where that is not known.
+    pub(super) stretch: Stretch<'m>,
     /// The head as last loaded: everything before it may be overwritten.
     pub(super) cached_head: Position,
-    /// What is at the tail. A record that fits into what is left of it is free, with the header after it, and not too long:
-    /// the quick part's one question. Nothing is left where that is not known.
-    pub(super) stretch: Stretch<'m>,
     /// The capacity; or 0 while the mark of the former session waits for space, which sends every claim to
     /// [`Producer::refill`].
     pub(super) window: u64,
@@ -59,9 +56,8 @@ impl<'m> Producer<'m> {
         let mut producer = Self {
             area: ring.area,
             geometry: ring.geometry,
-            tail,
-            cached_head: head,
             stretch: ring.area.stretch(tail, 0),
+            cached_head: head,
             window: ring.geometry.capacity(),
             control: ring.control,
             wake: ring.wake,
@@ -107,11 +103,14 @@ impl<'m> Producer<'m> {
     /// The quick part becomes part of its caller; the other one is the same at length.
     #[inline(always)]
     fn send<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+        let record = self.tail();
         let Some(taken) = self.stretch.take(payload.len(), &self.geometry) else {
             return self.send_slowly::<TELLS>(tag, payload);
         };
-        taken.span.copy_in(payload);
-        Ok(self.publish_here::<TELLS>(&taken, payload.len() as u64, tag))
+        let rest = self.stretch;
+        taken.span().copy_in(payload);
+        self.publish_here::<TELLS>(&taken, &rest, payload.len() as u64, tag);
+        Ok(record)
     }
 
     #[cold]
@@ -195,61 +194,57 @@ impl<'m> Producer<'m> {
     /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
     #[inline(always)]
     pub(super) fn publish<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) -> Position {
-        match self.stretch.take(len, &self.geometry) {
-            Some(taken) if record == self.tail => self.publish_here::<TELLS>(&taken, len as u64, tag),
-            _ => self.publish_slowly::<TELLS>(record, len, tag),
+        if record == self.tail() {
+            if let Some(taken) = self.stretch.take(len, &self.geometry) {
+                let rest = self.stretch;
+                self.publish_here::<TELLS>(&taken, &rest, len as u64, tag);
+                return record;
+            }
         }
+        self.publish_slowly::<TELLS>(record, len, tag);
+        record
     }
 
-    /// Publishes the record that has been taken at the tail.
+    /// Publishes the record that has been taken at the tail, which is where `rest` begins now. A copy of it: whatever may be
+    /// stored to the ring the compiler takes for a change of the handle.
     #[inline(always)]
-    fn publish_here<const TELLS: bool>(&mut self, taken: &Taken<'m>, len: u64, tag: u32) -> Position {
-        let (record, end) = (self.tail, self.tail.plus(taken.size));
-        end_with_zero(&taken.rest);
-        self.stretch.store_header(record_word(len, tag), ord!(S3, Release));
-        self.moved(end, taken.rest);
-        if (end.get() ^ record.get()) >= 64 {
-            self.area.prefetch_write(end.plus(WRITE_AHEAD), taken.size);
+    fn publish_here<const TELLS: bool>(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
+        end_with_zero(rest);
+        taken.store_header(record_word(len, tag), ord!(S3, Release));
+        self.tail_moved(rest.position());
+        if rest.is_past_line_of(taken) {
+            self.area.prefetch_write(rest.position_of(taken).plus(WRITE_AHEAD), rest.position().plus(WRITE_AHEAD));
         }
         if TELLS {
             self.tell();
         }
-        record
     }
 
     /// The record that ends the area, or comes after padding.
     #[cold]
     #[inline(never)]
-    fn publish_slowly<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) -> Position {
-        let Some(taken) = take_at(&self.area, record, len, &self.geometry) else { return record }; // it had a span
-        if record == self.tail {
-            self.stretch = self.area.stretch(record, 0);
-            return self.publish_here::<TELLS>(&taken, len as u64, tag);
+    fn publish_slowly<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) {
+        let size = self.geometry.record_size(len as u64);
+        let Some((taken, rest)) = self.area.record(record, len, size) else { return }; // it had a span
+        let at = core::mem::replace(&mut self.stretch, rest);
+        if record == at.position() {
+            return self.publish_here::<TELLS>(&taken, &rest, len as u64, tag);
         }
         // The record first, unreachable still; then the padding before it, which publishes both.
-        end_with_zero(&taken.rest);
-        self.area.store_header(record, record_word(len as u64, tag), ord!(S4, Relaxed));
-        let padding = padding_word(self.geometry.room_to_end(self.tail));
-        self.area.store_header(self.tail, padding, ord!(S5, Release));
-        self.moved(record.plus(taken.size), taken.rest);
+        end_with_zero(&rest);
+        taken.store_header(record_word(len as u64, tag), ord!(S4, Relaxed));
+        at.store_header(padding_word(self.geometry.room_to_end(at.position())), ord!(S5, Release));
+        self.tail_moved(rest.position());
         if TELLS {
             self.tell();
         }
-        record
     }
 
     /// The tail has moved. Stored for successors and onlookers. Release, partner of R2: who sees this tail also sees a
     /// head that it fits.
     #[inline(always)]
-    fn moved(&mut self, end: Position, stretch: Stretch<'m>) {
-        self.tail = end;
-        self.stretch = stretch;
-        self.control.word::<{ offset_of!(SpscControl, tail) }>().store(end.get(), ord!(S6, Release));
-    }
-
-    /// The tail has moved to where nothing is known of what is behind it.
-    pub(super) fn moved_far(&mut self, end: Position) {
-        self.moved(end, self.area.stretch(end, 0));
+    pub(super) fn tail_moved(&self, tail: Position) {
+        self.control.word::<{ offset_of!(SpscControl, tail) }>().store(tail.get(), ord!(S6, Release));
     }
 
     /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
@@ -335,16 +330,17 @@ impl<'m> Producer<'m> {
     }
 
     /// The position of the next record, unless padding comes before it.
+    #[inline(always)]
     #[must_use]
     pub fn tail(&self) -> Position {
-        self.tail
+        self.stretch.position()
     }
 
     /// Bytes committed and not yet released: a guess for the producer (an upper bound, the consumer may go on).
     #[must_use]
     pub fn len_guess(&self) -> u64 {
         let head = Position::new(self.area.word_before::<HEAD>().load(ord!(S8, Relaxed)));
-        self.tail.since(head).min(self.geometry.capacity())
+        self.tail().since(head).min(self.geometry.capacity())
     }
 }
 

@@ -6,6 +6,7 @@ use core::ops::ControlFlow;
 use super::consumer::Consumer;
 use super::error::ReadError;
 use super::find::{Found, peek};
+use super::pace::streams;
 use crate::position::Position;
 use crate::region::Stretch;
 
@@ -23,8 +24,7 @@ pub struct ReadBatch<'a, 'm> {
 /// How far a batch has been read.
 #[derive(Debug, Clone, Copy)]
 struct Reached<'m> {
-    /// The position after the last record handed out, and what is there.
-    end: Position,
+    /// What is behind the last record handed out.
     rest: Stretch<'m>,
     /// Records handed out.
     read: usize,
@@ -33,14 +33,14 @@ struct Reached<'m> {
 impl<'m> Reached<'m> {
     #[inline(always)]
     fn pass(&mut self, found: &Found<'m>) {
-        (self.end, self.rest, self.read) = (found.end, found.rest, self.read.wrapping_add(1));
+        (self.rest, self.read) = (found.rest, self.read.wrapping_add(1));
     }
 }
 
 impl<'a, 'm> ReadBatch<'a, 'm> {
     /// A batch of up to `max` records from `first` on.
     pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found<'m>, max: usize) -> Self {
-        Self { consumer, first, at: Reached { end: first.record, rest: first.rest, read: 0 }, max }
+        Self { consumer, first, at: Reached { rest: first.rest, read: 0 }, max }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
@@ -55,13 +55,13 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         let found = if self.at.read == 0 {
             self.first
         } else {
-            match self.consumer.find(self.at.end, self.at.rest) {
+            match self.consumer.find(self.at.rest) {
                 Ok(found) => found,
                 Err(ReadError::Corrupt(c)) => return Err(c.into()),
                 Err(_) => return Ok(None),
             }
         };
-        self.consumer.mark_seen_ahead(found.end);
+        self.consumer.mark_seen_ahead(found.rest.position());
         self.at.pass(&found);
         Ok(Some(BatchRecord { batch: PhantomData, found }))
     }
@@ -79,21 +79,20 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     ) -> Result<ControlFlow<B>, ReadError> {
         let (area, geometry, max) = (self.consumer.area, self.consumer.geometry, self.max);
         let mut at = self.at;
-        let (mut seen, mut streams) = (self.consumer.seen, false);
+        let (mut seen, mut many) = (self.consumer.seen, false);
         // One place that calls `each`, so that it becomes part of this.
         loop {
-            let quick = if at.read == 0 || at.read >= max {
-                None
-            } else {
-                peek(&area, &geometry, at.end, at.rest, || streams).1
-            };
+            let quick = if at.read == 0 || at.read >= max { None } else { peek(&area, &geometry, at.rest, |_| many).1 };
             let found = match quick {
                 // Within its stretch, and marked as seen already.
-                Some(found) if !seen.precedes(found.end) => found,
+                Some(found) if !seen.precedes(found.rest.position()) => found,
                 _ => {
                     self.at = at;
+                    if at.read > 1 {
+                        self.consumer.slip.found_many(self.consumer.dry);
+                    }
                     let Some(found) = self.next_at_length()? else { return Ok(ControlFlow::Continue(())) };
-                    (seen, streams) = (self.consumer.seen, self.consumer.slip.streams());
+                    (seen, many) = (self.consumer.seen, streams(found.record, self.consumer.dry));
                     found
                 }
             };
@@ -126,7 +125,8 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     #[inline]
     pub fn release(self) -> usize {
         if self.at.read > 0 {
-            self.consumer.release::<true>(self.at.end, self.at.rest);
+            self.consumer.stretch = self.at.rest;
+            self.consumer.release::<true>(self.at.rest.position());
         }
         self.at.read
     }
@@ -146,13 +146,13 @@ impl BatchRecord<'_, '_> {
     /// Payload bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.found.span.len()
+        self.found.span().len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.found.span.len() == 0
+        self.found.span().len() == 0
     }
 
     /// The sender's tag.
@@ -174,9 +174,9 @@ impl BatchRecord<'_, '_> {
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many.
-    #[inline]
+    #[inline(always)]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        if self.found.span.fill(buf) { buf.len() } else { self.found.span.copy_out(buf) }
+        if self.found.span().fill(buf) { buf.len() } else { self.found.span().copy_out(buf) }
     }
 
     /// The payload in place.
@@ -189,6 +189,6 @@ impl BatchRecord<'_, '_> {
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the record is committed and its batch not released; the caller answers for the other processes.
-        unsafe { self.found.span.as_slice() }
+        unsafe { self.found.span().as_slice() }
     }
 }

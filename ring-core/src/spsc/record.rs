@@ -17,13 +17,13 @@ impl Record<'_, '_> {
     #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.found.span.len()
+        self.found.span().len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.found.span.len() == 0
+        self.found.span().len() == 0
     }
 
     /// The sender's tag.
@@ -49,7 +49,7 @@ impl Record<'_, '_> {
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever the producer does meanwhile.
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.found.span.copy_out(buf)
+        self.found.span().copy_out(buf)
     }
 
     /// The payload in place.
@@ -62,13 +62,14 @@ impl Record<'_, '_> {
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the record is committed and not released; the caller answers for the other processes.
-        unsafe { self.found.span.as_slice() }
+        unsafe { self.found.span().as_slice() }
     }
 
     /// Gives the space back.
     #[inline(always)]
     pub fn release(self) {
-        self.consumer.release::<true>(self.found.end, self.found.rest);
+        self.consumer.stretch = self.found.rest;
+        self.consumer.release::<true>(self.found.rest.position());
     }
 
     /// Leaves the record in the ring; the next call returns it again.

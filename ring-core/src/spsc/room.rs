@@ -5,8 +5,8 @@ use super::error::ClaimError;
 use super::producer::{HEAD, Producer};
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, mark_word};
-use crate::region::{Area, Span, Stretch, Taken};
+use crate::record::{HEADER, mark_word};
+use crate::region::{Span, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
 
@@ -14,8 +14,9 @@ impl<'m> Producer<'m> {
     /// Finds room: the record's position and its payload's span. Changes nothing shared.
     #[inline(always)]
     pub(super) fn reserve(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
-        match self.stretch.take(len, &self.geometry) {
-            Some(taken) => Ok((self.tail, taken.span)),
+        let mut stretch = self.stretch; // a claim may be dropped: the tail stays
+        match stretch.take(len, &self.geometry) {
+            Some(taken) => Ok((self.tail(), taken.span())),
             None => self.reserve_slowly(len),
         }
     }
@@ -26,13 +27,14 @@ impl<'m> Producer<'m> {
         let size = self.check_len(len)?;
         // The second round follows a refill that moved the tail past a session mark; a third does not happen.
         for _ in 0..3 {
-            let to_end = self.geometry.room_to_end(self.tail);
-            let record = if size > to_end { self.tail.plus(to_end) } else { self.tail };
+            let tail = self.tail();
+            let to_end = self.geometry.room_to_end(tail);
+            let record = if size > to_end { tail.plus(to_end) } else { tail };
             let end = record.plus(size);
             // The next header is part of what must be free: commit zeroes it.
             if end.plus(HEADER).since(self.cached_head) <= self.window {
                 if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
-                    self.stretch = self.free_at(self.tail);
+                    self.stretch = self.free_at(tail);
                     return Ok((record, span));
                 }
             }
@@ -71,9 +73,9 @@ impl<'m> Producer<'m> {
         self.patience.before_look();
         // Acquire, partner of C4: the consumer's reads of the space come before our overwriting it.
         let head = Position::new(self.area.word_before::<HEAD>().load(ord!(S1, Acquire)));
-        let used = self.tail.since(self.cached_head);
+        let used = self.tail().since(self.cached_head);
         if head.since(self.cached_head) > used || head.get() & self.geometry.align().wrapping_sub(1) != 0 {
-            return Err(Corrupt::new(Field::Head, head.get(), self.tail.get()).into());
+            return Err(Corrupt::new(Field::Head, head.get(), self.tail().get()).into());
         }
         self.cached_head = head;
         if self.pending_mark != 0 {
@@ -91,16 +93,17 @@ impl<'m> Producer<'m> {
 
     /// Commits the mark of the former session, if one waits and there is room.
     pub(super) fn put_mark(&mut self) {
-        let end = self.tail.plus(self.geometry.align());
+        let end = self.tail().plus(self.geometry.align());
         let fits = end.plus(HEADER).since(self.cached_head) <= self.geometry.capacity();
         if self.pending_mark != 0 && fits {
             self.area.store_header(end, 0, ord!(M1, Relaxed));
-            self.area.store_header(self.tail, mark_word(self.pending_mark), ord!(M2, Release));
+            self.stretch.store_header(mark_word(self.pending_mark), ord!(M2, Release));
             // The note goes before the tail moves: a successor that still finds it also finds the mark.
             if let Some(seat) = Seat::of(&self.control.region(), Role::Producer) {
                 seat.marked(u64::from(self.lease));
             }
-            self.moved_far(end);
+            self.stretch = self.area.stretch(end, 0);
+            self.tail_moved(end);
             self.pending_mark = 0;
             self.tell();
         }
@@ -120,11 +123,4 @@ impl<'m> Producer<'m> {
             other => other,
         }
     }
-}
-
-/// A record of `len` payload bytes at `position`, with nothing known of what is behind it; `None` where it would cross the end
-/// of the area. The header behind it may be the area's first word.
-pub(super) fn take_at<'m>(area: &Area<'m>, position: Position, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
-    let (span, size) = (area.span(position.plus(HEADER), len as u64)?, geometry.record_size(len as u64));
-    Some(Taken { span, size, rest: area.stretch(position.plus(size), 0) })
 }
