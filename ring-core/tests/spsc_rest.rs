@@ -170,3 +170,25 @@ fn one_end_after_the_other() {
     assert_eq!(look(&b, &mut rx, &Cell::new(0)), died);
     assert_eq!(look(&b, &mut rx, &Cell::new(0)), ReadError::Empty);
 }
+
+/// Nor does a mark that a resting reader passes put off the look that asks: a mark is no record.
+#[test]
+fn one_end_behind_the_mark_of_another() {
+    let memory = lines(CONTROL_SIZE + 256);
+    for rests in 0..12 {
+        let b = Bench::new(&memory, &Format::new(256));
+        let (mut tx, mut rx) = (b.producer(), b.consumer());
+        rx.ask_after(7);
+        send(&mut tx, 1, 8);
+        recv(&mut rx, 1, 8);
+        for _ in 0..=rests {
+            assert_eq!(look(&b, &mut rx, &Cell::new(0)), ReadError::Empty);
+        }
+        let second = b.replace_producer(tx); // it writes the mark of the first
+        b.kill(second.lease());
+        let died = ReadError::Ended(SessionEnd::Died);
+        assert_eq!(look(&b, &mut rx, &Cell::new(0)), died, "the first, after {rests}");
+        assert_eq!(look(&b, &mut rx, &Cell::new(0)), died, "the second, after {rests}");
+        assert_eq!(look(&b, &mut rx, &Cell::new(0)), ReadError::Empty);
+    }
+}
