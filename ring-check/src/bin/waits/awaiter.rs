@@ -19,6 +19,10 @@ use super::{Failure, Kind, Plant};
 /// Tasks of one process that receives from an MPMC ring.
 const TASKS: u64 = 4;
 
+/// One sleep of so many ends by the runtime's timer, at the latest. Counted off, not drawn: a plant that is asleep until its
+/// timer comes is then asleep so often for certain.
+const BY_TIMER: u64 = 16;
+
 /// For how long what has been read of the scheduler is good enough.
 const FRESH: Duration = Duration::from_millis(10);
 
@@ -99,19 +103,16 @@ async fn go(mut rng: Rng, awaits: u64, plant: Plant, mut rx: impl Awaits) -> Res
             pended.set(pended.get() | polled.is_pending());
             polled
         });
-        let choice = rng.below(16);
         // Mostly less than it takes until a message comes.
-        let timeout = match choice {
-            0..12 => Duration::ZERO,
-            12..15 => Duration::from_micros(rng.below(150)),
-            _ => Duration::from_millis(if rng.once_in(16) { rng.below(60) } else { 1000 }),
+        let end = match rng.below(5) {
+            _ if account.sleeps % BY_TIMER == BY_TIMER - 1 => {
+                End::ByTimer(Duration::from_millis(if rng.once_in(16) { rng.below(60) } else { 250 }))
+            }
+            0 => End::After(Duration::from_micros(rng.below(150))),
+            _ => End::Turns(rng.below(8)),
         };
         let gives_up = async {
-            match choice {
-                0..12 => turns(rng.below(8)).await,
-                12..15 => turns_until(start + timeout).await,
-                _ => tokio::time::sleep_until((start + timeout).into()).await,
-            }
+            end.comes(start).await;
             if plant == Plant::Late {
                 std::thread::sleep(2 * SLICE);
             }
@@ -119,16 +120,14 @@ async fn go(mut rng: Rng, awaits: u64, plant: Plant, mut rx: impl Awaits) -> Res
         let received = tokio::select! {
             biased;
             received = &mut recv => Some(received?),
-            () = gives_up => {
-                let late = start.elapsed().saturating_sub(timeout);
-                // Asking the kernel costs as much as an await: only if it matters.
-                let waited = if late > FRESH { kept_off_cpu().saturating_sub(kept_off) } else { Duration::ZERO };
-                let late = late.saturating_sub(waited);
-                account.late_max_us = account.late_max_us.max(late.as_micros() as u64);
-                account.overslept += u64::from(late > SLICE);
-                None
-            }
+            () = gives_up => None,
         };
+        let late = start.elapsed().saturating_sub(end.after());
+        // Asking the kernel costs as much as an await: only if it matters.
+        let waited = if late > FRESH { kept_off_cpu().saturating_sub(kept_off) } else { Duration::ZERO };
+        let late = late.saturating_sub(waited);
+        account.late_max_us = account.late_max_us.max(late.as_micros() as u64);
+        account.overslept += u64::from(late > SLICE);
         account.sleeps += u64::from(pended.get());
         if let Some(Some((sender, sent))) = received {
             account.received += 1;
@@ -140,16 +139,38 @@ async fn go(mut rng: Rng, awaits: u64, plant: Plant, mut rx: impl Awaits) -> Res
     Ok(account)
 }
 
-/// Lets the runtime go round `count` times.
-async fn turns(count: u64) {
-    for _ in 0..count {
-        tokio::task::yield_now().await;
-    }
+/// When an await is given up.
+#[derive(Clone, Copy)]
+enum End {
+    /// After so many turns of the runtime.
+    Turns(u64),
+    /// After that time, by turns of the runtime: its timers are too coarse.
+    After(Duration),
+    /// After that time, asleep.
+    ByTimer(Duration),
 }
 
-/// The same until `end`: a runtime's timers are too coarse.
-async fn turns_until(end: Instant) {
-    while Instant::now() < end {
-        tokio::task::yield_now().await;
+impl End {
+    fn after(self) -> Duration {
+        match self {
+            Self::Turns(_) => Duration::ZERO,
+            Self::After(time) | Self::ByTimer(time) => time,
+        }
+    }
+
+    async fn comes(self, start: Instant) {
+        match self {
+            Self::Turns(count) => {
+                for _ in 0..count {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Self::After(time) => {
+                while start.elapsed() < time {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Self::ByTimer(time) => tokio::time::sleep_until((start + time).into()).await,
+        }
     }
 }

@@ -20,6 +20,8 @@ const TOLD: usize = 1000;
 pub(super) struct Account {
     pub(super) sleeps: u64,
     pub(super) received: u64,
+    /// Those of them that came to somebody who slept, or had.
+    pub(super) awaited: u64,
     /// The latest end of a wait whose time was over, in microseconds.
     pub(super) late_max_us: u64,
     /// Waits that ended more than a slice after their time.
@@ -31,10 +33,11 @@ pub(super) struct Account {
 }
 
 impl Account {
-    fn fields(&mut self) -> [(&'static str, &mut u64); 5] {
+    fn fields(&mut self) -> [(&'static str, &mut u64); 6] {
         [
             ("sleeps", &mut self.sleeps),
             ("received", &mut self.received),
+            ("awaited", &mut self.awaited),
             ("late_max_us", &mut self.late_max_us),
             ("overslept", &mut self.overslept),
             ("late_seen", &mut self.late_seen),
@@ -51,6 +54,7 @@ impl Account {
 
     /// A message that lay there for `lay`, while its receiver slept.
     pub(super) fn note(&mut self, sender: u32, sent: u64, lay: Duration) {
+        self.awaited += 1;
         if lay > SLICE / 2 {
             self.late_seen += 1;
             self.late.push((sender, sent));
@@ -177,18 +181,16 @@ fn go(
         let (start, before, kept_off) = (Instant::now(), slept(), kept_off_cpu());
         let ended = wait(timeout)?;
         let late = start.elapsed().saturating_sub(timeout).saturating_sub(kept_off_cpu().saturating_sub(kept_off));
+        account.late_max_us = account.late_max_us.max(late.as_micros() as u64);
+        account.overslept += u64::from(late > SLICE);
         match ended {
-            Ended::TimeOver => {
-                account.late_max_us = account.late_max_us.max(late.as_micros() as u64);
-                account.overslept += u64::from(late > SLICE);
-            }
             Ended::Received(sender, sent) => {
                 account.received += 1;
                 if slept() > before {
                     account.note(sender, sent, Duration::from_nanos(now().saturating_sub(sent)).min(start.elapsed()));
                 }
             }
-            Ended::Told => {}
+            Ended::TimeOver | Ended::Told => {}
         }
     }
     account.sleeps = slept();
