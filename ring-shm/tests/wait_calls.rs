@@ -76,8 +76,9 @@ fn entered(thread: i32) -> Option<libc::c_long> {
     ptrace(libc::PTRACE_GET_SYSCALL_INFO, thread, size, info.as_mut_ptr().expose_provenance()).unwrap();
     // SAFETY: plain numbers, zero before and filled in.
     let info = unsafe { info.assume_init() };
-    // SAFETY: so `op` says.
-    (info.op == ENTRY).then(|| unsafe { info.u.entry.nr } as libc::c_long)
+    // SAFETY: plain numbers, whatever `op` says of them.
+    let call = unsafe { info.u.entry.nr };
+    (info.op == ENTRY).then_some(call as libc::c_long)
 }
 
 const SLICES: usize = 5;

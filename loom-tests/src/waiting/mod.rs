@@ -152,7 +152,10 @@ pub fn wait_by<H: Sleeps, T>(
 
 /// All of them.
 pub(crate) fn models() -> Vec<&'static dyn Explore> {
-    let spsc = [spsc::MODELS, slices::MODELS, cancel::MODELS, hub::MODELS].into_iter().flatten().map(|model| model as &dyn Explore);
+    let spsc = [spsc::MODELS, slices::MODELS, cancel::MODELS, hub::MODELS]
+        .into_iter()
+        .flatten()
+        .map(|model| model as &dyn Explore);
     spsc.chain([mpmc::MODELS, hub::DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
 }
 
