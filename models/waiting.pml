@@ -10,7 +10,11 @@
  * A slice is over only when nothing else can move. If something is published then, that is an error unless somebody has
  * died, or it is a short slice of a sleeper that has told publishers to fence and has not slept a whole slice since.
  * Publishers may pause before a message until all slices that matter are over: without a pause every slice would end after the
- * last message, and nothing would ever be published to a sleeper whose slices are long.
+ * last message, and nothing would ever be published to a sleeper whose slices are long. With DAWDLES they may also stop around
+ * W10, which is when any slice may end: what a sleeper then believes of its announcement is what this is about.
+ *
+ * A sleeper whose announcement outlives its slice keeps it. So nobody may sleep without a bit and without a waker on
+ * his way, but for one slice after a death. REPAIRS: somebody clears the bits of dead sleepers.
  */
 #ifndef PUBLISHERS
 #define PUBLISHERS 1
@@ -34,7 +38,7 @@
 byte memory[PUBLISHERS], buffer[PUBLISHERS], taken; /* messages published, by place */
 byte bits, fences;
 bool fresh[SLEEPERS], asleep[SLEEPERS], expired[SLEEPERS], news[SLEEPERS]; /* fresh: the event still is the ticket */
-bool pausing[PUBLISHERS];
+bool pausing[PUBLISHERS], dawdling[PUBLISHERS], dead[SLEEPERS], deaf[SLEEPERS];
 byte crashes, running = PUBLISHERS, slices;
 bool over;
 
@@ -46,7 +50,7 @@ bool over;
 
 /* A step that others can see, or a death before it. */
 #if CRASHES > 0
-#define W(step) if :: d_step { step } :: crashes < CRASHES -> crashes++; goto gone fi
+#define W(step) if :: d_step { step } :: atomic { crashes < CRASHES -> crashes++ }; goto gone fi
 #else
 #define W(step) if :: d_step { step } fi
 #endif
@@ -61,7 +65,20 @@ bool over;
 #ifdef WEAK
 #define RMW(step) W(step)
 #else
-#define RMW(step) if :: d_step { drained -> step } :: crashes < CRASHES -> crashes++; goto gone fi
+#define RMW(step) if :: d_step { drained -> step } :: atomic { crashes < CRASHES -> crashes++ }; goto gone fi
+#endif
+
+#ifdef DAWDLES
+#define somebody_dawdles (dawdling[0] || dawdling[PUBLISHERS - 1])
+inline dawdle() {
+    if
+    :: dawdling[me] = true; !dawdling[me]
+    :: true
+    fi
+}
+#else
+#define somebody_dawdles false
+#define dawdle() skip
 #endif
 
 proctype publisher(byte me) {
@@ -117,7 +134,9 @@ proctype publisher(byte me) {
 #endif
                 if
                 :: b != 0 ->
+                   dawdle();
                    RMW(fresh[x] = false); /* W10 */
+                   dawdle();
                    W(left = (asleep[x] -> 0 : left); asleep[x] = false)
                 :: else
                 fi
@@ -161,7 +180,7 @@ inline announce() {
 #ifndef BUG_BARRIER_FIRST
     barrier();
 #endif
-    announced = true
+    atomic { announced = true; deaf[me] = false }
 }
 
 inline barrier() {
@@ -181,21 +200,43 @@ inline barrier() {
     fi
 }
 
+/* When a slice is over. */
+inline look_at_announcement() {
+#ifndef BUG_SLEEPS_ON_THOUGH_RUNG
+#ifndef BUG_BIT_BELIEVED
+    stands = stands && (bits >> me & 1); /* W21 */
+#endif
+    stands = stands && fresh[me] /* W13 */
+#else
+    skip
+#endif
+}
+
 proctype sleeper(byte me) {
     byte i;
-    bool announced, told, found, early;
+    bool announced, told, found, early, stands;
     do
     :: over -> break
     :: !over ->
        if
+#ifdef BUG_NO_LOOK_BETWEEN_SLICES
+       :: stands
+       :: !stands && !early -> W(found = published > taken; taken = taken + found)
+#else
        :: W(found = published > taken; taken = taken + found)
+#endif
        :: early -> early = false
        fi;
        if
        :: announced && !found -> /* FUTEX_WAIT */
-          W(asleep[me] = fresh[me]; fresh[me] = false; early = false);
+#ifdef BUG_SLEEPS_ON_THOUGH_RUNG
+          W(asleep[me] = fresh[me] || stands; early = false); /* on whatever the event is now */
+#else
+          W(asleep[me] = fresh[me]; early = false);
+#endif
           atomic {
               !asleep[me];
+              stands = expired[me];
 #ifdef BUG_FIRST_SLICE_SPENT_UNSLEPT
               news[me] = false;
 #else
@@ -203,15 +244,40 @@ proctype sleeper(byte me) {
 #endif
               expired[me] = false
           };
-          W(bits = bits & ~(1 << me); announced = false) /* W11 */
-       :: announced && found -> W(bits = bits & ~(1 << me); announced = false; found = false)
+          look_at_announcement();
+          if
+          :: stands
+          :: else -> W(bits = bits & ~(1 << me); fresh[me] = false; announced = false) /* W11 */
+          fi
+       :: announced && found ->
+          W(bits = bits & ~(1 << me); fresh[me] = false; announced = false; found = false; stands = false)
        :: !announced && !found -> announce()
        :: else -> found = false
        fi
     od;
+    goto left;
 gone:
+    dead[me] = true;
+left:
     asleep[me] = false
 }
+
+#ifdef REPAIRS
+/* W16 W17, by who takes the place of a dead sleeper. */
+proctype repairer() {
+    byte i;
+end:
+    do
+    :: dead[0] -> d_step { bits = bits & ~1; dead[0] = false }
+#if SLEEPERS > 1
+    :: dead[1] -> d_step { bits = bits & ~2; dead[1] = false }
+#endif
+#ifdef BUG_FORGETS_THE_LIVING
+    :: bits & 1 -> bits = bits & ~1; break
+#endif
+    od
+}
+#endif
 
 /* What is in the buffers reaches memory, in time. */
 proctype hardware() {
@@ -229,9 +295,21 @@ inline expire(condition) {
     do
     :: i < SLEEPERS ->
        if
-       :: asleep[i] && (condition) -> may = true; expired[i] = true; asleep[i] = false
+       :: asleep[i] && (condition) ->
+          may = true; expired[i] = true; asleep[i] = false;
+          deaf[i] = !(bits >> i & 1)
        :: else
        fi;
+       i++
+    :: else -> i = 0; break
+    od
+}
+
+/* Whoever sleeps has his bit up, but for the one slice that it takes him to notice that a dead waker took it. */
+inline nobody_is_deaf() {
+    do
+    :: i < SLEEPERS ->
+       assert(!asleep[i] || (bits >> i & 1) || somebody_dawdles || (crashes > 0 && !deaf[i]));
        i++
     :: else -> i = 0; break
     od
@@ -243,9 +321,18 @@ proctype kernel() {
     bool may;
     do
     :: timeout ->
+       atomic { nobody_is_deaf() };
        if
-       :: over -> break
-       :: !over && published == taken && running == 0 ->
+#ifdef DAWDLES
+       :: somebody_dawdles -> /* for longer than a slice, or not */
+          if
+          :: atomic { expire(true); may = false }
+          :: true
+          fi;
+          atomic { dawdling[0] = false; dawdling[PUBLISHERS - 1] = false }
+#endif
+       :: !somebody_dawdles && over -> break
+       :: !somebody_dawdles && !over && published == taken && running == 0 ->
           atomic {
               over = true;
               do
@@ -253,7 +340,7 @@ proctype kernel() {
               :: else -> i = 0; break
               od
           }
-       :: !over && published == taken && running > 0 -> /* somebody pauses: for long, or not */
+       :: !somebody_dawdles && !over && published == taken && running > 0 -> /* somebody pauses: for long, or not */
           if
           :: atomic { expire(news[i]); may = false }
           :: true
@@ -292,6 +379,9 @@ init {
         :: else -> break
         od;
         run hardware();
+#ifdef REPAIRS
+        run repairer();
+#endif
         run kernel();
         i = 0
     }

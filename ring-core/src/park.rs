@@ -233,6 +233,18 @@ impl<'m> Sleeper<'m> {
         low(ticket)
     }
 
+    /// Whether the announcement that gave `ticket` is one that publishers still see. To be asked when a sleep has ended that
+    /// nobody ended: then the next one needs no other announcement, and no barrier. Whatever is published the sleeper's look
+    /// has found, or finds the bit; so it was, and the barrier was for good. Who takes the bit moves the event on, and may die
+    /// in between: hence both. If it does not stand, [`Sleeper::withdraw`] and begin anew.
+    #[must_use]
+    pub fn stands(&self, ticket: u32) -> bool {
+        // Relaxed: a waker that has taken the bit, and is not seen here, goes on to move the event. One that died before it
+        // could is seen in the end.
+        let is_up = |sleepers: &Word| sleepers.load(ord!(W21, Relaxed)) & self.bit == self.bit;
+        is_up(self.bell.sleepers) && self.also.is_none_or(is_up) && !self.event.has_moved(ticket)
+    }
+
     /// The barrier of a sleeper whose publishers all fence.
     pub fn fence(&self) {
         fence!(W3, SeqCst);

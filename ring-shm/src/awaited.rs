@@ -71,7 +71,7 @@ impl<H: Waits> Awaited<H> {
                 return Poll::Pending;
             }
             match &self.announced {
-                Some(announced) if announced.is_current() && !announced.is_deaf(self.handle.sleeper()) => {
+                Some(announced) if announced.stands() && !announced.is_deaf(self.handle.sleeper()) => {
                     return match self.watch(cx, nothing) {
                         Ok(()) => Poll::Pending,
                         Err(error) => {

@@ -36,12 +36,17 @@ impl Reach {
             self.known = false;
             sleeper.set_reach(reaches);
         }
-        if reaches || self.known { SLICE } else { FIRST_SLICE }
+        self.slice()
     }
 
     /// A sleep of `time` has passed to its end.
     pub(crate) fn slept(&mut self, time: Duration) {
         self.known |= time >= FIRST_SLICE;
+    }
+
+    /// How long a sleep may be.
+    fn slice(&self) -> Duration {
+        if self.reaches == Some(true) || self.known { SLICE } else { FIRST_SLICE }
     }
 }
 
@@ -108,10 +113,16 @@ impl Announced {
         self.sleeper.event()
     }
 
-    /// Whether nobody has been at the event since.
-    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
-    pub(crate) fn is_current(&self) -> bool {
-        !self.event().has_moved(self.ticket)
+    /// Whether publishers still see it, and nobody has been at the event since: then a sleep that has ended by itself may be
+    /// followed by another one after a look, without a barrier.
+    pub(crate) fn stands(&self) -> bool {
+        self.born == fork::epoch() && self.sleeper.stands(self.ticket)
+    }
+
+    /// It has stood for a whole sleep, which `reach` knows of. Whether it still [`stands`](Self::stands), for another one.
+    pub(crate) fn outlasts(&mut self, reach: &Reach) -> bool {
+        self.slice = reach.slice();
+        self.stands()
     }
 
     /// What the event must still be.

@@ -213,7 +213,7 @@ pub(crate) fn until<H: Waits, T, E>(
     // Taken out so that looks have the handle to themselves. A look that panics loses it: the next wait makes another.
     of(handle);
     let Some(mut waiter) = handle.waiter().take() else { return Err(Ended::Timeout) };
-    let ended = Wait { waiter: &mut waiter, deadline, announced: None }.run(handle, &mut look);
+    let ended = Wait { waiter: &mut waiter, deadline, announced: None, outlasted: false }.run(handle, &mut look);
     *handle.waiter() = Some(waiter);
     ended
 }
@@ -229,6 +229,8 @@ struct Wait<'w> {
     deadline: Option<Instant>,
     /// Set between announcing a sleep and withdrawing it.
     announced: Option<Announced>,
+    /// Whether that has outlasted a slice, so that the strategy is asked before the next one.
+    outlasted: bool,
 }
 
 impl Wait<'_> {
@@ -249,25 +251,28 @@ impl Wait<'_> {
             if left.is_zero() {
                 return self.leave(handle, look, |_| Ended::Timeout);
             }
-            if let Some(announced) = self.announced.take() {
-                if announced.is_deaf(handle.sleeper()) {
-                    drop(announced);
-                    self.announce(handle.sleeper());
-                    continue;
+            let parks = self.announced.is_some() && !self.outlasted
+                || self.waiter.strategy.idle(Round { number, one_cpu: self.waiter.one_cpu }) == Idle::Park;
+            match self.announced.take() {
+                Some(announced) if parks && !announced.is_deaf(handle.sleeper()) => {
+                    let mut time = announced.slice.min(left);
+                    if nothing == Nothing::Blocked {
+                        time = time.min(blocked_slice);
+                        blocked_slice = blocked_slice.saturating_mul(2);
+                    }
+                    if self.sleep(announced, time).map_err(Ended::Os)? == Slept::Expired {
+                        handle.slept();
+                    }
                 }
-                let mut time = announced.slice.min(left);
-                if nothing == Nothing::Blocked {
-                    time = time.min(blocked_slice);
-                    blocked_slice = blocked_slice.saturating_mul(2);
+                before => {
+                    if let Some(announced) = before {
+                        announced.withdraw(); // a look follows in any case
+                        self.waiter.one_cpu = futex::is_alone_on_one_cpu();
+                    }
+                    if parks {
+                        self.announce(handle.sleeper());
+                    }
                 }
-                if self.sleep(announced, time).map_err(Ended::Os)? == Slept::Expired {
-                    self.waiter.reach.slept(time);
-                    handle.slept();
-                }
-                continue;
-            }
-            if self.waiter.strategy.idle(Round { number, one_cpu: self.waiter.one_cpu }) == Idle::Park {
-                self.announce(handle.sleeper());
             }
         }
         Err(Ended::Timeout) // after 2^32 looks or more
@@ -277,10 +282,19 @@ impl Wait<'_> {
     fn announce(&mut self, sleeper: Option<Sleeper<'static>>) {
         let Some(sleeper) = sleeper else { return };
         self.announced = Some(Announced::with_barrier(sleeper, &mut self.waiter.reach));
+        self.outlasted = false;
     }
 
-    fn sleep(&mut self, announced: Announced, time: Duration) -> Result<Slept, OsError> {
+    /// Sleeps. An announcement that nobody has answered in all that time stays.
+    fn sleep(&mut self, mut announced: Announced, time: Duration) -> Result<Slept, OsError> {
         let slept = futex::sleep(announced.event(), announced.ticket(), time);
+        if let Ok(Slept::Expired) = slept {
+            self.waiter.reach.slept(time);
+            if announced.outlasts(&self.waiter.reach) {
+                (self.announced, self.outlasted) = (Some(announced), true);
+                return slept;
+            }
+        }
         announced.withdraw();
         self.waiter.one_cpu = futex::is_alone_on_one_cpu();
         slept

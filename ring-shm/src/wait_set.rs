@@ -161,7 +161,7 @@ impl WaitSet {
     fn until<W: Waitable>(&mut self, handles: &mut [W], limit: Limit) -> Result<&[Ready], WaitError> {
         self.first = self.first.wrapping_add(1);
         let first = self.first.checked_rem(handles.len()).unwrap_or(0);
-        let mut wait = Wait { set: self, handles, first, ticket: None };
+        let mut wait = Wait { set: self, handles, first, ticket: None, outlasted: false };
         let ended = wait.run(limit);
         drop(wait);
         ended.map(|()| &*self.ready)
@@ -175,6 +175,8 @@ struct Wait<'w, W> {
     first: usize,
     /// The bell's, once a sleep has been announced.
     ticket: Option<u32>,
+    /// Whether the announcements have outlasted a slice, so that the strategy is asked before the next one.
+    outlasted: bool,
 }
 
 impl<W: Waitable> Wait<'_, W> {
@@ -196,24 +198,31 @@ impl<W: Waitable> Wait<'_, W> {
             if left.is_zero() {
                 return self.leave(WaitError::Timeout);
             }
-            if let Some(ticket) = self.ticket.take() {
-                if self.is_deaf() {
-                    self.withdraw();
-                    self.announce();
-                    continue;
+            let parks = self.ticket.is_some() && !self.outlasted
+                || self.set.strategy.idle(Round { number, one_cpu }) == Idle::Park;
+            let ticket = self.ticket;
+            match ticket {
+                Some(ticket) if parks && !self.is_deaf() => {
+                    let slice = self.set.announced.iter().flatten().map(|announced| announced.slice).min();
+                    let mut time = slice.unwrap_or(SLICE).min(left);
+                    if nothing == Nothing::Blocked {
+                        time = time.min(blocked_slice);
+                        blocked_slice = blocked_slice.saturating_mul(2);
+                    }
+                    self.sleep(ticket, time)?;
+                    if self.ticket.is_none() {
+                        one_cpu = futex::is_alone_on_one_cpu();
+                    }
                 }
-                let slice = self.set.announced.iter().flatten().map(|announced| announced.slice).min();
-                let mut time = slice.unwrap_or(SLICE).min(left);
-                if nothing == Nothing::Blocked {
-                    time = time.min(blocked_slice);
-                    blocked_slice = blocked_slice.saturating_mul(2);
+                before => {
+                    if before.is_some() {
+                        self.withdraw_all(false); // a look follows in any case
+                        one_cpu = futex::is_alone_on_one_cpu();
+                    }
+                    if parks {
+                        self.announce();
+                    }
                 }
-                self.sleep(ticket, time)?;
-                one_cpu = futex::is_alone_on_one_cpu();
-                continue;
-            }
-            if self.set.strategy.idle(Round { number, one_cpu }) == Idle::Park {
-                self.announce();
             }
         }
         Err(WaitError::Timeout) // after 2^32 looks or more
@@ -236,7 +245,7 @@ impl<W: Waitable> Wait<'_, W> {
 
     /// Announces a sleep of each, and runs the barrier once for all.
     fn announce(&mut self) {
-        self.ticket = Some(self.set.bell.sleeper().announce());
+        (self.ticket, self.outlasted) = (Some(self.set.bell.sleeper().announce()), false);
         let all = &mut self.set.announced;
         all.extend(self.handles.iter_mut().map(|handle| handle.waits().sleeper().map(Announced::new)));
         let reaches = sleep::barrier(all.iter().flatten().map(Announced::sleeper).next());
@@ -273,22 +282,36 @@ impl<W: Waitable> Wait<'_, W> {
             _ => futex::sleep_any(first, targets, time),
         };
         watches.clear();
+        if let Ok(Slept::Expired) = slept {
+            for handle in &mut *self.handles {
+                let handle = handle.waits();
+                wait::of(handle).reach.slept(time);
+                handle.slept();
+            }
+            if self.outlasts(ticket) {
+                self.outlasted = true;
+                return Ok(());
+            }
+        }
         self.withdraw_all(false);
         match slept {
-            Ok(Slept::Expired) => {
-                for handle in &mut *self.handles {
-                    let handle = handle.waits();
-                    wait::of(handle).reach.slept(time);
-                    handle.slept();
-                }
-            }
-            Ok(Slept::Woken) => {}
+            Ok(Slept::Expired | Slept::Woken) => Ok(()),
             // Its memory was cut: the next look meets the guard.
-            Ok(Slept::Faulted) if guard::is_on() => {}
-            Ok(Slept::Faulted) => return Err(WaitError::Os(OsError { call: "futex_waitv", code: libc::EFAULT })),
-            Err(error) => return Err(WaitError::Os(error)),
+            Ok(Slept::Faulted) if guard::is_on() => Ok(()),
+            Ok(Slept::Faulted) => Err(WaitError::Os(OsError { call: "futex_waitv", code: libc::EFAULT })),
+            Err(error) => Err(WaitError::Os(error)),
         }
-        Ok(())
+    }
+
+    /// Whether what was announced has stood for a whole sleep, of all and of the bell, and serves for another one.
+    fn outlasts(&mut self, ticket: u32) -> bool {
+        let mut all = self.set.bell.sleeper().stands(ticket);
+        for (announced, handle) in self.set.announced.iter_mut().zip(&mut *self.handles) {
+            if let Some(announced) = announced {
+                all &= announced.outlasts(&wait::of(handle.waits()).reach);
+            }
+        }
+        all
     }
 
     /// Takes all announcements back.

@@ -186,7 +186,7 @@ impl Hub {
                     self.arm(self.event.ticket_guess());
                     thread::park();
                 }
-                Some((sleeper, ticket)) if !sleeper.event().has_moved(ticket) => {
+                Some((sleeper, ticket)) if sleeper.stands(ticket) => {
                     self.arm(ticket);
                     thread::park();
                 }

@@ -1,14 +1,29 @@
 //! The kernel's futexes: who sleeps on which event, under a lock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use loom::sync::{Mutex, MutexGuard};
 use loom::thread::{self, Thread};
 use ring_core::Event;
 
-/// Who sleeps, and on the events of which keys.
-type Queue = Mutex<Vec<(Vec<usize>, Thread)>>;
+/// A thread that sleeps.
+struct Asleep {
+    /// On the events of which keys.
+    keys: Vec<usize>,
+    thread: Thread,
+    /// Whether its slice has ended, rather than somebody ended the sleep. Set under the lock.
+    expired: Rc<Cell<bool>>,
+}
+
+#[derive(Default)]
+struct State {
+    asleep: Vec<Asleep>,
+    /// Slices that end at once: on the event of which key.
+    ends: Vec<usize>,
+}
+
+type Queue = Mutex<State>;
 
 std::thread_local! {
     // One OS thread runs all threads of a model, and a wake is a plain function.
@@ -17,48 +32,66 @@ std::thread_local! {
 
 /// The kernel of a new execution.
 pub fn boot() {
-    QUEUE.set(Rc::new(Mutex::new(Vec::new())));
+    QUEUE.set(Rc::new(Mutex::new(State::default())));
 }
 
 /// Runs `f` under the lock.
-fn locked<R>(f: impl FnOnce(&mut Vec<(Vec<usize>, Thread)>) -> R) -> R {
+fn locked<R>(f: impl FnOnce(&mut State) -> R) -> R {
     let queue = QUEUE.with_borrow(Rc::clone);
     let mut guard: MutexGuard<'_, _> = queue.lock().expect("no panic under this lock");
     f(&mut guard)
 }
 
-/// `FUTEX_WAIT`: sleeps while the event is `ticket`.
-pub fn sleep(event: Event<'_>, ticket: u32) {
-    sleep_any(&[(event, ticket)]);
+/// `FUTEX_WAIT`: sleeps while the event is `ticket`. Whether its time was over before anybody ended it.
+pub fn sleep(event: Event<'_>, ticket: u32) -> bool {
+    sleep_any(&[(event, ticket)])
 }
 
 /// `futex_waitv`: sleeps while each of the events is its ticket.
-pub fn sleep_any(targets: &[(Event<'_>, u32)]) {
-    let sleeps = locked(|queue| {
-        let sleeps = targets.iter().all(|(event, ticket)| event.value() == *ticket);
-        if sleeps {
-            queue.push((targets.iter().map(|(event, _)| event.key()).collect(), thread::current()));
+pub fn sleep_any(targets: &[(Event<'_>, u32)]) -> bool {
+    let expired = Rc::new(Cell::new(false));
+    let sleeps = locked(|state| {
+        if !targets.iter().all(|(event, ticket)| event.value() == *ticket) {
+            return false;
         }
-        sleeps
+        let keys: Vec<_> = targets.iter().map(|(event, _)| event.key()).collect();
+        if let Some(place) = state.ends.iter().position(|key| keys.contains(key)) {
+            state.ends.remove(place);
+            expired.set(true);
+            return false;
+        }
+        state.asleep.push(Asleep { keys, thread: thread::current(), expired: Rc::clone(&expired) });
+        true
     });
     if sleeps {
         thread::park();
     }
+    expired.get()
+}
+
+/// Ends the sleep of whoever sleeps on the event, whom it takes from the list.
+fn end(state: &mut State, event: Event<'_>) -> Option<Asleep> {
+    let place = state.asleep.iter().position(|asleep| asleep.keys.contains(&event.key()))?;
+    let asleep = state.asleep.remove(place);
+    asleep.thread.unpark();
+    Some(asleep)
 }
 
 /// `FUTEX_WAKE`, of one, which has to do: the real call wakes all who sleep there. Whether anybody did.
 pub fn wake(event: Event<'_>) -> bool {
-    locked(|queue| {
-        let place = queue.iter().position(|(keys, _)| keys.contains(&event.key()));
-        if let Some(place) = place {
-            queue.remove(place).1.unpark();
-        }
-        place.is_some()
-    })
+    locked(|state| end(state, event).is_some())
 }
 
 /// The same, which says that somebody did in any case.
 pub fn wake_and_believe(event: Event<'_>) -> bool {
     wake(event);
     true
+}
+
+/// The slice of whoever sleeps on the event is over, or else that of whoever does so next.
+pub fn expire(event: Event<'_>) {
+    locked(|state| match end(state, event) {
+        Some(asleep) => asleep.expired.set(true),
+        None => state.ends.push(event.key()),
+    });
 }

@@ -1,13 +1,14 @@
 //! The models of waiting: rings of both kinds whose participants sleep, the kernel that they sleep in, and the loop that
 //! leads there.
 //!
-//! There are no slices here. So a sleeper whom nobody wakes sleeps for ever, and loom reports the deadlock: that is the
-//! lost wake. Deaths that only a slice cures are therefore left out.
+//! No slice ends here but those that a model ends. So a sleeper whom nobody wakes sleeps for ever, and loom reports the
+//! deadlock: that is the lost wake. Deaths that only a slice cures are left out elsewhere than in `slices.rs`.
 
 pub mod cancel;
 pub mod hub;
 pub mod kernel;
 pub mod mpmc;
+pub mod slices;
 pub mod spsc;
 
 use ring_core::{Interrupt, Sleeper, Wake};
@@ -31,6 +32,23 @@ pub enum Way {
     DeafToTheEnd,
     /// It leaves empty-handed without a look, though somebody has taken its bit.
     LeavesBlindly,
+    /// When its slice is over it sleeps again on whatever the event is now.
+    SleepsOnThoughRung,
+    /// When its slice is over it asks the event alone whether its announcement stands.
+    BelievesTheEvent,
+    /// When its slice is over and its announcement stands it sleeps again without a look.
+    NoLookBetweenSlices,
+}
+
+impl Way {
+    /// The ticket to sleep on again when a slice is over, without a new announcement.
+    fn outlasts(self, sleeper: &Sleeper<'static>, ticket: u32) -> Option<u32> {
+        match self {
+            Self::SleepsOnThoughRung => Some(sleeper.event().value()),
+            Self::BelievesTheEvent => (!sleeper.event().has_moved(ticket)).then_some(ticket),
+            _ => sleeper.stands(ticket).then_some(ticket),
+        }
+    }
 }
 
 /// How those who publish wake others.
@@ -110,7 +128,12 @@ pub fn wait_by<H: Sleeps, T>(
                 sleeper.withdraw();
                 continue;
             }
-            kernel::sleep(sleeper.event(), ticket);
+            let expired = kernel::sleep(sleeper.event(), ticket);
+            if let (true, Some(ticket)) = (expired, way.outlasts(&sleeper, ticket)) {
+                announced = Some((sleeper, ticket));
+                looks = way != Way::NoLookBetweenSlices;
+                continue;
+            }
             sleeper.withdraw();
             continue;
         }
@@ -129,13 +152,16 @@ pub fn wait_by<H: Sleeps, T>(
 
 /// All of them.
 pub(crate) fn models() -> Vec<&'static dyn Explore> {
-    let spsc = [spsc::MODELS, cancel::MODELS, hub::MODELS].into_iter().flatten().map(|model| model as &dyn Explore);
+    let spsc = [spsc::MODELS, slices::MODELS, cancel::MODELS, hub::MODELS]
+        .into_iter()
+        .flatten()
+        .map(|model| model as &dyn Explore);
     spsc.chain([mpmc::MODELS, hub::DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
 }
 
 /// Broken on purpose: each of them must fail.
 #[must_use]
 pub fn broken() -> Vec<&'static dyn Explore> {
-    let spsc = [spsc::BROKEN, hub::BROKEN].into_iter().flatten().map(|model| model as &dyn Explore);
+    let spsc = [spsc::BROKEN, slices::BROKEN, hub::BROKEN].into_iter().flatten().map(|model| model as &dyn Explore);
     spsc.chain([mpmc::BROKEN, hub::BROKEN_DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
 }

@@ -78,3 +78,52 @@ fn a_slice_asleep_is_followed_by_a_question_after_the_peer() {
     assert!(matches!(ended, Err(Ended::Timeout)));
     assert!((2..=3).contains(&handle.slept), "{}", handle.slept);
 }
+
+/// Somebody takes the bit after a slice, and dies before the event is moved on. A slice later the bit is up again; who
+/// believed the event alone would be deaf from then on.
+#[test]
+fn a_bit_that_a_dead_waker_took_is_set_again() {
+    let ring = mpmc::heap(4, 8).unwrap();
+    let mut rx = ring.consumer().unwrap();
+    set_strategy(&mut rx, at_once());
+    let place = rx.sleeper().unwrap();
+    let mut looks = 0;
+    let was_gone = until(&mut rx, Limit::Never, |_| {
+        looks += 1;
+        Ok::<_, OsError>(match looks {
+            // The fourth one follows the first slice, whose announcement stood; the sixth the next announcement.
+            4 => {
+                assert!(!place.withdraw(), "the announcement has not outlasted its slice");
+                Err(Nothing::Idle)
+            }
+            6 => Ok(place.withdraw()),
+            _ => Err(Nothing::Idle),
+        })
+    });
+    assert!(matches!(was_gone, Ok(false)), "deaf");
+}
+
+/// The same for a task, which looks once more at once.
+#[cfg(feature = "async")]
+#[test]
+fn a_bit_that_a_dead_waker_took_from_a_task_is_set_again() {
+    let ring = mpmc::heap(4, 8).unwrap();
+    let rx = ring.consumer().unwrap();
+    let place = rx.sleeper().unwrap();
+    let mut awaited = crate::awaited::Awaited::new(rx);
+    awaited.spin_for(Duration::ZERO);
+    let mut looks = 0;
+    let was_gone = block_on(awaited.until(|_| {
+        looks += 1;
+        Ok::<_, OsError>(match looks {
+            // The second one follows the announcement, the third its first slice.
+            3 => {
+                assert!(!place.withdraw(), "the announcement has not outlasted its slice");
+                Err(Nothing::Idle)
+            }
+            4 => Ok(place.withdraw()),
+            _ => Err(Nothing::Idle),
+        })
+    }));
+    assert!(matches!(was_gone, Ok(false)), "deaf");
+}

@@ -94,3 +94,25 @@ fn a_panic_withdraws() {
     assert!(sleeper.withdraw(), "the bit was still set");
     let _ = other.try_read().map(drop);
 }
+
+/// Somebody takes a bit after a slice, and dies before the event is moved on: a slice later the bit is up again.
+#[test]
+fn a_bit_that_a_dead_waker_took_is_set_again() {
+    let ring = mpmc::heap(4, 8).unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    let place = rx.waits().sleeper().unwrap();
+    let mut set = WaitSet::new();
+    set.set_wait_strategy(AtOnce);
+    let mut was_gone = None;
+    let meddle = |looks| match looks {
+        // The third one follows the first slice, whose announcement stood; the fifth the next announcement.
+        3 => assert!(!place.withdraw(), "the announcement has not outlasted its slice"),
+        5 => {
+            was_gone = Some(place.withdraw());
+            tx.try_send(7, b"message").unwrap();
+        }
+        _ => {}
+    };
+    let ready = set.wait(&mut [Meddled { rx, looks: 0, meddle }]).map(<[Ready]>::len);
+    assert_eq!((ready, was_gone), (Ok(1), Some(false)));
+}
