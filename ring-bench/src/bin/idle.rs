@@ -12,6 +12,7 @@
 //! 1. The kernel gets the address of a live `AtomicU32`, and of a live `timespec`.
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::atomic::AtomicU32;
@@ -54,41 +55,32 @@ fn number<N: core::str::FromStr<Err: std::error::Error + 'static>>(text: &str) -
 }
 
 /// A ring with somebody at the other side, who does nothing. What is parked opens it by its name.
-enum Peer {
-    None,
-    Sender { _of: spsc::Producer, name: String },
-    Receiver { _of: spsc::Consumer, name: String },
-    Participants { _sender: mpmc::Producer, _receiver: mpmc::Consumer, name: String },
+struct Peer {
+    name: Option<String>,
+    _handles: Box<dyn Any>,
 }
 
 impl Peer {
     fn of(kind: &str) -> Result<Self, Failure> {
         let name = format!("ring-bench.idle.{}.{kind}", std::process::id());
         let options = spsc::Options::new().capacity(1 << 12);
-        Ok(match kind {
-            "spsc-consumer" => Self::Sender { _of: spsc::Producer::create(&name, &options)?, name },
-            "spsc-producer" => Self::Receiver { _of: spsc::Consumer::create(&name, &options)?, name },
+        let handles: Box<dyn Any> = match kind {
+            "spsc-consumer" => Box::new(spsc::Producer::create(&name, &options)?),
+            "spsc-producer" => Box::new(spsc::Consumer::create(&name, &options)?),
             "mpmc-consumer" | "mpmc-producer" => {
                 mpmc::create(&name, &mpmc::Options::new().slots(16).slot_size(LEN as u64))?;
-                let (_sender, _receiver) = (mpmc::Producer::open(&name)?, mpmc::Consumer::open(&name)?);
-                Self::Participants { _sender, _receiver, name }
+                Box::new((mpmc::Producer::open(&name)?, mpmc::Consumer::open(&name)?))
             }
-            _ => Self::None,
-        })
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::None => "-",
-            Self::Sender { name, .. } | Self::Receiver { name, .. } | Self::Participants { name, .. } => name,
-        }
+            _ => return Ok(Self { name: None, _handles: Box::new(()) }),
+        };
+        Ok(Self { name: Some(name), _handles: handles })
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        if !matches!(self, Self::None) {
-            let _ = ring_shm::unlink(self.name(), true);
+        if let Some(name) = &self.name {
+            let _ = ring_shm::unlink(name, true);
         }
     }
 }
@@ -105,7 +97,7 @@ impl Parked {
     fn start(kind: &str, seconds: f64) -> Result<Self, Failure> {
         let peer = Peer::of(kind)?;
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["park", kind, peer.name(), &seconds.to_string()])
+            .args(["park", kind, peer.name.as_deref().unwrap_or("-"), &seconds.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
