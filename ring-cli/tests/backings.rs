@@ -41,7 +41,7 @@ fn a_file_by_option_and_by_location() {
     }
     run(&["stat", path], b"").expect(2).says("file:PATH");
     run(&["stat", &location, "--backing=posix"], b"").expect(2).says("use only");
-    run(&["stat", "file:"], b"").expect(2).says("empty");
+    run(&["stat", "file:"], b"").expect(2).says("not followed by a path");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{MapError, OsError};
 use crate::fork;
+use crate::posix::DIRECTORY;
 use crate::sys::{self, FileId, LockKind};
 
 /// The first byte that carries a lock: far beyond any data, the same for 32- and 64-bit peers.
@@ -127,6 +128,12 @@ impl ProbeFile {
     /// Whether the object had a name, and has lost it when it has no links.
     pub(crate) fn was_named(&self) -> bool {
         self.path.is_some()
+    }
+
+    /// Whether a disk may be behind the object: it is neither anonymous nor in `/dev/shm`, where System V rings have their
+    /// side files too.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.path.as_deref().is_some_and(|path| path.parent() != Some(Path::new(DIRECTORY)))
     }
 
     /// Runs `ask` on the current number, which may mean another file by now: `ask` must be able to tell.

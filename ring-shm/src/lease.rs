@@ -144,6 +144,11 @@ impl LeasedMapping {
         self.sync_with(|| ())
     }
 
+    /// Whether there may be a disk behind it: only a file elsewhere than in `/dev/shm` has one.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.probe.has_disk()
+    }
+
     /// The same, with `between` when all but the control block is there.
     pub(crate) fn sync_with(&self, between: impl FnOnce()) -> Result<(), MapError> {
         self.mapping.flush(between)?;

@@ -80,6 +80,9 @@ pub(crate) fn create_at(
     let denied = |error: OsError| match error.code {
         libc::EACCES | libc::EPERM => CreateError::Permission { name: at.clone() },
         libc::EEXIST => CreateError::Exists { name: at.clone() },
+        libc::ENOENT | libc::ENOTDIR if !directory.is_dir() => {
+            CreateError::NoDirectory { name: at.clone(), directory: directory.clone() }
+        }
         _ => CreateError::Os(error),
     };
     // The name comes last: what may fail comes before.
@@ -128,6 +131,10 @@ fn open_unnamed(directory: &Path, unnamed: Unnamed) -> Result<Option<File>, OsEr
 /// Gives the file its group and mode.
 pub(crate) fn allow(file: &File, access: &Access) -> Result<(), CreateError> {
     if let Some(group) = access.group {
+        // To the system this is no group but «leave it», and the segment would be shared with another one.
+        if group == u32::MAX {
+            return Err(CreateError::BadGroup { group });
+        }
         std::os::unix::fs::fchown(file, None, Some(group)).map_err(|error| match error.raw_os_error() {
             Some(libc::EPERM | libc::EINVAL) => CreateError::BadGroup { group },
             _ => CreateError::Os(OsError::from_io("fchown", &error)),
@@ -207,7 +214,7 @@ fn failed(at: &Location, path: &Path, call: &'static str, error: &io::Error) -> 
         return UnlinkError::NotASegment { name: at.clone(), found };
     }
     match error.kind() {
-        io::ErrorKind::NotFound => UnlinkError::NotFound { name: at.clone() },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => UnlinkError::NotFound { name: at.clone() },
         io::ErrorKind::PermissionDenied => UnlinkError::Permission { name: at.clone() },
         _ => UnlinkError::Os(OsError::from_io(call, error)),
     }

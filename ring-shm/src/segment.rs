@@ -12,6 +12,7 @@ use crate::descriptor::{self, ProbeFile};
 use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
 use crate::location::Location;
+use crate::look::TOTAL_LEN;
 use crate::mapping::Mapping;
 use crate::shm;
 use crate::sys::{self, Stat};
@@ -144,6 +145,16 @@ impl Segment {
 
     pub(crate) fn probe(&self) -> &Arc<ProbeFile> {
         &self.probe
+    }
+
+    /// Whether there may be a disk behind it.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.probe.has_disk()
+    }
+
+    /// How long the ring in it says to be, unread by anything that maps it; `None` where the file holds no ring.
+    pub(crate) fn total_len(&self) -> Option<u64> {
+        self.shm.is_none().then(|| self.probe.with_fd(|fd| sys::read_word(fd, TOTAL_LEN as u64)))?
     }
 
     /// Where it was created or opened, as text.
