@@ -6,7 +6,7 @@ use core::mem::offset_of;
 use ring_core::{FormatError, Kind, MpmcControl, Region, SpscControl};
 
 use crate::error::{CreateError, LeaseError, MapError, OsError};
-use crate::lease::LeasedMapping;
+use crate::lease::{First, LeasedMapping};
 use crate::life;
 use crate::location::{Location, ToLocation};
 use crate::look::Look;
@@ -39,7 +39,8 @@ pub(crate) fn create(
     format: impl FnOnce(Region<'_>) -> Result<(), FormatError>,
 ) -> Result<Segment, SetupError> {
     let mut formatted: Result<(), SetupError> = Ok(());
-    let segment = Segment::create(at, len, access, |mapping| {
+    // Whoever makes a ring sits down in it, in all likelihood; if not, the lease goes with the answer.
+    let segment = Segment::create_held(at, len, access, true, |mapping| {
         formatted = life::with_region(mapping, format)
             .map_err(SetupError::from)
             .and_then(|result: Result<(), FormatError>| result.map_err(SetupError::from));
@@ -69,6 +70,7 @@ pub(crate) fn place(segment: Segment, wanted: &Placement) -> Result<Segment, Set
 
 /// What cannot be taken back is a ring like any other, whole and of nobody.
 fn take_back(segment: &Segment) {
+    drop(segment.take_first());
     let _ = segment.take_back(TAIL);
 }
 
@@ -118,6 +120,12 @@ pub(crate) fn lease(
     segment: &Segment,
     mut next: impl FnMut(Region<'_>) -> Result<u64, SetupError>,
 ) -> Result<LeasedMapping, SetupError> {
+    if let Some(first) = segment.take_first() {
+        // Somebody who came meanwhile found the first number held, and has counted on.
+        if life::with_region(first.mapping(), &mut next)?? == First::NUMBER {
+            return Ok(first.of(segment));
+        }
+    }
     LeasedMapping::acquire_within(segment, |mapping| life::with_region(mapping, &mut next)?).map_err(|error| {
         match error {
             // Not the machine is to blame where somebody has made it larger than there are addresses.
@@ -132,3 +140,6 @@ fn grown(segment: &Segment) -> Option<SetupError> {
     let expected = segment.total_len().filter(|len| *len > 0 && *len < segment.len())?;
     Some(MapError::Resized { expected, found: segment.len() }.into())
 }
+
+#[cfg(test)]
+mod tests;

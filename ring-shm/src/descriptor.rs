@@ -191,16 +191,17 @@ impl ProbeFile {
         if !self.renew() {
             return Ok(None);
         }
-        let path = self.with_fd(sys::proc_path);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|error| OsError::from_io("open(/proc/self/fd)", &error))?;
+        let file = self.with_fd(open_anew)?;
         // The number may have changed hands between the check and the opening.
         let same = sys::stat(file.as_raw_fd())?.id == self.id;
         Ok(same.then_some(file))
     }
+}
+
+/// A new description of what the number means.
+pub(crate) fn open_anew(fd: RawFd) -> Result<File, OsError> {
+    let opened = OpenOptions::new().read(true).write(true).open(sys::proc_path(fd));
+    opened.map_err(|error| OsError::from_io("open(/proc/self/fd)", &error))
 }
 
 /// Opens an object for reading and writing; no symbolic link, no waiting for the other end of a fifo.

@@ -6,11 +6,12 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::descriptor::{self, ProbeFile};
 use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
+use crate::lease::First;
 use crate::location::Location;
 use crate::look::TOTAL_LEN;
 use crate::mapping::Mapping;
@@ -113,6 +114,8 @@ pub struct Segment {
     mode: u32,
     owner: u32,
     name: Box<str>,
+    /// The creator's, until he sits down.
+    first: Mutex<Option<First>>,
 }
 
 impl Segment {
@@ -125,7 +128,18 @@ impl Segment {
             mode: stat.permissions(),
             owner: stat.owner,
             name: at.to_string().into(),
+            first: Mutex::new(None),
         }
+    }
+
+    /// The same with the first lease, which its creator has.
+    pub(crate) fn with_first(self, first: Option<First>) -> Self {
+        Self { first: Mutex::new(first), ..self }
+    }
+
+    /// The lease and the mapping that its creator took while he made it, if he did, once.
+    pub(crate) fn take_first(&self) -> Option<First> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The same with its memory in the System V segment `id`.
