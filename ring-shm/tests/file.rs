@@ -208,3 +208,16 @@ fn a_group_that_is_none() {
         assert_eq!(spsc::create(&at, &options), Err(error), "{at}");
     }
 }
+
+#[test]
+fn jobs_made_longer() {
+    let directory = Directory::new();
+    let (at, path) = (directory.at("jobs"), directory.path("jobs"));
+    mpmc::create(&at, &jobs()).unwrap();
+    let len = fs::metadata(&path).unwrap().len();
+    File::options().write(true).open(&path).unwrap().set_len(len + 1).unwrap();
+    let error = SetupError::Map(ring_shm::MapError::Resized { expected: len, found: len + 1 });
+    assert_eq!(mpmc::Producer::open(&at).unwrap_err(), error);
+    File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+    drop(mpmc::Producer::open(&at).unwrap());
+}
