@@ -190,6 +190,19 @@ impl From<mpmc::RecvError> for Failure {
     }
 }
 
+/// That the rings of a directory, or of a process, cannot be listed.
+pub(crate) fn unlisted(of: &str, error: OsError) -> Failure {
+    let of_process = of.starts_with("process ");
+    let cure = match error.code {
+        libc::ENOENT | libc::ESRCH if of_process => "name one that runs, by its number in this PID namespace",
+        libc::ENOENT | libc::ENOTDIR => "name a directory that is there",
+        libc::EACCES | libc::EPERM if of_process => "run as its user, who may trace it",
+        libc::EACCES | libc::EPERM => "run as a user who may read it",
+        _ => return error.into(),
+    };
+    Failure::new(os_code(error), format!("{of}: {}: {cure}", io::Error::from(error)))
+}
+
 /// A failure of reading or writing `what`.
 pub(crate) fn io_failure(what: &str, error: &io::Error) -> Failure {
     let cure = match error.raw_os_error() {

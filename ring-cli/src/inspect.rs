@@ -10,7 +10,7 @@ use ring_shm::{
 use serde_json::{Value, json};
 
 use crate::args::{LsArgs, StatArgs};
-use crate::exit::Failure;
+use crate::exit::{Failure, unlisted};
 use crate::memory::{memory_json, memory_text};
 use crate::mpmc;
 use crate::output;
@@ -42,9 +42,11 @@ fn look(name: &Location) -> Result<Seen, SetupError> {
 pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     let mut found = Vec::new();
     let infos = match (&args.dir, args.pid) {
-        (Some(directory), _) => Segment::list_files(directory)?,
-        (_, Some(pid)) => Segment::list_memfds(pid)?,
-        _ => Segment::list()?,
+        (Some(directory), _) => {
+            Segment::list_files(directory).map_err(|error| unlisted(&directory.display().to_string(), error))?
+        }
+        (_, Some(pid)) => Segment::list_memfds(pid).map_err(|error| unlisted(&format!("process {pid}"), error))?,
+        _ => Segment::list().map_err(|error| unlisted("/dev/shm", error))?,
     };
     for info in infos {
         match look(&info.name) {

@@ -45,6 +45,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
+    // A ring that somebody cuts is an error of ours, and no SIGBUS.
+    ring_shm::guard_against_truncation()?;
     match command {
         Command::Create(args) => admin::create(&args),
         Command::Send(args) => send::run(&args),

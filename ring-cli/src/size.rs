@@ -26,13 +26,13 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "the size does not fit 64 bits: write a smaller one".to_owned())
 }
 
-/// Parses a size that is at least one byte.
+/// Parses a size or a number that is at least 1.
 ///
 /// # Errors
 /// As [`parse`].
 pub(crate) fn parse_nonzero(text: &str) -> Result<u64, String> {
     match parse(text)? {
-        0 => Err("at least one byte is needed".to_owned()),
+        0 => Err("0 is too few: give 1 or more".to_owned()),
         bytes => Ok(bytes),
     }
 }

@@ -41,7 +41,7 @@ fn a_file_by_option_and_by_location() {
     }
     run(&["stat", path], b"").expect(2).says("file:PATH");
     run(&["stat", &location, "--backing=posix"], b"").expect(2).says("use only");
-    run(&["stat", "file:"], b"").expect(2).says("empty");
+    run(&["stat", "file:"], b"").expect(2).says("not followed by a path");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn lists_of_a_directory_and_of_a_process() {
     let path = |name: &str| json!(directory.path().join(name));
     assert_eq!(facts, [(&path("a"), &json!("mpmc")), (&path("b"), &json!("spsc"))]);
     run(&["ls", "--dir", dir], b"").expect(0).shows(&at("a"));
-    run(&["ls", "--dir", &at("none")], b"").expect(1);
+    run(&["ls", "--dir", &at("none")], b"").expect(1).says("name a directory that is there");
 
     // Of a process: this one.
     let mine = Memfd::new("cli-memfd").unwrap();
@@ -126,7 +126,7 @@ fn lists_of_a_directory_and_of_a_process() {
     drop(tx);
     assert_eq!(recv.finish().expect(0).stdout, b"to another process");
     run(&["stat", "fd:4000000000/3"], b"").expect(2).says("fd:7");
-    run(&["ls", "--pid=4000000000"], b"").expect(1);
+    run(&["ls", "--pid=4000000000"], b"").expect(1).says("process 4000000000: ").says("name one that runs");
     run(&["ls", "--pid=1", "--dir=/"], b"").expect(2);
 }
 

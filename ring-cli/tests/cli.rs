@@ -56,7 +56,7 @@ fn wrong_arguments() {
         (&["create", n, "--mode", "0400"], "0o400"),
         (&["create", n, "--mode", "1600"], "0o1600"),
         (&["create", n, "--group", "no-such-group-here"], "no-such-group-here"),
-        (&["send", n, "--record", "0"], "at least one byte"),
+        (&["send", n, "--record", "0"], "give 1 or more"),
         (&["send", n, "--record", "8", "--lines"], "--lines"),
         (&["send", n, "--wait", "soon"], "seconds"),
         (&["recv", n, "--wait", "-1"], "-1"),
@@ -66,7 +66,7 @@ fn wrong_arguments() {
         (&["rm", "--stale", "--force"], "--force"),
         (&["recover", n, "--assume-dead", "x"], "x"),
         (&["stat", n, "--backing", "cloud"], "posix, file, sysv"),
-        (&["demo", "--size", "0"], "at least one byte"),
+        (&["demo", "--size", "0"], "give 1 or more"),
         (&["demo", "/dev"], "regular file"),
     ];
     for (args, says) in table {

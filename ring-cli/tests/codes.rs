@@ -119,6 +119,9 @@ fn far_larger_than_memory() {
     }
     let stat = ring.stat();
     assert_eq!((&stat["capacity"], &stat["size"]), (&4096.into(), &(100_u64 << 40).into()));
+    for command in ["send", "recv", "recover"] {
+        check("grown", command, 4, run(&[command, &ring], b""), "resized");
+    }
     file.set_len(0).unwrap();
     file.set_len(100 << 40).unwrap();
     for command in ["send", "recv", "stat", "recover"] {
@@ -126,6 +129,29 @@ fn far_larger_than_memory() {
     }
     run(&["ls"], b"").expect(0);
     run(&["rm", &ring], b"").expect(0);
+}
+
+/// Whoever may write to a ring can cut it. That ends the tool with an error, not with a signal.
+#[test]
+fn cut_under_the_living() {
+    for kind in ["spsc", "mpmc"] {
+        let ring = Ring::name("cut");
+        run(&["create", &ring, "--kind", kind], b"").expect(0);
+        let cut = || fs::File::options().write(true).open(ring.path()).unwrap().set_len(0).unwrap();
+        let held = || ring.stat().to_string().contains("\"alive\"");
+        let recv = start(&["recv", &ring]);
+        wait_until("a receiver", held);
+        cut();
+        check("cut", kind, 4, recv.finish(), "truncated");
+        check("cut", "rm", 0, run(&["rm", &ring], b""), "");
+        run(&["create", &ring, "--kind", kind], b"").expect(0);
+        let mut send = start(&["send", &ring, "--lines"]);
+        wait_until("a sender", held);
+        cut();
+        // More than a ring of zeros takes.
+        send.feed(&b"until there is no room\n".repeat(100_000));
+        check("cut", kind, 4, send.finish(), "truncated");
+    }
 }
 
 #[test]

@@ -59,6 +59,6 @@ fn files_of_a_directory() {
     let mut left: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["backup", "linked", "notes", "ring.notes"]);
-    run(&["rm", "--stale", "--dir", &format!("{dir}/none")], b"").expect(1);
+    run(&["rm", "--stale", "--dir", &format!("{dir}/none")], b"").expect(1).says("name a directory that is there");
     run(&["rm", "ticks", "--dir", dir], b"").expect(2);
 }

@@ -264,6 +264,12 @@ pub enum AttachError {
 impl fmt::Display for AttachError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Shorter than any ring is: it may be something else.
+            Self::Truncated { found, needed } if *needed <= crate::CONTROL_SIZE => write!(
+                f,
+                "no ring, or a truncated one: {found} bytes where a ring has {needed} at least; give another name, or \
+                 remove it if it was a ring"
+            ),
             Self::Truncated { found, needed } => {
                 write!(f, "truncated: {found} bytes where the ring needs {needed}; remove the ring and create it anew")
             }

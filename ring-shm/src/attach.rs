@@ -5,7 +5,8 @@ use core::mem::offset_of;
 
 use ring_core::{FormatError, Kind, MpmcControl, Region, SpscControl};
 
-use crate::lease::LeasedMapping;
+use crate::error::{CreateError, LeaseError, MapError, OsError};
+use crate::lease::{First, LeasedMapping};
 use crate::life;
 use crate::location::{Location, ToLocation};
 use crate::look::Look;
@@ -38,7 +39,8 @@ pub(crate) fn create(
     format: impl FnOnce(Region<'_>) -> Result<(), FormatError>,
 ) -> Result<Segment, SetupError> {
     let mut formatted: Result<(), SetupError> = Ok(());
-    let segment = Segment::create(at, len, access, |mapping| {
+    // Whoever makes a ring sits down in it, in all likelihood; if not, the lease goes with the answer.
+    let segment = Segment::create_held(at, len, access, true, |mapping| {
         formatted = life::with_region(mapping, format)
             .map_err(SetupError::from)
             .and_then(|result: Result<(), FormatError>| result.map_err(SetupError::from));
@@ -68,6 +70,7 @@ pub(crate) fn place(segment: Segment, wanted: &Placement) -> Result<Segment, Set
 
 /// What cannot be taken back is a ring like any other, whole and of nobody.
 fn take_back(segment: &Segment) {
+    drop(segment.take_first());
     let _ = segment.take_back(TAIL);
 }
 
@@ -95,11 +98,20 @@ pub(crate) fn open_or_create<H>(
             opened => opened.and_then(|segment| sit(&segment)),
         };
         match sat {
+            // Nobody who comes between has taken the directory away.
+            Err(SetupError::Create(CreateError::NoDirectory { .. })) => return sat,
             Err(e) if matches!(e.kind(), SetupErrorKind::Exists | SetupErrorKind::NotFound) => {}
             other => return other,
         }
     }
     Err(SetupError::Contended)
+}
+
+/// Whether the segment is as long as the ring in it, to the byte. A longer one has been made so by somebody who may write to
+/// it: what we map, lock or fault in is to be no more than what the creator reserved.
+pub(crate) fn exact(region: &Region<'_>, footprint: u64) -> Result<(), SetupError> {
+    let found = region.len() as u64;
+    if found == footprint { Ok(()) } else { Err(MapError::Resized { expected: footprint, found }.into()) }
 }
 
 /// A mapping of the whole segment under a lease. `next` takes the next number from the ring in it, which is looked at
@@ -108,5 +120,26 @@ pub(crate) fn lease(
     segment: &Segment,
     mut next: impl FnMut(Region<'_>) -> Result<u64, SetupError>,
 ) -> Result<LeasedMapping, SetupError> {
-    LeasedMapping::acquire_within(segment, |mapping| life::with_region(mapping, &mut next)?)
+    if let Some(first) = segment.take_first() {
+        // Somebody who came meanwhile found the first number held, and has counted on.
+        if life::with_region(first.mapping(), &mut next)?? == First::NUMBER {
+            return Ok(first.of(segment));
+        }
+    }
+    LeasedMapping::acquire_within(segment, |mapping| life::with_region(mapping, &mut next)?).map_err(|error| {
+        match error {
+            // Not the machine is to blame where somebody has made it larger than there are addresses.
+            SetupError::Lease(LeaseError::Os(OsError { code: libc::ENOMEM, .. })) => grown(segment).unwrap_or(error),
+            error => error,
+        }
+    })
 }
+
+/// That the segment is longer than the ring in it says to be, if it is.
+fn grown(segment: &Segment) -> Option<SetupError> {
+    let expected = segment.total_len().filter(|len| *len > 0 && *len < segment.len())?;
+    Some(MapError::Resized { expected, found: segment.len() }.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -32,11 +32,21 @@ impl Segment {
         access: &Access,
         init: impl FnOnce(&Mapping),
     ) -> Result<Self, CreateError> {
-        let at = at.to_location()?;
-        match &at {
-            Location::Posix(_) | Location::File(_) => posix::create_at(&at, len, access, Unnamed::Try, init),
-            Location::Sysv(name) => sysv::create(&at, name, len, access, init),
-            Location::Memfd(memfd) => memfd::create(&at, memfd, len, access, init),
+        Self::create_held(&at.to_location()?, len, access, false, init)
+    }
+
+    /// The same; where `hold` is wished for and can be had, with the [first lease](Self::take_first) in it.
+    pub(crate) fn create_held(
+        at: &Location,
+        len: u64,
+        access: &Access,
+        hold: bool,
+        init: impl FnOnce(&Mapping),
+    ) -> Result<Self, CreateError> {
+        match at {
+            Location::Posix(_) | Location::File(_) => posix::create_at(at, len, access, Unnamed::Try, hold, init),
+            Location::Sysv(name) => sysv::create(at, name, len, access, init),
+            Location::Memfd(memfd) => memfd::create(at, memfd, len, access, init),
         }
     }
 

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{MapError, OsError};
 use crate::fork;
+use crate::posix::DIRECTORY;
 use crate::sys::{self, FileId, LockKind};
 
 /// The first byte that carries a lock: far beyond any data, the same for 32- and 64-bit peers.
@@ -129,6 +130,12 @@ impl ProbeFile {
         self.path.is_some()
     }
 
+    /// Whether a disk may be behind the object: it is neither anonymous nor in `/dev/shm`, where System V rings have their
+    /// side files too.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.path.as_deref().is_some_and(|path| path.parent() != Some(Path::new(DIRECTORY)))
+    }
+
     /// Runs `ask` on the current number, which may mean another file by now: `ask` must be able to tell.
     pub(crate) fn with_fd<T>(&self, ask: impl FnOnce(RawFd) -> T) -> T {
         ask(self.current.lock().unwrap_or_else(PoisonError::into_inner).fd)
@@ -184,16 +191,17 @@ impl ProbeFile {
         if !self.renew() {
             return Ok(None);
         }
-        let path = self.with_fd(sys::proc_path);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|error| OsError::from_io("open(/proc/self/fd)", &error))?;
+        let file = self.with_fd(open_anew)?;
         // The number may have changed hands between the check and the opening.
         let same = sys::stat(file.as_raw_fd())?.id == self.id;
         Ok(same.then_some(file))
     }
+}
+
+/// A new description of what the number means.
+pub(crate) fn open_anew(fd: RawFd) -> Result<File, OsError> {
+    let opened = OpenOptions::new().read(true).write(true).open(sys::proc_path(fd));
+    opened.map_err(|error| OsError::from_io("open(/proc/self/fd)", &error))
 }
 
 /// Opens an object for reading and writing; no symbolic link, no waiting for the other end of a fifo.

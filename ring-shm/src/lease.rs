@@ -144,6 +144,11 @@ impl LeasedMapping {
         self.sync_with(|| ())
     }
 
+    /// Whether there may be a disk behind it: only a file elsewhere than in `/dev/shm` has one.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.probe.has_disk()
+    }
+
     /// The same, with `between` when all but the control block is there.
     pub(crate) fn sync_with(&self, between: impl FnOnce()) -> Result<(), MapError> {
         self.mapping.flush(between)?;
@@ -205,6 +210,43 @@ impl fmt::Debug for LeasedMapping {
             .field("mapping", &self.mapping)
             .field("self_test", &self.self_test())
             .finish_non_exhaustive()
+    }
+}
+
+/// The first lease of a segment that nobody else can have yet, and the mapping through which its creator fills it: taken then,
+/// it needs no gate, and the segment is never without its creator.
+#[derive(Debug)]
+pub(crate) struct First {
+    mapping: Mapping,
+    byte: i64,
+}
+
+impl First {
+    /// Its number, which the counter of a fresh ring gives first.
+    pub(crate) const NUMBER: u64 = 1;
+
+    /// Maps `file`, which has no name yet, and takes the lease. `None` where locks do not live with mappings.
+    pub(crate) fn take(file: &File, len: u64) -> Result<Option<Self>, MapError> {
+        let Some(byte) = descriptor::lease_byte(Self::NUMBER) else { return Ok(None) };
+        // A child forked while this descriptor is open would keep the lock alive after us.
+        let pause = fork::pause()?;
+        let own = descriptor::open_anew(file.as_raw_fd())?;
+        let mapping = Mapping::new(&own, len, len, &pause)?;
+        let locked = sys::try_lock(own.as_raw_fd(), LockKind::Exclusive, byte, 1)?;
+        drop(own);
+        // The self-test: whoever is not sure goes the long way.
+        let held = locked && sys::conflict(file.as_raw_fd(), byte, 1).is_ok_and(|first| first.is_some());
+        Ok(held.then_some(Self { mapping, byte }))
+    }
+
+    pub(crate) fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// The same as everybody's, on `segment`, which was made of that file.
+    pub(crate) fn of(self, segment: &Segment) -> LeasedMapping {
+        let (Self { mapping, byte }, probe) = (self, Arc::clone(segment.probe()));
+        LeasedMapping { mapping, _anchor: None, kept: None, probe, lease: Self::NUMBER, byte }
     }
 }
 

@@ -146,10 +146,12 @@ impl Life {
     }
 
     /// The same for a handle of an SPSC ring, which does nothing meanwhile: with a mark of what was unread, by which that
-    /// much can be found again.
+    /// much can be found again. Of what is in memory no power loss leaves anything, so nobody sums up what it holds.
     pub(crate) fn sync_marked(&self, role: Role) -> Result<(), MapError> {
         match &self.hold {
-            Hold::Mapped(leased) if !self.is_inherited() => leased.sync_with(sync_mark(leased.mapping(), role)?),
+            Hold::Mapped(leased) if !self.is_inherited() && leased.has_disk() => {
+                leased.sync_with(sync_mark(leased.mapping(), role)?)
+            }
             _ => self.sync(),
         }
     }

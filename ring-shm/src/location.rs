@@ -96,7 +96,7 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         match text.split_once(':') {
-            Some(("file", "")) => Err(NameError::Empty),
+            Some(("file", "")) => Err(NameError::NoPath),
             Some(("file", path)) => Ok(Self::file(path)),
             Some(("sysv", name)) => Ok(Self::Sysv(name.parse()?)),
             Some(("fd", number)) => Ok(Self::Memfd(number.parse()?)),

@@ -30,7 +30,7 @@ use crate::sysv;
 const CONTROL: u64 = mpmc_data_offset(MAX_PARTICIPANTS);
 
 /// Where the ring says how long it is.
-const TOTAL_LEN: usize = offset_of!(Identity, total_len);
+pub(crate) const TOTAL_LEN: usize = offset_of!(Identity, total_len);
 
 /// How often a copy that contradicts itself is made anew before it counts as the segment's own contradiction.
 const TRIES: u32 = 32;

@@ -232,7 +232,8 @@ pub(crate) fn create(
     let file = gate.file();
     file.set_len(0).map_err(|error| OsError::from_io("ftruncate", &error))?;
     posix::allow(file, access)?;
-    posix::fill(file, bytes, init)?;
+    posix::allocate(file, bytes)?;
+    posix::fill(file, len, init)?;
     // The seals come last: what may fail comes before.
     let (file, stat) = (reopen()?, sys::stat(file.as_raw_fd())?);
     sys::seal(&file, SEALS)?;

@@ -49,7 +49,7 @@ pub(crate) fn room() -> Option<Room> {
 /// The same if it is less than `wanted`: what the kernel could take back, which takes long to find out, is asked for only
 /// where it matters.
 pub(crate) fn room_below(wanted: u64) -> Option<Room> {
-    let groups = text("/proc/self/cgroup", 4096)?;
+    let groups = text::<4096>("/proc/self/cgroup")?;
     let line = |wanted: &str| {
         groups.lines().find_map(|line| line.split_once(':')?.1.split_once(':').filter(|(found, _)| *found == wanted))
     };
@@ -68,16 +68,20 @@ fn above(root: &Path, path: &str) -> Vec<PathBuf> {
     root.join(path).ancestors().take_while(|group| group.starts_with(root)).map(Path::to_owned).collect()
 }
 
-/// What a file of the kernel says, in two reads if it is no longer than `usual`.
-fn text(path: impl AsRef<Path>, usual: usize) -> Option<String> {
-    let mut text = String::with_capacity(usual.saturating_add(1));
-    // Without the limit its size would be asked for, which such a file does not know.
-    File::open(path).ok()?.take(u64::MAX).read_to_string(&mut text).ok()?;
-    Some(text)
+/// What a file of the kernel says that ends with a line and is seldom longer than `N` bytes: then in one read.
+fn text<const N: usize>(path: impl AsRef<Path>) -> Option<String> {
+    let (mut file, mut usual) = (File::open(path).ok()?, [0; N]);
+    let read = file.read(&mut usual).ok()?;
+    let mut bytes = usual.get(..read)?.to_vec();
+    if read == N || bytes.last() != Some(&b'\n') {
+        // Without the limit its size would be asked for, which such a file does not know.
+        file.take(u64::MAX).read_to_end(&mut bytes).ok()?;
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn number(path: PathBuf) -> Option<u64> {
-    text(path, 64)?.trim().parse().ok()
+    text::<64>(path)?.trim().parse().ok()
 }
 
 /// What the group leaves, if it is less than `wanted`.

@@ -125,9 +125,11 @@ pub enum NameError {
         /// Its byte offset.
         at: usize,
     },
+    /// `file:` is not followed by a path.
+    NoPath,
     /// After `@` there is no key of a System V segment.
     BadKey,
-    /// `fd:` is not followed by the number of a descriptor of a regular file that this process has.
+    /// `fd:` is not followed by the number of a descriptor of a regular file, of this process or of one that it may trace.
     NoDescriptor,
     /// The name begins with `.` or `-`.
     BadStart {
@@ -150,11 +152,12 @@ impl fmt::Display for NameError {
             Self::BadCharacter { found, at } => {
                 write!(f, "the segment name holds {found:?} at byte {at}: use only A-Z, a-z, 0-9, `.`, `_` and `-`")
             }
+            Self::NoPath => f.write_str("`file:` is not followed by a path: give one (`file:/var/lib/feed/ticks`)"),
             Self::BadKey => f.write_str(
                 "that is no key of a System V segment: give a number other than 0, in decimal or as 0x…, at most 32 bits",
             ),
             Self::NoDescriptor => f.write_str(
-                "`fd:` is not followed by a descriptor of a memfd: give the number of one that this process has inherited (`fd:7`)",
+                "`fd:` is not followed by a memfd that can be reached: give the number of one that this process has inherited (`fd:7`), or that another one has which you may trace (`fd:PID/7`)",
             ),
             Self::BadStart { found } => {
                 write!(f, "the segment name begins with {found:?}: begin it with a letter, a digit or `_`")

@@ -51,7 +51,7 @@ fn examined(at: &Location, path: &Path, opened: io::Result<File>) -> Result<(Fil
             return OpenError::NotASegment { name: name(), found };
         }
         match error.kind() {
-            io::ErrorKind::NotFound => OpenError::NotFound { name: name() },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => OpenError::NotFound { name: name() },
             io::ErrorKind::PermissionDenied => OpenError::Permission { name: name() },
             _ => OpenError::Os(OsError::from_io("open", &error)),
         }

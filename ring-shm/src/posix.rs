@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::descriptor::{self, Gate};
 use crate::error::{CreateError, MapError, OsError, UnlinkError};
 use crate::fork;
+use crate::lease::First;
 use crate::location::Location;
 use crate::mapping::Mapping;
 use crate::segment::{Access, Segment};
@@ -68,6 +69,7 @@ pub(crate) fn create_at(
     len: u64,
     access: &Access,
     unnamed: Unnamed,
+    hold: bool,
     init: impl FnOnce(&Mapping),
 ) -> Result<Segment, CreateError> {
     let bytes = length(len)?;
@@ -80,16 +82,24 @@ pub(crate) fn create_at(
     let denied = |error: OsError| match error.code {
         libc::EACCES | libc::EPERM => CreateError::Permission { name: at.clone() },
         libc::EEXIST => CreateError::Exists { name: at.clone() },
+        libc::ENOENT | libc::ENOTDIR if !directory.is_dir() => {
+            CreateError::NoDirectory { name: at.clone(), directory: directory.clone() }
+        }
         _ => CreateError::Os(error),
     };
     // The name comes last: what may fail comes before.
-    let (file, stat) = match open_unnamed(&directory, unnamed).map_err(denied)? {
+    let (file, stat, first) = match open_unnamed(&directory, unnamed).map_err(denied)? {
         Some(file) => {
             allow(&file, access)?;
-            fill(&file, bytes, init)?;
+            allocate(&file, bytes)?;
+            let first = if hold { First::take(&file, len).map_err(|error| unmapped(error, len))? } else { None };
+            match &first {
+                Some(first) => init(first.mapping()),
+                None => fill(&file, len, init)?,
+            }
             let stat = sys::stat(file.as_raw_fd())?;
             sys::link_unnamed(&file, &path).map_err(denied)?;
-            (file, stat)
+            (file, stat, first)
         }
         None => {
             let (temporary, gate) = Temporary::make(&directory).map_err(|error| match error {
@@ -97,7 +107,8 @@ pub(crate) fn create_at(
                 error => error,
             })?;
             allow(gate.file(), access)?;
-            fill(gate.file(), bytes, init)?;
+            allocate(gate.file(), bytes)?;
+            fill(gate.file(), len, init)?;
             let file = gate.file().try_clone().map_err(|error| OsError::from_io("dup", &error))?;
             let stat = sys::stat(file.as_raw_fd())?;
             match sys::rename_noreplace(&temporary.path, &path) {
@@ -105,10 +116,10 @@ pub(crate) fn create_at(
                 Err(OsError { code: libc::ENOENT, .. }) => return Err(CreateError::Contended { tries: 1 }),
                 Err(error) => return Err(denied(error)),
             }
-            (file, stat)
+            (file, stat, None)
         }
     };
-    Ok(Segment::from_file(file, &stat, at.clone()))
+    Ok(Segment::from_file(file, &stat, at.clone()).with_first(first))
 }
 
 /// An unnamed file in `directory`; `None` where the file system has no such thing.
@@ -128,6 +139,10 @@ fn open_unnamed(directory: &Path, unnamed: Unnamed) -> Result<Option<File>, OsEr
 /// Gives the file its group and mode.
 pub(crate) fn allow(file: &File, access: &Access) -> Result<(), CreateError> {
     if let Some(group) = access.group {
+        // To the system this is no group but «leave it», and the segment would be shared with another one.
+        if group == u32::MAX {
+            return Err(CreateError::BadGroup { group });
+        }
         std::os::unix::fs::fchown(file, None, Some(group)).map_err(|error| match error.raw_os_error() {
             Some(libc::EPERM | libc::EINVAL) => CreateError::BadGroup { group },
             _ => CreateError::Os(OsError::from_io("fchown", &error)),
@@ -138,21 +153,29 @@ pub(crate) fn allow(file: &File, access: &Access) -> Result<(), CreateError> {
     Ok(())
 }
 
-/// Gives the file its memory and contents.
-pub(crate) fn fill(file: &File, len: i64, init: impl FnOnce(&Mapping)) -> Result<(), CreateError> {
+/// Gives the file its memory.
+pub(crate) fn allocate(file: &File, len: i64) -> Result<(), CreateError> {
     let asked = len.unsigned_abs();
     sys::allocate(file, len).map_err(|error| match error.code {
         libc::ENOSPC | libc::EDQUOT => CreateError::NoSpace { asked, free: sys::free_space(file) },
         libc::EFBIG => CreateError::BadLength { len: asked },
         _ => CreateError::Os(error),
-    })?;
-    let mapped = Mapping::new(file, asked, asked, &fork::pause()?);
-    let mapping = mapped.map_err(|error| match error {
-        MapError::Os(error) => CreateError::Os(error),
-        _ => CreateError::BadLength { len: asked },
-    })?;
-    init(&mapping);
+    })
+}
+
+/// Gives the file its contents.
+pub(crate) fn fill(file: &File, len: u64, init: impl FnOnce(&Mapping)) -> Result<(), CreateError> {
+    let mapped = Mapping::new(file, len, len, &fork::pause()?);
+    init(&mapped.map_err(|error| unmapped(error, len))?);
     Ok(())
+}
+
+/// Why it was not mapped.
+fn unmapped(error: MapError, len: u64) -> CreateError {
+    match error {
+        MapError::Os(error) => CreateError::Os(error),
+        _ => CreateError::BadLength { len },
+    }
 }
 
 /// A temporary name, removed when dropped. It is random, so it means our file or nothing.
@@ -207,7 +230,7 @@ fn failed(at: &Location, path: &Path, call: &'static str, error: &io::Error) -> 
         return UnlinkError::NotASegment { name: at.clone(), found };
     }
     match error.kind() {
-        io::ErrorKind::NotFound => UnlinkError::NotFound { name: at.clone() },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => UnlinkError::NotFound { name: at.clone() },
         io::ErrorKind::PermissionDenied => UnlinkError::Permission { name: at.clone() },
         _ => UnlinkError::Os(OsError::from_io(call, error)),
     }

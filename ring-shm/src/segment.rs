@@ -6,12 +6,14 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::descriptor::{self, ProbeFile};
 use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
+use crate::lease::First;
 use crate::location::Location;
+use crate::look::TOTAL_LEN;
 use crate::mapping::Mapping;
 use crate::shm;
 use crate::sys::{self, Stat};
@@ -112,6 +114,8 @@ pub struct Segment {
     mode: u32,
     owner: u32,
     name: Box<str>,
+    /// The creator's, until he sits down.
+    first: Mutex<Option<First>>,
 }
 
 impl Segment {
@@ -124,7 +128,18 @@ impl Segment {
             mode: stat.permissions(),
             owner: stat.owner,
             name: at.to_string().into(),
+            first: Mutex::new(None),
         }
+    }
+
+    /// The same with the first lease, which its creator has.
+    pub(crate) fn with_first(self, first: Option<First>) -> Self {
+        Self { first: Mutex::new(first), ..self }
+    }
+
+    /// The lease and the mapping that its creator took while he made it, if he did, once.
+    pub(crate) fn take_first(&self) -> Option<First> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The same with its memory in the System V segment `id`.
@@ -144,6 +159,16 @@ impl Segment {
 
     pub(crate) fn probe(&self) -> &Arc<ProbeFile> {
         &self.probe
+    }
+
+    /// Whether there may be a disk behind it.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.probe.has_disk()
+    }
+
+    /// How long the ring in it says to be, unread by anything that maps it; `None` where the file holds no ring.
+    pub(crate) fn total_len(&self) -> Option<u64> {
+        self.shm.is_none().then(|| self.probe.with_fd(|fd| sys::read_word(fd, TOTAL_LEN as u64)))?
     }
 
     /// Where it was created or opened, as text.

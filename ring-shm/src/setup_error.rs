@@ -106,6 +106,8 @@ pub enum SetupError {
     },
     /// Nothing in the ring tells of a sync.
     NeverSynced,
+    /// The ring lies in memory, and was to be recovered after a power loss.
+    NoDisk,
     /// Others kept creating, removing or taking over at the same time.
     Contended,
     /// The memory could not be allocated (heap rings).
@@ -121,7 +123,7 @@ impl SetupError {
     pub fn kind(&self) -> SetupErrorKind {
         use SetupErrorKind as Kind;
         match self {
-            Self::Name(_) | Self::Format(_) => Kind::Invalid,
+            Self::Name(_) | Self::Format(_) | Self::NoDisk => Kind::Invalid,
             Self::Create(e) => match e {
                 CreateError::Exists { .. } => Kind::Exists,
                 CreateError::KeyTaken { .. } => Kind::InUse,
@@ -136,6 +138,7 @@ impl SetupError {
                 | CreateError::AboveLimit { .. }
                 | CreateError::OverBudget { .. }
                 | CreateError::MemoryLimit { .. } => Kind::NoResource,
+                CreateError::NoDirectory { .. } => Kind::NotFound,
                 CreateError::Os(os) => os_kind(os.code),
                 CreateError::Contended { .. } | CreateError::BudgetBusy => Kind::Other,
             },
@@ -271,6 +274,9 @@ impl fmt::Display for SetupError {
             Self::NeverSynced => f.write_str(
                 "nothing in the ring tells of a sync, so nothing in it is certain; remove it and create it anew, and \
                  call `sync` where a power loss matters",
+            ),
+            Self::NoDisk => f.write_str(
+                "the ring lies in memory, of which a power loss leaves nothing: it is whole, open it as it is",
             ),
             Self::Contended => {
                 f.write_str("other processes kept creating, removing or taking over this ring meanwhile; try again")

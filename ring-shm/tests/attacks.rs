@@ -74,6 +74,12 @@ const ATTACKS: &[Attack] = &[
     attack("another name for a ring of the victim", beside, || fs::hard_link(BESIDE, PATH), "2 names"),
     attack("a shared ring cut to nothing", shared, || open(PATH)?.set_len(0), "is empty"),
     attack("a shared ring cut short", shared, || open(PATH)?.set_len(4096), "8192"),
+    attack(
+        "a shared ring made longer, for who locks or fills all of it",
+        shared,
+        || open(PATH)?.set_len(1 << 40),
+        "resized",
+    ),
     attack("a shared ring with a false length", shared, || write(40, 1 << 40), "checksum"),
     attack("a shared ring with a false capacity", shared, || write(48, 1 << 40), "checksum"),
     attack("a shared ring of another kind", shared, || write(0, u64::from_le_bytes(*b"RINGMPMC")), "magic"),

@@ -11,7 +11,10 @@ use std::path::Path;
 
 use files::{Directory, jobs, options};
 use ring_shm::spsc::{self, Consumer, Producer, RecvError};
-use ring_shm::{Facts, Location, OpenError, OpenRules, Role, SeatState, SetupError, SetupErrorKind, Verdict, mpmc};
+use ring_shm::{
+    CreateError, Facts, Location, Memfd, OpenError, OpenRules, Role, SeatState, SetupError, SetupErrorKind, Verdict,
+    mpmc,
+};
 use support::{child, hear, say};
 
 #[test]
@@ -170,4 +173,51 @@ fn play_next_boot(directory: &str, boot: &str) {
     }
     tags.sort_unstable();
     assert_eq!(tags, (3..11).map(|tag| (tag, tag == 3)).collect::<Vec<_>>());
+}
+
+/// What a slip of the pen leads to: nothing is there to hold the file, or something else has its path.
+#[test]
+fn paths_that_can_hold_no_ring() {
+    let directory = Directory::new();
+    fs::write(directory.path("text"), "of somebody's").unwrap();
+    for path in ["missing/ring", "text/ring", "missing/deeper/ring"] {
+        let at = directory.at(path);
+        let parent = directory.path(path).parent().unwrap().to_owned();
+        let error = SetupError::Create(CreateError::NoDirectory { name: at.clone(), directory: parent });
+        assert_eq!(spsc::create(&at, &options()), Err(error.clone()));
+        assert_eq!(Producer::open_or_create(&at, &options()).unwrap_err(), error, "not that others came between");
+        assert_eq!(mpmc::create(&at, &mpmc::Options::new().slots(4)), Err(error.clone()));
+        assert!(error.to_string().contains("make it"), "{error}");
+        assert_eq!(Consumer::open(&at).unwrap_err().kind(), SetupErrorKind::NotFound);
+        assert!(matches!(ring_shm::unlink(&at, true), Err(ring_shm::UnlinkError::NotFound { .. })));
+    }
+    // Nobody is told to remove what he has named by mistake.
+    let error = Consumer::open(directory.at("")).unwrap_err().to_string();
+    assert!(error.ends_with("is a directory, no segment: give another path"), "{error}");
+    assert_eq!("file:".parse::<Location>(), Err(ring_shm::NameError::NoPath));
+    assert_eq!(fs::read(directory.path("text")).unwrap(), b"of somebody's");
+}
+
+/// To the system -1 is no group but «leave it as it is»: the ring would be shared with another group than the one asked for.
+#[test]
+fn a_group_that_is_none() {
+    let directory = Directory::new();
+    for at in [directory.at("ring"), Memfd::new("group").unwrap().into()] {
+        let options = options().mode(0o660).group(u32::MAX);
+        let error = SetupError::Create(CreateError::BadGroup { group: u32::MAX });
+        assert_eq!(spsc::create(&at, &options), Err(error), "{at}");
+    }
+}
+
+#[test]
+fn jobs_made_longer() {
+    let directory = Directory::new();
+    let (at, path) = (directory.at("jobs"), directory.path("jobs"));
+    mpmc::create(&at, &jobs()).unwrap();
+    let len = fs::metadata(&path).unwrap().len();
+    File::options().write(true).open(&path).unwrap().set_len(len + 1).unwrap();
+    let error = SetupError::Map(ring_shm::MapError::Resized { expected: len, found: len + 1 });
+    assert_eq!(mpmc::Producer::open(&at).unwrap_err(), error);
+    File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+    drop(mpmc::Producer::open(&at).unwrap());
 }

@@ -300,3 +300,30 @@ fn a_torn_mark_leaves_the_one_before() {
     }
     assert_eq!(torn, 5 * 8);
 }
+
+/// What lies in memory has no disk to be found on: a sync sums nothing up, and there is nothing to recover.
+#[test]
+fn rings_in_memory_leave_no_marks() {
+    let name = support::unique("unmarked");
+    let directory = Directory::new();
+    for (at, path, marked) in
+        [(name.0.clone(), name.path(), false), (directory.at("ring"), directory.path("ring"), true)]
+    {
+        let mut tx = Producer::create(&at, &options()).unwrap();
+        tx.try_send(1, b"unread").unwrap();
+        let before = fs::read(&path).unwrap();
+        tx.sync().unwrap();
+        assert_eq!(fs::read(&path).unwrap() != before, marked, "{at}");
+        drop(tx);
+        let recovered = spsc::recover_synced(&at).map(|cut| cut.records);
+        match recovered {
+            Ok(records) => assert!(marked && records == 1),
+            Err(error) => {
+                assert!(!marked && error.kind() == SetupErrorKind::Invalid, "{error}");
+                assert!(error.to_string().contains("open it as it is"), "{error}");
+            }
+        }
+        // It was not touched.
+        assert_eq!(Consumer::open(&at).unwrap().try_recv_into(&mut [0; 8]).unwrap().tag, 1);
+    }
+}

@@ -166,12 +166,16 @@ fn hostile_cut_short() {
     for size in [1, 7, 8, 64, 127, 128, 129, 1023, 1152, 4095, 4096, 4097, 4104, full - 64, full - 8, full - 1] {
         refused(&image[..size], "truncated");
     }
-    // Longer than it need be is no harm.
-    for more in [1, 8, 4096] {
-        let mut long = image.clone();
-        long.resize(full + more, 0xff);
-        let name = plant(&long);
-        drop(Producer::open(name.as_str()).unwrap());
+    // Longer than it was made is somebody's work, to be looked at and not used: it would be mapped, locked, faulted in.
+    for more in [1, 8, 4096, 1 << 40] {
+        let name = plant(&image);
+        fs::File::options().write(true).open(name.path()).unwrap().set_len(full as u64 + more).unwrap();
+        let opened = [Producer::open(name.as_str()).map(drop), ring_shm::spsc::recover(name.as_str(), None).map(drop)];
+        for error in opened.map(Result::unwrap_err) {
+            assert_eq!(error.kind(), SetupErrorKind::Corrupt, "{error}");
+            assert!(error.to_string().contains("resized it; remove it"), "{error}");
+        }
+        assert_eq!(ring_shm::spsc::inspect(name.as_str()).unwrap().size, full as u64 + more);
     }
 }
 

@@ -34,7 +34,10 @@ impl MpmcArgs {
 /// [`Failure`]: the name exists, the options are impossible, or there is no room.
 pub(crate) fn create(name: &Location, args: &CreateArgs) -> Result<(), Failure> {
     if args.spsc.capacity.or(args.spsc.release_every).is_some() || args.spsc.line_aligned {
-        return Err(Failure::new(Code::Arguments, "an mpmc ring has --slots and --slot-size, no --capacity"));
+        return Err(Failure::new(
+            Code::Arguments,
+            "an mpmc ring has --slots and --slot-size, no --capacity, --release-every or --line-aligned",
+        ));
     }
     let asked = &args.mpmc;
     let mut options = Options::new().mode(args.mode);

@@ -34,6 +34,12 @@ impl OsError {
             libc::ENOLCK => ": the kernel is out of locks, or this file system has none; use a tmpfs",
             libc::EACCES | libc::EPERM => ": run as the owner of the segment, and attach before giving up privileges",
             libc::ENOENT => ": mount `/proc` and `/dev/shm`",
+            libc::ENOSPC | libc::EDQUOT => {
+                ": the file system is full, or may have no more files (`df`, `df -i`): remove leftovers (`ringctl rm \
+                 --stale`), or enlarge it"
+            }
+            libc::EROFS => ": the file system is mounted read-only: use another one, or let it be written to",
+            libc::ENAMETOOLONG => ": give a shorter path",
             libc::ENOSYS => ": use Linux 5.3 or later, and let the sandbox allow this call",
             _ => "",
         }

@@ -1,6 +1,7 @@
 //! Why a segment was not created, opened or removed.
 
 use core::fmt;
+use std::path::PathBuf;
 
 use super::{FileKind, OsError};
 use crate::location::Location;
@@ -16,6 +17,27 @@ impl fmt::Display for Path<'_> {
             Some(path) => path.display().fmt(f),
             None => self.0.fmt(f),
         }
+    }
+}
+
+/// A location without the key that it may name.
+struct Keyless<'l>(&'l Location);
+
+impl fmt::Display for Keyless<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Location::Sysv(name) => write!(f, "sysv:{}", name.as_str()),
+            at => at.fmt(f),
+        }
+    }
+}
+
+/// What to do about something else in a segment's place. Whoever says a path may have hit upon anything, and shall not be
+/// told to remove it.
+fn instead(at: &Location) -> &'static str {
+    match at {
+        Location::File(_) => "give another path",
+        _ => "take another name, or remove it",
     }
 }
 
@@ -100,6 +122,13 @@ pub enum CreateError {
         /// Its limit.
         limit: u64,
     },
+    /// Where the segment is to be, there is no directory for it.
+    NoDirectory {
+        /// The name.
+        name: Location,
+        /// What is missing.
+        directory: PathBuf,
+    },
     /// The directory may not be written.
     Permission {
         /// The name.
@@ -130,7 +159,8 @@ impl fmt::Display for CreateError {
             }
             Self::KeyTaken { name, key } => write!(
                 f,
-                "segment {name} cannot be made, its key {key:#x} is taken: give another one (`ringctl create {name}@KEY`), or remove what has it (`ipcrm -M {key:#x}`)"
+                "segment {name} cannot be made, its key {key:#x} is taken: give another one (`ringctl create {}@KEY`), or remove what has it (`ipcrm -M {key:#x}`)",
+                Keyless(name)
             ),
             Self::BadLength { len } => {
                 write!(
@@ -170,6 +200,12 @@ impl fmt::Display for CreateError {
             Self::MemoryLimit { asked, free, limit } => write!(
                 f,
                 "no memory for a segment: {asked} bytes asked, {free} left by a control group of {limit}: make it smaller, or raise the limit (docker: `--memory`, systemd: `MemoryMax=`, Kubernetes: `resources.limits.memory`)"
+            ),
+            Self::NoDirectory { name, directory } => write!(
+                f,
+                "segment {name} cannot be made, there is no directory {}: make it, or name one that is there{}",
+                directory.display(),
+                if directory.starts_with("/dev/shm") { " (`mount -t tmpfs -o mode=1777 tmpfs /dev/shm`)" } else { "" }
             ),
             Self::Permission { name } => {
                 write!(f, "segment {name} may not be made: let this user write to its directory (/dev/shm: mode 1777)")
@@ -283,7 +319,7 @@ impl fmt::Display for OpenError {
                 "segment {name} may not be opened: run as its owner, or have it created with a group and mode 0o660"
             ),
             Self::NotASegment { name, found } => {
-                write!(f, "{} is a {found}, no segment: remove it", Path(name))
+                write!(f, "{} is a {found}, no segment: {}", Path(name), instead(name))
             }
             Self::ForeignOwner { name, owner, user } => write!(
                 f,
@@ -297,7 +333,8 @@ impl fmt::Display for OpenError {
             Self::OtherName { name, found } => {
                 write!(
                     f,
-                    "the key of segment {name} is that of {found:?}: give one of the two another key (`{name}@KEY`)"
+                    "the key of segment {name} is that of {found:?}: give one of the two another key (`{}@KEY`)",
+                    Keyless(name)
                 )
             }
             Self::Linked { name, links } => write!(
@@ -404,7 +441,7 @@ impl fmt::Display for UnlinkError {
             Self::NotFound { name } => write!(f, "there is no segment {name}: nothing to remove"),
             Self::Permission { name } => write!(f, "segment {name} may not be removed: run as its owner"),
             Self::NotASegment { name, found } => {
-                write!(f, "{} is a {found}, no segment: remove it by hand", Path(name))
+                write!(f, "{} is a {found}, no segment: remove it by hand if you mean it", Path(name))
             }
             Self::InUse { name, lease } => write!(
                 f,

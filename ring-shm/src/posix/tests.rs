@@ -11,10 +11,12 @@ use super::{Removal, TEMPORARY, Temporary, Unnamed, create_at, remove_unheld, un
 use crate::inventory::remove_stale_in;
 use crate::open::open_at;
 use crate::sys;
-use crate::{Access, CreateError, Location, Mapping, OpenRules, Segment};
+use crate::{
+    Access, CreateError, LeasedMapping, Location, Mapping, OpenRules, Segment, SelfTest, UnlinkError, Verdict,
+};
 
 fn create(directory: &Path, name: &str, init: impl FnOnce(&Mapping)) -> Result<Segment, CreateError> {
-    create_at(&place(directory, name), 4096, &Access::default(), Unnamed::Refused, init)
+    create_at(&place(directory, name), 4096, &Access::default(), Unnamed::Refused, false, init)
 }
 
 fn place(directory: &Path, name: &str) -> Location {
@@ -71,12 +73,12 @@ fn fallback_leaves_nothing_behind() {
     assert_eq!(lost.unwrap_err(), CreateError::Contended { tries: 1 });
     assert_eq!(names(directory), ["ring.a"]);
     // No room, no group of ours, no directory.
-    let huge = create_at(&place(directory, "c"), 1 << 50, &Access::default(), Unnamed::Refused, |_| {});
+    let huge = create_at(&place(directory, "c"), 1 << 50, &Access::default(), Unnamed::Refused, false, |_| {});
     assert!(matches!(huge, Err(CreateError::NoSpace { .. })));
     assert_eq!(names(directory), ["ring.a"]);
     for unnamed in [Unnamed::Try, Unnamed::Refused] {
         let nowhere =
-            create_at(&place(&directory.join("x"), "c"), 4096, &Access::default(), unnamed, |_| {}).unwrap_err();
+            create_at(&place(&directory.join("x"), "c"), 4096, &Access::default(), unnamed, false, |_| {}).unwrap_err();
         assert!(nowhere.to_string().contains("mount"), "{nowhere}");
     }
 }
@@ -158,4 +160,43 @@ fn fallback_a_name_cleaned_away_before_its_lock_is_made_anew() {
         println!("the cleaner came between {} times", cleaner.join().unwrap());
     });
     assert!(names(directory).is_empty());
+}
+
+#[test]
+fn a_creator_has_the_first_lease_before_anybody_can_come() {
+    let directory = directory();
+    let (at, path) = (place(directory.path(), "held"), directory.path().join("ring.held"));
+    let hold = |unnamed| {
+        create_at(&at, 4096, &Access::default(), unnamed, true, |mapping| {
+            assert!(!path.exists() && mapping.len() == 4096);
+        })
+    };
+    // Without unnamed files he comes as everybody does.
+    assert!(hold(Unnamed::Refused).unwrap().take_first().is_none());
+    unlink_at(&at, false).unwrap();
+    let (made, other) = (hold(Unnamed::Try).unwrap(), Segment::open(&at).unwrap());
+    assert_eq!(other.any_lease(), Ok(Some(1)));
+    assert!(matches!(unlink_at(&at, false), Err(UnlinkError::InUse { lease: 1, .. })));
+    // Whoever comes before he sits down takes the next number.
+    let mut counter = 0;
+    let mut next = || {
+        counter += 1;
+        counter
+    };
+    let second = LeasedMapping::acquire(&other, &mut next).unwrap();
+    assert_eq!(second.lease(), 2);
+    let first = made.take_first().unwrap().of(&made);
+    assert!(made.take_first().is_none());
+    let verdicts = || (second.verdict(1, None), first.verdict(2, None));
+    assert_eq!(
+        ((first.lease(), first.self_test()), verdicts()),
+        ((1, SelfTest::Passed), (Verdict::Alive, Verdict::Alive))
+    );
+    drop(first);
+    assert_eq!(second.verdict(1, None), Verdict::Dead);
+    drop(second);
+    unlink_at(&at, false).unwrap();
+    // Who never sits down holds nothing when he lets go of what he made.
+    drop(hold(Unnamed::Try).unwrap());
+    unlink_at(&at, false).unwrap();
 }

@@ -227,7 +227,7 @@ pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapsho
 /// is needed, and this would take away what was never synced.
 ///
 /// # Errors
-/// [`SetupError`]; its kind is `InUse` while somebody has the ring open, and `Corrupt` when nothing in the file tells of a
+/// [`SetupError`]; its kind is `InUse` while somebody has the ring open, `Invalid` for a ring in memory, and `Corrupt` when nothing in the file tells of a
 /// sync, or it is no SPSC ring.
 ///
 /// ```
@@ -249,6 +249,9 @@ pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapsho
 /// ```
 pub fn recover_synced(at: impl ToLocation) -> Result<Cut, SetupError> {
     let segment = Segment::open(at)?;
+    if !segment.has_disk() {
+        return Err(SetupError::NoDisk);
+    }
     let pause = fork::pause().map_err(MapError::from)?;
     let file = segment.reopen()?;
     // Nobody attaches while this is held, so a look at the leases is proof.

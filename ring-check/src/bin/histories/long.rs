@@ -6,7 +6,7 @@
 //! that was sent before the call received; a full one of one sender has not had room received before the call; and in
 //! the end as many messages as were sent, with the same sum of their scrambled numbers, have been received.
 
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 use ring_shm::{mpmc, spsc};
@@ -15,11 +15,13 @@ use crate::backing::Site;
 use crate::chance::{Rng, mix};
 use crate::ends::Kind;
 use crate::page::{BEGUN, COUNT, Page, RECEIVED, SENT, SUM};
+use crate::strict::{self, Ends};
 use crate::{Failure, Orders, Plant};
 
 /// Messages of one run.
 const RUN: u64 = 20_000_000;
 const SLOTS: u64 = 64;
+const CAPACITY: u64 = 4096;
 
 /// Why an operation did nothing.
 enum Refused {
@@ -39,20 +41,25 @@ pub(crate) fn campaign(orders: &Orders) -> Result<u64, Failure> {
         if total >= messages {
             break;
         }
-        let (kind, senders, receivers, fixed) = SHAPES[(run as u64 + rng.below(4)) as usize % SHAPES.len()];
+        let shapes = if orders.strict { &SHAPES[..1] } else { &SHAPES };
+        let (kind, senders, receivers, fixed) = shapes[(run as u64 + rng.below(4)) as usize % shapes.len()];
         let site = Site::new(orders.backing, &format!("histories-long-{}-{run}", std::process::id()))?;
-        let name = site.text();
+        let ends = if orders.strict { Some(Ends::new()?) } else { None };
+        let name = if orders.strict { strict::NAME } else { site.text() };
         let share = (messages - total).min(RUN).min((messages / 4).max(1));
         let each = share.div_ceil(senders as u64);
         match (kind, fixed) {
-            (Kind::Spsc, _) => spsc::create(name, &spsc::Options::new().capacity(4096))?,
+            _ if orders.strict => {}
+            (Kind::Spsc, _) => spsc::create(name, &spsc::Options::new().capacity(CAPACITY))?,
             (Kind::Mpmc, false) => mpmc::create(name, &mpmc::Options::new().slots(SLOTS).slot_size(16))?,
             (Kind::Mpmc, true) => {
                 mpmc::create(name, &mpmc::Options::new().slots(SLOTS).slot_size(16).max_producers(1).max_consumers(1))?
             }
         }
-        let told = play(kind, name, senders, receivers, each, orders.plant);
-        site.remove(true)?;
+        let told = play(kind, name, senders, receivers, each, orders.plant, ends.as_ref());
+        if !orders.strict {
+            site.remove(true)?;
+        }
         told.map_err(|e| format!("{} ring, {senders} senders, {receivers} receivers: {e}", kind.name()))?;
         total += each * senders as u64;
     }
@@ -69,14 +76,23 @@ impl Drop for Peer {
     }
 }
 
-fn play(kind: Kind, name: &str, senders: usize, receivers: usize, each: u64, plant: Plant) -> Result<(), Failure> {
+fn play(
+    kind: Kind,
+    name: &str,
+    senders: usize,
+    receivers: usize,
+    each: u64,
+    plant: Plant,
+    ends: Option<&Ends>,
+) -> Result<(), Failure> {
     let page = Page::new()?;
     let path = page.path();
     let start = |role: &str, process: usize| -> Result<Peer, Failure> {
         let numbers = [process, senders, receivers].map(|number| number.to_string());
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["long", role, kind.name(), name, &path]).args(&numbers).args([&each.to_string(), plant.name()]);
-        Ok(Peer(command.spawn()?))
+        let stdin = ends.map_or(Ok(Stdio::null()), |ends| ends.of(role == "send"))?;
+        Ok(Peer(command.stdin(stdin).spawn()?))
     };
     let all = |role: &str, from: usize, count: usize| -> Result<Vec<Peer>, Failure> {
         (from..from + count).map(|process| start(role, process)).collect()
@@ -136,7 +152,7 @@ pub(crate) fn worker(arguments: &[String]) -> Result<(), Failure> {
     };
     match (role.as_str(), kind) {
         ("send", Kind::Spsc) => {
-            let mut tx = spsc::Producer::open(name)?;
+            let mut tx = if name == strict::NAME { strict::producer(CAPACITY)? } else { spsc::Producer::open(name)? };
             worker.send(each, |bytes| match tx.try_send(0, bytes) {
                 Ok(position) => Ok(position.get()),
                 Err(spsc::TrySendError::Full) => Err(Ok(Refused::Nothing)),
@@ -153,7 +169,7 @@ pub(crate) fn worker(arguments: &[String]) -> Result<(), Failure> {
             })
         }
         (_, Kind::Spsc) => {
-            let mut rx = spsc::Consumer::open(name)?;
+            let mut rx = if name == strict::NAME { strict::consumer()? } else { spsc::Consumer::open(name)? };
             worker.receive(senders, |buf| match rx.try_recv_into(buf) {
                 Ok(got) => Ok(got.position.get()),
                 Err(spsc::TryRecvError::Empty) => Err(Ok(Refused::Nothing)),

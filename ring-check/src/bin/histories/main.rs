@@ -15,6 +15,7 @@ mod long;
 mod model;
 mod page;
 mod small;
+mod strict;
 #[cfg(test)]
 mod tests;
 
@@ -27,11 +28,11 @@ use backing::Backing;
 type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
-histories [--histories N] [--messages M] [--seed S] [--backing posix|file|memfd]
+histories [--histories N] [--messages M] [--seed S] [--backing posix|file|memfd|strict]
           [--plant lose|double|reorder|empty|full]
 
 N small histories (default 2000), then runs of M messages (default 1000000). A plant is a bug of the workers': histories
-must exit 1.";
+must exit 1. Strict rings are SPSC alone, and end with either side.";
 
 /// A bug of the workers', to see that the checkers can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,19 +75,28 @@ struct Orders {
     messages: u64,
     seed: u64,
     backing: Backing,
+    /// Rings that are handed over, instead of a backing.
+    strict: bool,
     plant: Plant,
 }
 
 fn parse(arguments: &[String]) -> Option<Orders> {
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-    let mut orders =
-        Orders { histories: 2000, messages: 1_000_000, seed, backing: Backing::default(), plant: Plant::None };
+    let mut orders = Orders {
+        histories: 2000,
+        messages: 1_000_000,
+        seed,
+        backing: Backing::default(),
+        strict: false,
+        plant: Plant::None,
+    };
     for option in arguments.chunks(2) {
         let [name, value] = option else { return None };
         match name.as_str() {
             "--histories" => orders.histories = value.parse().ok()?,
             "--messages" => orders.messages = value.parse().ok()?,
             "--seed" => orders.seed = value.parse().ok()?,
+            "--backing" if value == strict::NAME => orders.strict = true,
             "--backing" => orders.backing = Backing::parse(value)?,
             "--plant" => orders.plant = Plant::parse(value)?,
             _ => return None,

@@ -3,7 +3,7 @@
 //! round one of them kills itself in the middle of an operation.
 
 use std::ops::ControlFlow;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,15 @@ use crate::chance::Rng;
 use crate::ends::{self, Kind, Message, Refused, Rx, Tx};
 use crate::model::{Answer, Call, Operation, Rules, is_linearizable};
 use crate::page::{COUNT, DONE, GO, OPERATIONS, Page};
+use crate::strict::{self, Ends};
 use crate::{Failure, Orders, Plant};
 
 /// Histories of one round.
 const ROUND: u64 = 100;
+
+/// Bytes of an SPSC ring, and how many records of 16 bytes it takes: a header's worth is never used.
+const CAPACITY: u64 = 64;
+const PLACES: usize = 3;
 
 /// The process that drains the ring in a history with a death: it comes for that.
 const DRAINER: usize = 5;
@@ -44,14 +49,19 @@ struct Shape {
     senders: usize,
     receivers: usize,
     rules: Rules,
+    /// What a strict one is handed over by.
+    ends: Option<Ends>,
 }
 
-fn create(name: &str, rng: &mut Rng) -> Result<Shape, Failure> {
+fn create(name: &str, strict: bool, rng: &mut Rng) -> Result<Shape, Failure> {
     let in_place = |room| Rules { room, gaps: false, returns: false };
+    if strict {
+        let ends = Some(Ends::new()?);
+        return Ok(Shape { kind: Kind::Spsc, senders: 1, receivers: 1, rules: in_place(PLACES), ends });
+    }
     if rng.once_in(4) {
-        // Records of 16 bytes; a header's worth of the 64 is never used.
-        spsc::create(name, &spsc::Options::new().capacity(64))?;
-        return Ok(Shape { kind: Kind::Spsc, senders: 1, receivers: 1, rules: in_place(3) });
+        spsc::create(name, &spsc::Options::new().capacity(CAPACITY))?;
+        return Ok(Shape { kind: Kind::Spsc, senders: 1, receivers: 1, rules: in_place(PLACES), ends: None });
     }
     let room = rng.of(&[2, 4]);
     let (mut senders, mut receivers) = (1 + rng.below(2) as usize, 1 + rng.below(2) as usize);
@@ -64,7 +74,7 @@ fn create(name: &str, rng: &mut Rng) -> Result<Shape, Failure> {
         (receivers, rules.returns, options) = (1, false, options.max_consumers(1));
     }
     mpmc::create(name, &options)?;
-    Ok(Shape { kind: Kind::Mpmc, senders, receivers, rules })
+    Ok(Shape { kind: Kind::Mpmc, senders, receivers, rules, ends: None })
 }
 
 /// Worker processes that are not left behind.
@@ -80,9 +90,9 @@ impl Drop for Workers {
 }
 
 impl Workers {
-    fn start(&mut self, arguments: &[&str]) -> Result<(), Failure> {
+    fn start(&mut self, arguments: &[&str], stdin: Stdio) -> Result<(), Failure> {
         let mut command = Command::new(std::env::current_exe()?);
-        self.0.push(command.arg("small").args(arguments).spawn()?);
+        self.0.push(command.arg("small").args(arguments).stdin(stdin).spawn()?);
         Ok(())
     }
 }
@@ -93,9 +103,12 @@ pub(crate) fn campaign(orders: &Orders) -> Result<Counts, Failure> {
     while counts.histories < orders.histories {
         let site = Site::new(orders.backing, &format!("histories-{}-{round}", std::process::id()))?;
         let share = ROUND.min(orders.histories - counts.histories);
-        let shape = create(site.text(), &mut rng)?;
-        let told = play(site.text(), &shape, share, &mut rng, orders.plant, &mut counts);
-        site.remove(true)?;
+        let shape = create(site.text(), orders.strict, &mut rng)?;
+        let name = if shape.ends.is_some() { strict::NAME } else { site.text() };
+        let told = play(name, &shape, share, &mut rng, orders.plant, &mut counts);
+        if shape.ends.is_none() {
+            site.remove(true)?;
+        }
         told?;
         round += 1;
     }
@@ -114,7 +127,8 @@ fn play(
     let path = page.path();
     let start = |workers: &mut Workers, role: &str, process: usize, seed: u64| {
         let numbers = [process.to_string(), seed.to_string()];
-        workers.start(&[role, shape.kind.name(), name, &path, &numbers[0], &numbers[1], plant.name()])
+        let stdin = shape.ends.as_ref().map_or(Ok(Stdio::null()), |ends| ends.of(role == "send"))?;
+        workers.start(&[role, shape.kind.name(), name, &path, &numbers[0], &numbers[1], plant.name()], stdin)
     };
     for process in 0..shape.senders + shape.receivers {
         start(&mut workers, if process < shape.senders { "send" } else { "receive" }, process, rng.next())?;
@@ -133,14 +147,21 @@ fn play(
             drainer = DRAINER;
             page.of(drainer, DONE).store(number, Ordering::Release);
         }
+        let drained = !comes_for_it || shape.ends.is_none();
         page.common(GO)
             .store(number | DRAIN | (drainer as u64) << 32 | if deadly { DEADLY } else { 0 }, Ordering::Release);
-        if comes_for_it {
+        if comes_for_it && drained {
             // Not before the order is there: it would take part in the history first, and nobody would know.
             start(&mut workers, "receive", drainer, rng.next())?;
         }
-        wait(&page, &mut workers, &[drainer], number | DRAIN, deadly.then_some(victim))?;
-        history.push(page.operations(drainer));
+        if drained {
+            wait(&page, &mut workers, &[drainer], number | DRAIN, deadly.then_some(victim))?;
+            history.push(page.operations(drainer));
+        } else {
+            // What is left in a strict ring whose receiver has died, nobody gets: as if somebody had, who is dead too.
+            let nobody = Operation { call: Call::Recv, value: 0, answer: Answer::Pending, from: u64::MAX, to: 0 };
+            history.push(vec![nobody; PLACES]);
+        }
         counts.histories += 1;
         counts.deaths += u64::from(dead);
         counts.operations += history.iter().map(|operations| operations.len() as u64).sum::<u64>();
@@ -201,7 +222,7 @@ fn show(history: &[Vec<Operation>]) -> String {
         for o in operations {
             text += &format!(
                 "\n  process {process}: {:6}..{:6} {:?} {:#x} {:?}",
-                o.from - start,
+                o.from.saturating_sub(start),
                 o.to.saturating_sub(start),
                 o.call,
                 o.value,
@@ -236,10 +257,14 @@ pub(crate) fn worker(arguments: &[String]) -> Result<(), Failure> {
         dies: false,
     };
     if role == "send" {
-        let mut tx = ends::sender(kind, name)?;
+        let mut tx: Box<dyn Tx> =
+            if name == strict::NAME { Box::new(strict::producer(CAPACITY)?) } else { ends::sender(kind, name)? };
         worker.work(|worker, number| worker.send(tx.as_mut(), number))
     } else {
         let mut rx = loop {
+            if name == strict::NAME {
+                break Box::new(strict::consumer()?) as Box<dyn Rx>;
+            }
             match ends::receiver(kind, name) {
                 Ok(rx) => break rx,
                 Err(error) if ends::is_passing(&error) => std::thread::yield_now(),
@@ -375,7 +400,8 @@ impl Worker {
                 // What is refused while draining says nothing new, and would fill the page.
                 self.count = at;
                 self.page.of(self.process, COUNT).store(at as u64, Ordering::Release);
-                empty = if outcome == Err(Refused::Wait) { empty + 1 } else { 0 };
+                // After the end of its session a strict ring says nothing else.
+                empty = if matches!(outcome, Err(Refused::Wait | Refused::End)) { empty + 1 } else { 0 };
             } else {
                 (empty, since) = (0, Instant::now());
             }
