@@ -4,7 +4,7 @@
 use super::consumer::{Consumer, Found, Opened, Received};
 use super::error::{ClaimError, ReadError};
 use super::producer::Producer;
-use super::word::{Intent, MAX_ATTEMPT, SlotState, State, meta};
+use super::word::{Intent, MAX_ATTEMPT, SlotState, State, committed, meta};
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::region::Span;
@@ -99,7 +99,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     #[inline]
     pub fn commit(self) -> usize {
         for p in Intent::new(self.first, self.pushed).positions() {
-            self.producer.publish(p, self.producer.ring.slots.at(p));
+            self.producer.publish(committed(p, 0), self.producer.ring.slots.at(p));
         }
         self.producer.abandon(self.first.plus(self.pushed), self.count.saturating_sub(self.pushed));
         self.producer.settled(self.first.plus(self.pushed));

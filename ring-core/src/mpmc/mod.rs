@@ -40,9 +40,11 @@ mod pop;
 mod producer;
 mod push;
 mod record;
+mod recv;
 mod redelivery;
 mod repair;
 mod ring;
+mod send;
 mod single;
 mod word;
 

@@ -1,5 +1,7 @@
 //! A claimed message in the consumer's hands.
 
+use core::mem::ManuallyDrop;
+
 use super::consumer::{Consumer, Opened, Received};
 use crate::position::Position;
 
@@ -13,6 +15,7 @@ pub struct Record<'a, 'm> {
 
 impl Record<'_, '_> {
     /// Payload bytes.
+    #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
         self.opened.span.len()
@@ -25,6 +28,7 @@ impl Record<'_, '_> {
     }
 
     /// Length, tag, delivery id and history.
+    #[inline(always)]
     #[must_use]
     pub fn received(&self) -> Received {
         self.opened.received
@@ -62,15 +66,18 @@ impl Record<'_, '_> {
     #[must_use]
     #[cfg(not(loom))]
     #[allow(unsafe_code)]
+    #[inline(always)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the message is claimed by us and not released; the caller answers for the other processes.
         unsafe { self.opened.span.as_slice() }
     }
 
     /// Gives the slot back.
-    #[inline]
+    #[inline(always)]
     pub fn release(self) {
-        self.consumer.release(self.opened.received.position);
+        let mut record = ManuallyDrop::new(self); // nothing is left to be put back
+        let Opened { slot, received, .. } = record.opened;
+        record.consumer.release_lent(slot, received.position);
     }
 
     /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.

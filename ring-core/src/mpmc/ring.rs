@@ -11,7 +11,7 @@ use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{Identity, Kind, MpmcControl, Purpose, mpmc_data_offset, slot_stride};
 use crate::park::{self, Bell, Sleeper, Waiting, Wake};
 use crate::position::Position;
-use crate::region::{Control, Slots};
+use crate::region::{Control, Slots, Walk};
 use crate::seat::{MAX_LEASE, Role, SeatFacts};
 use crate::sync::{Word, ord};
 use crate::type_text::TypeText;
@@ -20,17 +20,15 @@ use crate::type_text::TypeText;
 #[derive(Debug, Clone, Copy)]
 pub struct Ring<'m> {
     pub(super) slots: Slots<'m>,
-    pub(super) tail: &'m Word,
-    pub(super) head: &'m Word,
     pub(super) slot_size: u64,
     /// Deliveries before a message is a dead letter; 0: at most once.
     pub(super) attempts: u64,
     pub(super) orphans: &'m Word,
     pub(super) closing: &'m Word,
     pub(super) table: Table<'m>,
-    /// Where the bells hang.
+    /// Tail, head, and where the bells hang.
     control: Control<'m>,
-    wake: &'static Wake,
+    wake: Wake,
     pub(super) limits: Limits,
     last_lease: &'m Word,
     type_hash: u64,
@@ -59,8 +57,8 @@ impl<'m> Ring<'m> {
             TypeText::write(&region, format.type_text);
         }
         let ring = Self::carve(region, format).ok_or(too_small)?;
-        ring.tail.store(Tail::open(format.start).0, ord!(L7, Relaxed));
-        ring.head.store(format.start.get(), ord!(L8, Relaxed));
+        ring.tail().store(Tail::open(format.start).0, ord!(L7, Relaxed));
+        ring.head().store(format.start.get(), ord!(L8, Relaxed));
         for i in 0..format.slots {
             let p = format.start.plus(i);
             ring.slots.at(p).word().store(free(p), ord!(L9, Relaxed));
@@ -108,8 +106,6 @@ impl<'m> Ring<'m> {
         let data = mpmc_data_offset(format.limits.participants);
         Some(Self {
             slots: region.slots(data, format.slots, slot_stride(format.slot_size))?,
-            tail: region.word(offset_of!(MpmcControl, tail))?,
-            head: region.word(offset_of!(MpmcControl, head))?,
             slot_size: format.slot_size,
             attempts: match format.redelivery {
                 Redelivery::AtLeastOnce { attempts } => u64::from(attempts),
@@ -118,7 +114,7 @@ impl<'m> Ring<'m> {
             orphans: region.word(offset_of!(MpmcControl, orphans))?,
             closing: region.word(offset_of!(MpmcControl, closing))?,
             control: region.control()?,
-            wake: &Wake::NEVER,
+            wake: Wake::NEVER,
             table: Table::new(region, format.limits.participants)?,
             limits: format.limits,
             last_lease: region.word(offset_of!(MpmcControl, last_lease))?,
@@ -130,32 +126,59 @@ impl<'m> Ring<'m> {
     /// The same ring, whose handles wake sleeping peers by `wake`. Without it peers may not sleep.
     #[must_use]
     pub fn with_wake(mut self, wake: &'static Wake) -> Self {
-        self.wake = wake;
+        self.wake = *wake;
         self
+    }
+
+    /// A way along the slots for a handle of `role` from that of `p` on, if there is one.
+    pub(super) fn walk(&self, p: Position, role: Role) -> Walk<'m> {
+        let mut walk = self.slots.walk(p, self.slot_size, self.single(role));
+        if p.get() >= MAX_POSITION {
+            walk.forget();
+        }
+        walk
+    }
+
+    /// Where the next message goes.
+    #[inline(always)]
+    pub(super) fn tail(&self) -> &'m Word {
+        self.ends().tail()
+    }
+
+    /// Where the next message is.
+    #[inline(always)]
+    pub(super) fn head(&self) -> &'m Word {
+        self.ends().head()
+    }
+
+    /// How its handles wake sleeping peers.
+    #[inline(always)]
+    pub(super) fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// The way to what all handles share.
+    #[inline(always)]
+    pub(super) fn ends(&self) -> Ends<'m> {
+        Ends { control: self.control }
     }
 
     /// The bell of who waits for messages.
     #[inline(always)]
     fn data(&self) -> Bell<'m> {
-        Bell {
-            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.receivers) }>(),
-            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
-        }
+        self.ends().data()
     }
 
     /// The bell of who waits for free slots.
     #[inline(always)]
     fn space(&self) -> Bell<'m> {
-        Bell {
-            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.senders) }>(),
-            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
-        }
+        self.ends().space()
     }
 
     /// Wakes up to `count` of those who wait for messages. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn tell_receivers(&self, count: u64) {
-        if self.data().is_wanted(self.wake) {
+        if self.ends().receivers_wait(&self.wake) {
             self.wake_receivers(count);
         }
     }
@@ -163,21 +186,21 @@ impl<'m> Ring<'m> {
     /// Wakes up to `count` of those who wait for free slots. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn tell_senders(&self, count: u64) {
-        if self.space().is_wanted(self.wake) {
+        if self.ends().senders_wait(&self.wake) {
             self.wake_senders(count);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn wake_receivers(&self, count: u64) {
-        self.data().ring(count, self.wake, |index| self.event(index));
+    pub(super) fn wake_receivers(&self, count: u64) {
+        self.data().ring(count, &self.wake, |index| self.event(index));
     }
 
     #[cold]
     #[inline(never)]
-    fn wake_senders(&self, count: u64) {
-        self.space().ring(count, self.wake, |index| self.event(index));
+    pub(super) fn wake_senders(&self, count: u64) {
+        self.space().ring(count, &self.wake, |index| self.event(index));
     }
 
     /// The word on which the participant `index` sleeps.
@@ -197,7 +220,7 @@ impl<'m> Ring<'m> {
         Some(match role {
             Role::Producer => Sleeper::new(self.space(), event, index),
             // At the end of a closed ring nobody waits for slots any more, and each release may be the last.
-            Role::Consumer if Tail(self.tail.load(ord!(W20, Relaxed))).is_closed() => {
+            Role::Consumer if Tail(self.tail().load(ord!(W20, Relaxed))).is_closed() => {
                 Sleeper::new(self.data(), event, index).and(self.space())
             }
             Role::Consumer => Sleeper::new(self.data(), event, index),
@@ -225,9 +248,9 @@ impl<'m> Ring<'m> {
     /// Loads and checks head and tail. They move meanwhile, so the head is loaded twice: what is claimed for reading
     /// at first cannot be ahead of the tail, and the tail not more than a lap ahead of what is claimed at last.
     fn positions(&self) -> Result<(Position, Tail), Corrupt> {
-        let before = self.head.load(ord!(L12, Acquire));
-        let tail = Tail(self.tail.load(ord!(L13, Acquire))).checked()?;
-        let after = self.head.load(ord!(L14, Relaxed));
+        let before = self.head().load(ord!(L12, Acquire));
+        let tail = Tail(self.tail().load(ord!(L13, Acquire))).checked()?;
+        let after = self.head().load(ord!(L14, Relaxed));
         // The only producer stores its tail after it has committed, the only consumer its head after it has released.
         let lap = self.slots.count();
         let (ahead, lag) =
@@ -348,9 +371,74 @@ impl<'m> Ring<'m> {
     /// Messages committed or being written, and not taken by a consumer: a guess.
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let head = self.head.load(ord!(MF9, Relaxed));
-        let tail = Tail(self.tail.load(ord!(MF10, Relaxed))).position().get();
+        let head = self.head().load(ord!(MF9, Relaxed));
+        let tail = Tail(self.tail().load(ord!(MF10, Relaxed))).position().get();
         tail.saturating_sub(head).min(self.slots.count())
+    }
+}
+
+/// Stands in for a wake whose weight was asked for before.
+const LIGHT: Wake = Wake::new(|_| false, true);
+
+/// The words that all handles share: one pointer, so that an operation can keep it in a register.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends<'m> {
+    control: Control<'m>,
+}
+
+impl<'m> Ends<'m> {
+    /// Where the next message goes.
+    #[inline(always)]
+    pub(super) fn tail(self) -> &'m Word {
+        self.control.word::<{ offset_of!(MpmcControl, tail) }>()
+    }
+
+    /// Where the next message is.
+    #[inline(always)]
+    pub(super) fn head(self) -> &'m Word {
+        self.control.word::<{ offset_of!(MpmcControl, head) }>()
+    }
+
+    /// The bell of who waits for messages.
+    #[inline(always)]
+    fn data(self) -> Bell<'m> {
+        Bell {
+            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.receivers) }>(),
+            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
+        }
+    }
+
+    /// The bell of who waits for free slots.
+    #[inline(always)]
+    fn space(self) -> Bell<'m> {
+        Bell {
+            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.senders) }>(),
+            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
+        }
+    }
+
+    /// Whether somebody may wait for messages. After what they may be waiting for.
+    #[inline(always)]
+    pub(super) fn receivers_wait(self, wake: &Wake) -> bool {
+        self.data().is_wanted(wake)
+    }
+
+    /// Whether somebody may wait for free slots. After what they may be waiting for.
+    #[inline(always)]
+    pub(super) fn senders_wait(self, wake: &Wake) -> bool {
+        self.space().is_wanted(wake)
+    }
+
+    /// [`receivers_wait`](Self::receivers_wait) of who knows whether `wake` is light.
+    #[inline(always)]
+    pub(super) fn receivers_seem_to_wait(self, wake: &Wake) -> bool {
+        self.receivers_wait(if cfg!(loom) { wake } else { &LIGHT })
+    }
+
+    /// [`senders_wait`](Self::senders_wait) of who knows whether `wake` is light.
+    #[inline(always)]
+    pub(super) fn senders_seem_to_wait(self, wake: &Wake) -> bool {
+        self.senders_wait(if cfg!(loom) { wake } else { &LIGHT })
     }
 }
 

@@ -159,9 +159,9 @@ impl<T: Trust> Consumer<T> {
     ///
     /// # Errors
     /// [`TryRecvError`].
-    #[inline]
+    #[inline(always)]
     pub fn try_read(&mut self) -> Result<Record<'_, T>, TryRecvError> {
-        self.joined.run(|core| core.try_read()).map(Record::new)
+        self.joined.run_guessing(|core| core.read_guessed(), |core| core.try_read()).map(Record::new)
     }
 
     /// Lends up to `max` messages that follow each other (4095 at a time), claimed at once and released together.
