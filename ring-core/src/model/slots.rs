@@ -46,10 +46,10 @@ impl<'m> Slots<'m> {
         Slot { region: self.region, first, room: (self.stride * 8 - size_of::<SlotHeader>()) as u64 }
     }
 
-    pub(crate) fn walk(&self, position: Position, most: u64, alone: bool) -> Walk<'m> {
-        let (limit, none) = (most as usize + 1, 0);
-        let (limit, alone) = if alone { (none, limit) } else { (limit, none) };
-        Walk { slots: *self, at: position, limit, alone, kept: 0 }
+    pub(crate) fn walk(&self, most: u64, alone: bool) -> Walk<'m> {
+        let limit = most as usize + 1;
+        let limits = if alone { (0, limit) } else { (limit, 0) };
+        Walk { slots: *self, at: Position::new(0), limit: 0, alone: 0, kept: 0, limits }
     }
 
     fn cell(&self, writing: bool, position: Position, attempt: u64) -> Option<&'m Tracked> {
@@ -111,9 +111,15 @@ pub(crate) struct Walk<'m> {
     limit: usize,
     alone: usize,
     kept: usize,
+    limits: (usize, usize),
 }
 
 impl<'m> Walk<'m> {
+    pub(crate) fn begin_at(&mut self, position: Position) {
+        self.at = position;
+        (self.limit, self.alone) = self.limits;
+    }
+
     pub(crate) fn forget(&mut self) {
         (self.limit, self.alone) = (0, 0);
     }

@@ -13,8 +13,7 @@ use super::pop::is_message;
 use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{
-    Intent, Lap, MAX_ATTEMPT, MAX_BATCH, MAX_POSITION, Place, SlotState, State, committed, meta_len, meta_tag,
-    orphaned, void,
+    Intent, Lap, MAX_ATTEMPT, MAX_BATCH, Place, SlotState, State, committed, meta_len, meta_tag, orphaned, void,
 };
 use crate::error::{Corrupt, Field};
 use crate::park::Sleeper;
@@ -61,12 +60,30 @@ pub(super) struct Found {
     pub(super) count: u64,
 }
 
-/// A message that has been claimed, its length checked.
+/// A message that has been claimed, its length checked. Without padding: it is handed on by value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opened<'m> {
     pub(super) slot: Slot<'m>,
     pub(super) span: Span<'m>,
-    pub(super) received: Received,
+    pub(super) place: Place,
+    pub(super) tag: u32,
+    /// Deliveries before this one.
+    pub(super) attempt: u32,
+}
+
+impl Opened<'_> {
+    /// What came with it, in a ring that allows so many `attempts`.
+    #[inline(always)]
+    pub(super) fn received(&self, attempts: u64) -> Received {
+        Received {
+            len: self.span.len(),
+            tag: self.tag,
+            position: self.place.position(),
+            redelivered: self.attempt > 0,
+            attempt: self.attempt,
+            dead_letter: attempts != 0 && u64::from(self.attempt) >= attempts,
+        }
+    }
 }
 
 /// What came with a message.
@@ -102,7 +119,7 @@ impl<'m> Consumer<'m> {
             ring: *ring,
             intent: entry.intent(Role::Consumer),
             next,
-            walk: ring.walk(Position::new(MAX_POSITION), Role::Consumer),
+            walk: ring.walk(Role::Consumer),
             place: Place::of(next),
             lap: Lap::of(ring.slots.count()),
             held: Intent::NONE,
@@ -206,16 +223,9 @@ impl<'m> Consumer<'m> {
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         let span = if meta_len(meta) <= self.ring.slot_size { slot.span(meta_len(meta)) } else { None };
         let span = span.ok_or(Corrupt::new(Field::SlotLen, meta, found.position.get()))?;
-        let received = Received {
-            len: span.len(),
-            tag: meta_tag(meta),
-            position: found.position,
-            redelivered: found.attempt > 0,
-            #[expect(clippy::cast_possible_truncation, reason = "five bits")]
-            attempt: found.attempt as u32,
-            dead_letter: self.ring.attempts != 0 && found.attempt >= self.ring.attempts,
-        };
-        Ok(Opened { slot, span, received })
+        #[expect(clippy::cast_possible_truncation, reason = "five bits")]
+        let attempt = found.attempt as u32;
+        Ok(Opened { slot, span, place: Place::of(found.position), tag: meta_tag(meta), attempt })
     }
 
     /// Gives the slot of `p` back to the producers.
@@ -229,13 +239,14 @@ impl<'m> Consumer<'m> {
     /// Marks the slot of `p` free for the next lap.
     #[inline(always)]
     pub(super) fn free(&self, p: Position) {
-        self.free_slot(Place::of(p), self.ring.slots.at(p));
+        self.free_slot(committed(p, 0), self.ring.slots.at(p));
     }
 
+    /// The same where `committed` is the word of the message of that position, be it in the slot or not.
     #[inline(always)]
-    pub(super) fn free_slot(&self, place: Place, slot: Slot<'m>) {
+    pub(super) fn free_slot(&self, committed: u64, slot: Slot<'m>) {
         // Release, partner of MP2: our reads come before the next writer's stores.
-        slot.word().store(self.lap.free_after(place), ord!(MC6, Release));
+        slot.word().store(self.lap.free_after(committed), ord!(MC6, Release));
     }
 
     /// Everything claimed is settled; the only consumer's head goes to `end`.

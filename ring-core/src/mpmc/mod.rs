@@ -31,6 +31,7 @@ mod claim;
 mod close;
 mod consumer;
 mod empty;
+mod ends;
 mod error;
 mod format;
 mod membership;

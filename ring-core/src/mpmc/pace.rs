@@ -49,6 +49,12 @@ impl Pace {
         self.rest
     }
 
+    /// Whether operations always leave more to be done than [`Pace::done`].
+    #[inline(always)]
+    pub(super) fn leaves_more(&self) -> bool {
+        self.rest >= MORE
+    }
+
     /// An operation has been done.
     #[inline(always)]
     pub(super) fn done(&mut self) {

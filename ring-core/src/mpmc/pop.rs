@@ -3,9 +3,9 @@
 
 use super::consumer::{Consumer, Found};
 use super::empty::Next;
+use super::ends::Ends;
 use super::error::ReadError;
 use super::push::RETRIES;
-use super::ring::Ends;
 use super::word::{Intent, MAX_ATTEMPT, committed, void};
 use crate::position::Position;
 use crate::region::Slot;

@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::participant::Entry;
 use super::repair::Repair;
 use super::ring::Ring;
-use super::word::{Intent, MAX_BATCH, MAX_POSITION, Place, Tail, free, void};
+use super::word::{Intent, MAX_BATCH, Place, Tail, free, void};
 use crate::error::Corrupt;
 use crate::park::Sleeper;
 use crate::position::Position;
@@ -56,7 +56,7 @@ impl<'m> Producer<'m> {
             intent: entry.intent(Role::Producer),
             next,
             open: Intent::NONE,
-            walk: ring.walk(Position::new(MAX_POSITION), Role::Producer),
+            walk: ring.walk(Role::Producer),
             place: Place::of(next),
             announced: false,
             reserved: false,

@@ -1,9 +1,9 @@
 //! How a producer gets its positions: steps 1 to 4 and 8 of "Push" in `docs/protocol-mpmc.md`. The quick part stands in
 //! `producer.rs`.
 
+use super::ends::Ends;
 use super::error::{Blocked, ClaimError};
 use super::producer::Producer;
-use super::ring::Ends;
 use super::word::{Intent, MAX_POSITION, SlotState, State, Tail, free};
 use crate::error::{Corrupt, Field};
 use crate::position::Position;

@@ -31,25 +31,27 @@ impl Record<'_, '_> {
     #[inline(always)]
     #[must_use]
     pub fn received(&self) -> Received {
-        self.opened.received
+        self.opened.received(self.consumer.ring.attempts)
     }
 
     /// The sender's tag.
+    #[inline(always)]
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.opened.received.tag
+        self.opened.tag
     }
 
     /// The delivery id.
+    #[inline(always)]
     #[must_use]
     pub fn position(&self) -> Position {
-        self.opened.received.position
+        self.opened.place.position()
     }
 
     /// See [`Received::redelivered`].
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.opened.received.redelivered
+        self.opened.attempt > 0
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does meanwhile.
@@ -76,8 +78,8 @@ impl Record<'_, '_> {
     #[inline(always)]
     pub fn release(self) {
         let mut record = ManuallyDrop::new(self); // nothing is left to be put back
-        let Opened { slot, received, .. } = record.opened;
-        record.consumer.release_lent(slot, received.position);
+        let Opened { slot, place, .. } = record.opened;
+        record.consumer.release_lent(slot, place);
     }
 
     /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.

@@ -5,14 +5,14 @@
 //! one call away. Figures: decision 0019.
 
 use super::consumer::{Consumer, Found, Opened, Received};
+use super::ends::Ends;
 use super::error::ReadError;
 use super::pop::{load_word, swap_head};
 use super::record::Record;
-use super::ring::Ends;
-use super::word::{Intent, Place, meta_len, meta_tag};
+use super::word::{Intent, MAX_POSITION, Place, meta_len, meta_tag};
 use crate::position::Position;
 use crate::region::{Passed, Slot};
-use crate::sync::ord;
+use crate::sync::{Word, ord};
 
 impl<'m> Consumer<'m> {
     /// Copies the next message out and releases it.
@@ -32,9 +32,10 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub fn recv_guessed(&mut self, buf: &mut [u8]) -> Option<Received> {
         let (ends, place) = (self.ring.ends(), self.place);
-        let slot = match self.claim_guessed(ends, place, buf.len()) {
+        let committed = place.committed(); // computed once, whichever way is taken
+        let slot = match self.claim_guessed(ends, place, committed, buf.len()) {
             Some(slot) => slot,
-            None => self.claim_guessed_alone(place, buf.len())?,
+            None => self.claim_guessed_alone(place, committed, buf.len())?,
         };
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // A buffer as long as the message: no loops, and no questions left. The slot has the room that it was taken for.
@@ -43,7 +44,7 @@ impl<'m> Consumer<'m> {
             return None;
         };
         span.copy_out(buf);
-        self.free_slot(place, slot);
+        self.free_slot(committed, slot);
         self.released(ends, place);
         Some(Received::first(buf.len(), meta_tag(meta), place.position()))
     }
@@ -74,7 +75,7 @@ impl<'m> Consumer<'m> {
         }
         opened.span.copy_out(buf);
         self.release(found.position);
-        Ok(opened.received)
+        Ok(opened.received(self.ring.attempts))
     }
 
     /// Lends the next message in place. [`Record::release`] gives its slot back. A record that is dropped or kept
@@ -103,7 +104,7 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     fn open_guessed(&mut self) -> Option<Opened<'m>> {
         let (ends, place, own, mut raced) = (self.ring.ends(), self.place, self.intent, false);
-        let taken = self.walk.take_any(|slot| claims(slot, own, ends, place, &mut raced));
+        let taken = self.walk.take_any(|slot| claims(slot, place.committed(), own, ends, place, &mut raced));
         let slot = self.guess_next(place, taken, raced)?;
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // The slot has the room that the longest message may take.
@@ -113,7 +114,7 @@ impl<'m> Consumer<'m> {
         };
         self.held = place.intent();
         self.walk.rest();
-        Some(Opened { slot, span, received: Received::first(span.len(), meta_tag(meta), place.position()) })
+        Some(Opened { slot, span, place, tag: meta_tag(meta), attempt: 0 })
     }
 
     /// The same where the guess was of no use, or not yet.
@@ -144,9 +145,9 @@ impl<'m> Consumer<'m> {
 
     /// Gives a slot that was lent back to the producers.
     #[inline(always)]
-    pub(super) fn release_lent(&mut self, slot: Slot<'m>, p: Position) {
-        let (ends, place) = (self.ring.ends(), Place::of(p));
-        self.free_slot(place, slot);
+    pub(super) fn release_lent(&mut self, slot: Slot<'m>, place: Place) {
+        let ends = self.ring.ends();
+        self.free_slot(place.committed(), slot);
         self.held = Intent::NONE;
         self.walk.go_on();
         self.released(ends, place);
@@ -155,16 +156,16 @@ impl<'m> Consumer<'m> {
     /// Claims the message of the guess, at `place`, if it may have `len` bytes. `None`: there is no guess, or it was of no
     /// use.
     #[inline(always)]
-    fn claim_guessed(&mut self, ends: Ends<'m>, place: Place, len: usize) -> Option<Slot<'m>> {
+    fn claim_guessed(&mut self, ends: Ends<'m>, place: Place, committed: u64, len: usize) -> Option<Slot<'m>> {
         let (own, mut raced) = (self.intent, false);
-        let taken = self.walk.take(len, |slot| claims(slot, own, ends, place, &mut raced));
+        let taken = self.walk.take(len, |slot| claims(slot, committed, own, ends, place, &mut raced));
         self.guess_next(place, taken, raced)
     }
 
     /// The same for the only consumer: there is nobody to race with.
     #[inline(always)]
-    fn claim_guessed_alone(&mut self, place: Place, len: usize) -> Option<Slot<'m>> {
-        let taken = self.walk.take_alone(len, |slot| load_word(slot) == place.committed());
+    fn claim_guessed_alone(&mut self, place: Place, committed: u64, len: usize) -> Option<Slot<'m>> {
+        let taken = self.walk.take_alone(len, |slot| load_word(slot) == committed);
         self.guess_next(place, taken, false)
     }
 
@@ -197,9 +198,10 @@ impl<'m> Consumer<'m> {
 
     /// Guesses that the next message is that after `found`, which is ours. A message of before comes from behind the head.
     fn goes_on_behind(&mut self, found: Found) {
-        if found.attempt == 0 {
-            let p = found.position.plus(1);
-            (self.walk, self.place) = (self.ring.walk(p, crate::seat::Role::Consumer), Place::of(p));
+        let p = found.position.plus(1);
+        self.place = Place::of(p);
+        if found.attempt == 0 && p.get() < MAX_POSITION {
+            self.walk.begin_at(p);
         }
     }
 
@@ -214,13 +216,17 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     fn released(&mut self, ends: Ends<'m>, place: Place) {
         let wanted = ends.senders_seem_to_wait(self.ring.wake());
-        // One comparison for all: seldom is there anything left to do.
+        // In a stream one comparison says that nothing is left to do.
         if wanted | (self.pace.rest() != 0) {
-            self.end_of_recv(place.position(), wanted);
+            if wanted | self.pace.leaves_more() {
+                self.end_of_recv(place.position(), wanted);
+            } else {
+                self.pace.done();
+            }
         }
     }
 
-    /// The same outside of a stream, of an only consumer, or with somebody to wake.
+    /// The same of an only consumer, of one that fences, or with somebody to wake.
     #[inline(never)]
     fn end_of_recv(&mut self, p: Position, wanted: bool) {
         self.settled(p.plus(1));
@@ -230,10 +236,10 @@ impl<'m> Consumer<'m> {
     }
 }
 
-/// Whether the message of `place`, in `slot`, is there and becomes ours; says if a race for it was lost.
+/// Whether the message of `place`, whose word is then `committed`, is in `slot` and becomes ours; says if a race for it was lost.
 #[inline(always)]
-fn claims(slot: Slot<'_>, own: &crate::sync::Word, ends: Ends<'_>, place: Place, raced: &mut bool) -> bool {
-    load_word(slot) == place.committed() && {
+fn claims(slot: Slot<'_>, committed: u64, own: &Word, ends: Ends<'_>, place: Place, raced: &mut bool) -> bool {
+    load_word(slot) == committed && {
         *raced = swap_head(own, ends, place.intent(), place.position(), 1).is_err();
         !*raced
     }

@@ -3,13 +3,14 @@
 
 use core::mem::offset_of;
 
+use super::ends::Ends;
 use super::format::{Format, Limits, Redelivery};
 use super::participant::{Entry, Participant, Table, checked_lease};
 use super::word::{MAX_POSITION, Tail, free};
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{Identity, Kind, MpmcControl, Purpose, mpmc_data_offset, slot_stride};
-use crate::park::{self, Bell, Sleeper, Waiting, Wake};
+use crate::park::{self, Sleeper, Waiting, Wake};
 use crate::position::Position;
 use crate::region::{Control, Slots, Walk};
 use crate::seat::{MAX_LEASE, Role, SeatFacts};
@@ -130,13 +131,9 @@ impl<'m> Ring<'m> {
         self
     }
 
-    /// A way along the slots for a handle of `role` from that of `p` on, if there is one.
-    pub(super) fn walk(&self, p: Position, role: Role) -> Walk<'m> {
-        let mut walk = self.slots.walk(p, self.slot_size, self.single(role));
-        if p.get() >= MAX_POSITION {
-            walk.forget();
-        }
-        walk
+    /// A way along the slots for a handle of `role`, not begun.
+    pub(super) fn walk(&self, role: Role) -> Walk<'m> {
+        self.slots.walk(self.slot_size, self.single(role))
     }
 
     /// Where the next message goes.
@@ -160,19 +157,7 @@ impl<'m> Ring<'m> {
     /// The way to what all handles share.
     #[inline(always)]
     pub(super) fn ends(&self) -> Ends<'m> {
-        Ends { control: self.control }
-    }
-
-    /// The bell of who waits for messages.
-    #[inline(always)]
-    fn data(&self) -> Bell<'m> {
-        self.ends().data()
-    }
-
-    /// The bell of who waits for free slots.
-    #[inline(always)]
-    fn space(&self) -> Bell<'m> {
-        self.ends().space()
+        Ends::new(self.control)
     }
 
     /// Wakes up to `count` of those who wait for messages. After what they may be waiting for.
@@ -194,13 +179,13 @@ impl<'m> Ring<'m> {
     #[cold]
     #[inline(never)]
     pub(super) fn wake_receivers(&self, count: u64) {
-        self.data().ring(count, &self.wake, |index| self.event(index));
+        self.ends().data().ring(count, &self.wake, |index| self.event(index));
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn wake_senders(&self, count: u64) {
-        self.space().ring(count, &self.wake, |index| self.event(index));
+        self.ends().space().ring(count, &self.wake, |index| self.event(index));
     }
 
     /// The word on which the participant `index` sleeps.
@@ -218,18 +203,18 @@ impl<'m> Ring<'m> {
     pub(super) fn sleeper(&self, entry: &Entry<'m>, role: Role) -> Option<Sleeper<'m>> {
         let (event, index) = (entry.event()?, entry.index);
         Some(match role {
-            Role::Producer => Sleeper::new(self.space(), event, index),
+            Role::Producer => Sleeper::new(self.ends().space(), event, index),
             // At the end of a closed ring nobody waits for slots any more, and each release may be the last.
             Role::Consumer if Tail(self.tail().load(ord!(W20, Relaxed))).is_closed() => {
-                Sleeper::new(self.data(), event, index).and(self.space())
+                Sleeper::new(self.ends().data(), event, index).and(self.ends().space())
             }
-            Role::Consumer => Sleeper::new(self.data(), event, index),
+            Role::Consumer => Sleeper::new(self.ends().data(), event, index),
         })
     }
 
     /// Forgets what a former owner of the entry left of its waiting.
     pub(super) fn forget_waiting(&self, entry: &Entry<'_>) {
-        park::forget([self.data(), self.space()], entry.index);
+        park::forget([self.ends().data(), self.ends().space()], entry.index);
     }
 
     /// Says how the new owner of an entry publishes.
@@ -241,7 +226,7 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn waiting(&self, index: u32) -> Waiting {
         let barrier = self.table.entry(u64::from(index)).map_or(0, |entry| entry.barrier());
-        let (data, space) = (self.data().waiting(index, barrier), self.space().waiting(index, barrier));
+        let (data, space) = (self.ends().data().waiting(index, barrier), self.ends().space().waiting(index, barrier));
         if space.asleep { space } else { data }
     }
 
@@ -374,71 +359,6 @@ impl<'m> Ring<'m> {
         let head = self.head().load(ord!(MF9, Relaxed));
         let tail = Tail(self.tail().load(ord!(MF10, Relaxed))).position().get();
         tail.saturating_sub(head).min(self.slots.count())
-    }
-}
-
-/// Stands in for a wake whose weight was asked for before.
-const LIGHT: Wake = Wake::new(|_| false, true);
-
-/// The words that all handles share: one pointer, so that an operation can keep it in a register.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ends<'m> {
-    control: Control<'m>,
-}
-
-impl<'m> Ends<'m> {
-    /// Where the next message goes.
-    #[inline(always)]
-    pub(super) fn tail(self) -> &'m Word {
-        self.control.word::<{ offset_of!(MpmcControl, tail) }>()
-    }
-
-    /// Where the next message is.
-    #[inline(always)]
-    pub(super) fn head(self) -> &'m Word {
-        self.control.word::<{ offset_of!(MpmcControl, head) }>()
-    }
-
-    /// The bell of who waits for messages.
-    #[inline(always)]
-    fn data(self) -> Bell<'m> {
-        Bell {
-            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.receivers) }>(),
-            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
-        }
-    }
-
-    /// The bell of who waits for free slots.
-    #[inline(always)]
-    fn space(self) -> Bell<'m> {
-        Bell {
-            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.senders) }>(),
-            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
-        }
-    }
-
-    /// Whether somebody may wait for messages. After what they may be waiting for.
-    #[inline(always)]
-    pub(super) fn receivers_wait(self, wake: &Wake) -> bool {
-        self.data().is_wanted(wake)
-    }
-
-    /// Whether somebody may wait for free slots. After what they may be waiting for.
-    #[inline(always)]
-    pub(super) fn senders_wait(self, wake: &Wake) -> bool {
-        self.space().is_wanted(wake)
-    }
-
-    /// [`receivers_wait`](Self::receivers_wait) of who knows whether `wake` is light.
-    #[inline(always)]
-    pub(super) fn receivers_seem_to_wait(self, wake: &Wake) -> bool {
-        self.receivers_wait(if cfg!(loom) { wake } else { &LIGHT })
-    }
-
-    /// [`senders_wait`](Self::senders_wait) of who knows whether `wake` is light.
-    #[inline(always)]
-    pub(super) fn senders_seem_to_wait(self, wake: &Wake) -> bool {
-        self.senders_wait(if cfg!(loom) { wake } else { &LIGHT })
     }
 }
 

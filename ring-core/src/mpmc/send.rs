@@ -2,15 +2,14 @@
 //! `recv.rs`, for the other side.
 
 use super::claim::Claim;
+use super::ends::Ends;
 use super::error::ClaimError;
 use super::producer::Producer;
 use super::push::{is_free, swap_tail};
-use super::ring::Ends;
-use super::word::{Intent, Place, committed, meta};
+use super::word::{Intent, MAX_POSITION, Place, committed, meta};
 use crate::draft::Draft;
 use crate::position::Position;
 use crate::region::{Ahead, Slot, Span};
-use crate::seat::Role;
 use crate::sync::ord;
 
 impl<'m> Producer<'m> {
@@ -31,9 +30,10 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     pub fn send_guessed(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
         let (ends, place) = (self.ring.ends(), self.place);
-        let slot = match self.take_guessed(ends, place, payload.len()) {
+        let (free, committed) = (place.free(), place.committed()); // computed once, whichever way is taken
+        let slot = match self.take_guessed(ends, place, free, payload.len()) {
             Some(slot) => slot,
-            None => self.take_guessed_alone(place, payload.len())?,
+            None => self.take_guessed_alone(place, free, payload.len())?,
         };
         let ahead = self.walk.ahead();
         // There is a span: the slot was taken for the length.
@@ -41,17 +41,17 @@ impl<'m> Producer<'m> {
             span.copy_in(payload);
         }
         slot.store_meta(meta(payload.len() as u64, tag), ord!(MP8, Relaxed));
-        self.publish(place.committed(), slot);
+        self.publish(committed, slot);
         self.published(ends, place, ahead);
         Some(place.position())
     }
 
-    /// Claims the slot of the guess, at `place`, for `len` bytes. `None`: there is no guess, or it was of no use.
+    /// Claims the slot of the guess, at `place`, whose word is then `free`, for `len` bytes. `None`: there is no guess, or it was of no use.
     #[inline(always)]
-    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, len: usize) -> Option<Slot<'m>> {
+    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, free: u64, len: usize) -> Option<Slot<'m>> {
         let (own, mut raced) = (self.intent, false);
         let taken = self.walk.take(len, |slot| {
-            is_free(slot, place.free()) && {
+            is_free(slot, free) && {
                 raced = swap_tail(own, ends, place.intent(), place.tail(), 1).is_err();
                 !raced
             }
@@ -69,11 +69,10 @@ impl<'m> Producer<'m> {
 
     /// The same for the only producer: there is nobody to race with.
     #[inline(always)]
-    fn take_guessed_alone(&mut self, place: Place, len: usize) -> Option<Slot<'m>> {
+    fn take_guessed_alone(&mut self, place: Place, free: u64, len: usize) -> Option<Slot<'m>> {
         let closing = self.ring.closing;
         // MS1 as in `claim_single`.
-        let taken =
-            self.walk.take_alone(len, |slot| is_free(slot, place.free()) && closing.load(ord!(MS1, Relaxed)) == 0)?;
+        let taken = self.walk.take_alone(len, |slot| is_free(slot, free) && closing.load(ord!(MS1, Relaxed)) == 0)?;
         self.guess_next(place, taken.last);
         Some(taken.slot)
     }
@@ -92,15 +91,17 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     fn published(&mut self, ends: Ends<'m>, place: Place, ahead: Ahead) {
         let wanted = ends.receivers_seem_to_wait(self.ring.wake());
-        // One comparison for all: seldom is there anything left to do.
-        if wanted | (self.pace.rest() != 0) {
+        // In a stream one comparison says that nothing is left to do, but to look ahead.
+        if !wanted & (self.pace.rest() == 0) {
+            ahead.prefetch_write();
+        } else if wanted | self.pace.leaves_more() {
             self.end_of_send(place.position(), wanted);
         } else {
-            ahead.prefetch_write();
+            self.pace.done();
         }
     }
 
-    /// The same outside of a stream, of an only producer, or with somebody to wake.
+    /// The same of an only producer, of one that fences, or with somebody to wake.
     #[inline(never)]
     fn end_of_send(&mut self, p: Position, wanted: bool) {
         self.settled(p.plus(1));
@@ -127,7 +128,10 @@ impl<'m> Producer<'m> {
 
     /// Guesses that the next message goes to `p`, after ours.
     fn goes_on_at(&mut self, p: Position) {
-        (self.walk, self.place) = (self.ring.walk(p, Role::Producer), Place::of(p));
+        self.place = Place::of(p);
+        if p.get() < MAX_POSITION {
+            self.walk.begin_at(p);
+        }
     }
 
     /// Remembers that a claim has been announced whose race was lost.
@@ -174,7 +178,7 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     fn claim_one_guessed(&mut self, len: usize) -> Option<(Place, Slot<'m>)> {
         let place = self.place;
-        Some((place, self.take_guessed(self.ring.ends(), place, len)?))
+        Some((place, self.take_guessed(self.ring.ends(), place, place.free(), len)?))
     }
 
     /// The same without a guess.

@@ -118,10 +118,10 @@ impl Lap {
         Self((slots << 8).wrapping_sub(COMMITTED))
     }
 
-    /// The word of the slot of `place` once it is free for the next lap: what [`free`] makes.
+    /// The word of a slot that is free for the next lap: what [`free`] makes. `committed`: of its position, first delivery.
     #[inline(always)]
-    pub(super) const fn free_after(self, place: Place) -> u64 {
-        place.committed().wrapping_add(self.0)
+    pub(super) const fn free_after(self, committed: u64) -> u64 {
+        committed.wrapping_add(self.0)
     }
 }
 
@@ -325,7 +325,7 @@ mod tests {
             let place = Place::of(p);
             assert_eq!((place.position(), place.free(), place.committed()), (p, free(p), committed(p, 0)));
             assert_eq!((place.intent(), place.tail()), (Intent::new(p, 1), Tail::open(p)));
-            assert_eq!(Lap::of(4).free_after(place), free(p.plus(4)));
+            assert_eq!(Lap::of(4).free_after(place.committed()), free(p.plus(4)));
             assert_eq!(place.next().is_beyond_the_last(), p.plus(1).get() == MAX_POSITION);
             assert!(place.next().is_beyond_the_last() || place.next() == Place::of(p.plus(1)));
         }

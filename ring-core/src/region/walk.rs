@@ -6,9 +6,8 @@
 //!
 //! With R5 and R6 of `slots.rs`:
 //!
-//! R7. `at` and `last` of a `Walk` are bases of slots of one `Slots`, whose base, stride and room it has; `last` is the base
-//!     of the last one.
-//! R10. `limit`, `alone` and `kept` are 0 or at most one more than the room. `ahead` leads from the first slot to one of all.
+//! R7. `at` and `last` of a `Walk` are bases of slots of its `slots`, and `last` is that of the last one.
+//! R10. `limit`, `alone`, `kept` and `limits` are 0 or at most one more than the room. `ahead` leads from the first slot to one of all.
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -17,7 +16,6 @@ use core::ptr::NonNull;
 use super::slots::AHEAD;
 use super::{Slot, Slots, prefetch_write};
 use crate::position::Position;
-use crate::sync::Word;
 
 /// A way along the slots, kept privately by a handle.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +27,12 @@ pub(crate) struct Walk<'m> {
     alone: usize,
     /// The limit it had before its last rest.
     kept: usize,
-    stride: usize,
-    base: NonNull<u8>,
+    /// What `limit` and `alone` are at the beginning of a walk.
+    limits: (usize, usize),
+    slots: Slots<'m>,
     last: NonNull<u8>,
     /// Bytes to the slot that is asked for ahead.
     ahead: usize,
-    memory: PhantomData<&'m [Word]>,
 }
 
 // SAFETY: as for `Region`.
@@ -43,25 +41,31 @@ unsafe impl Send for Walk<'_> {}
 unsafe impl Sync for Walk<'_> {}
 
 impl<'m> Slots<'m> {
-    /// A walk from `position` on that takes payloads of up to `most` bytes, or as many as a slot has room for. One that is
-    /// `alone` is never raced for a slot.
-    pub(crate) fn walk(&self, position: Position, most: u64, alone: bool) -> Walk<'m> {
+    /// A walk that takes payloads of up to `most` bytes, or as many as a slot has room for, once it is told where to begin.
+    /// One that is `alone` is never raced for a slot.
+    pub(crate) fn walk(&self, most: u64, alone: bool) -> Walk<'m> {
         let limit = usize::try_from(most).unwrap_or(usize::MAX).min(self.room).wrapping_add(1);
         Walk {
-            at: self.at(position).base,
-            limit: if alone { 0 } else { limit },
-            alone: if alone { limit } else { 0 },
+            at: self.base,
+            limit: 0,
+            alone: 0,
             kept: 0,
-            stride: self.stride,
-            base: self.base,
+            limits: if alone { (0, limit) } else { (limit, 0) },
+            slots: *self,
             last: self.at(Position::new(self.mask)).base,
             ahead: self.at(Position::new(AHEAD)).base.addr().get().wrapping_sub(self.base.addr().get()),
-            memory: PhantomData,
         }
     }
 }
 
 impl<'m> Walk<'m> {
+    /// The slot of `position` is the next one.
+    #[inline(always)]
+    pub(crate) fn begin_at(&mut self, position: Position) {
+        self.at = self.slots.at(position).base;
+        (self.limit, self.alone) = self.limits;
+    }
+
     /// Knows no slot from now on.
     #[inline(always)]
     pub(crate) fn forget(&mut self) {
@@ -119,13 +123,13 @@ impl<'m> Walk<'m> {
         }
         let last = slot.base == self.last;
         // SAFETY: R7, R5: there is a slot behind all but the last.
-        self.at = if last { self.first() } else { unsafe { slot.base.add(self.stride) } };
+        self.at = if last { self.first() } else { unsafe { slot.base.add(self.slots.stride) } };
         Some(Passed { slot, last })
     }
 
     #[cold]
     fn first(&self) -> NonNull<u8> {
-        self.base
+        self.slots.base
     }
 
     /// What is to be asked for, a little further on.
@@ -142,9 +146,9 @@ impl<'m> Walk<'m> {
     /// The same beyond the last slot.
     #[cold]
     fn ahead_anew(&self) -> Ahead {
-        let missing = self.last.addr().get().wrapping_sub(self.at.addr().get()).wrapping_add(self.stride);
+        let missing = self.last.addr().get().wrapping_sub(self.at.addr().get()).wrapping_add(self.slots.stride);
         // SAFETY: R10: `ahead` bytes lead to a slot, from the first one too, and here beyond the last.
-        Ahead(unsafe { self.base.add(self.ahead.wrapping_sub(missing)) })
+        Ahead(unsafe { self.slots.base.add(self.ahead.wrapping_sub(missing)) })
     }
 }
 
