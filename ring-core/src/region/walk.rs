@@ -122,8 +122,12 @@ impl<'m> Walk<'m> {
             return None;
         }
         let last = slot.base == self.last;
-        // SAFETY: R7, R5: there is a slot behind all but the last.
-        self.at = if last { self.first() } else { unsafe { slot.base.add(self.slots.stride) } };
+        self.at = if last {
+            self.first()
+        } else {
+            // SAFETY: R7, R5: there is a slot behind all but the last.
+            unsafe { slot.base.add(self.slots.stride) }
+        };
         Some(Passed { slot, last })
     }
 
