@@ -27,7 +27,7 @@ mod tickets;
 mod words;
 
 pub use readers::{WatchedU64, begin, watch};
-pub(crate) use slots::{Slot, Slots};
+pub(crate) use slots::{Ahead, Passed, Slot, Slots, Walk};
 pub(crate) use stretch::{Stretch, Taken};
 pub(crate) use tickets::{Ticket, ticket_is_void};
 pub(crate) use words::ModelU64;

@@ -24,9 +24,11 @@ use crate::sync::{Ordering, Word, ord};
 
 mod slots;
 mod stretch;
+mod walk;
 
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use stretch::{Stretch, Taken};
+pub(crate) use walk::{Ahead, Passed, Walk};
 
 /// 128 bytes of ring memory. A slice of lines is a safe home for a ring in a `static` or on the heap.
 #[repr(C, align(128))]

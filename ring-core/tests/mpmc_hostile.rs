@@ -308,3 +308,20 @@ fn scribbling_while_everybody_works() {
         });
     }
 }
+
+#[test]
+fn no_word_of_a_slot_leads_beyond_the_last_position() {
+    for limit in [1, 4] {
+        let format = Format::new(4, 8).participants(4).producers(limit).start_at(MAX_POSITION - 2);
+        let memory = Memory::new(&format);
+        let ring = Ring::format(memory.region, &format).unwrap();
+        let mut tx = ring.join_producer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+        for _ in 0..2 {
+            tx.try_send(0, b"good").unwrap();
+        }
+        // What the position after the last would be free by, if it were the first.
+        memory.set(usize::try_from(mpmc_data_offset(4)).unwrap(), 0);
+        let refusal = tx.try_send(0, b"bad").unwrap_err();
+        assert!(!matches!(refusal, ClaimError::Busy(_) | ClaimError::Full), "{refusal}");
+    }
+}

@@ -46,8 +46,10 @@ impl<'m> Slots<'m> {
         Slot { region: self.region, first, room: (self.stride * 8 - size_of::<SlotHeader>()) as u64 }
     }
 
-    pub(crate) fn advance(&self, slot: &mut Slot<'m>, next: Position) {
-        *slot = self.at(next);
+    pub(crate) fn walk(&self, most: u64, alone: bool) -> Walk<'m> {
+        let limit = most as usize + 1;
+        let limits = if alone { (0, limit) } else { (limit, 0) };
+        Walk { slots: *self, at: Position::new(0), limit: 0, alone: 0, kept: 0, limits }
     }
 
     fn cell(&self, writing: bool, position: Position, attempt: u64) -> Option<&'m Tracked> {
@@ -99,4 +101,79 @@ impl<'m> Slot<'m> {
         let first = self.first + size_of::<SlotHeader>() / 8;
         (len <= self.room).then(|| Span { model: self.region.model, first, len: len as usize })
     }
+}
+
+/// The loom twin of `region/walk.rs`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk<'m> {
+    slots: Slots<'m>,
+    at: Position,
+    limit: usize,
+    alone: usize,
+    kept: usize,
+    limits: (usize, usize),
+}
+
+impl<'m> Walk<'m> {
+    pub(crate) fn begin_at(&mut self, position: Position) {
+        self.at = position;
+        (self.limit, self.alone) = self.limits;
+    }
+
+    pub(crate) fn forget(&mut self) {
+        (self.limit, self.alone) = (0, 0);
+    }
+
+    pub(crate) fn rest(&mut self) {
+        self.kept = self.limit;
+        self.forget();
+    }
+
+    pub(crate) fn go_on(&mut self) {
+        self.limit = self.kept;
+    }
+
+    fn pass(&mut self, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
+        let slot = self.slots.at(self.at);
+        if !claims(slot) {
+            return None;
+        }
+        self.at = self.at.plus(1);
+        Some(Passed { slot, last: self.at.get() & self.slots.mask == 0 })
+    }
+
+    pub(crate) fn take(&mut self, len: usize, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
+        if len < self.limit { self.pass(claims) } else { None }
+    }
+
+    pub(crate) fn take_alone(&mut self, len: usize, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
+        if len < self.alone { self.pass(claims) } else { None }
+    }
+
+    pub(crate) fn take_any(&mut self, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
+        if self.limit != 0 { self.pass(claims) } else { None }
+    }
+
+    pub(crate) fn slot(&self) -> Option<Slot<'m>> {
+        (self.limit | self.alone != 0).then(|| self.slots.at(self.at))
+    }
+
+    pub(crate) fn ahead(&self) -> Ahead {
+        Ahead
+    }
+}
+
+/// What a walk has passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed<'m> {
+    pub(crate) slot: Slot<'m>,
+    pub(crate) last: bool,
+}
+
+/// Nothing to hint at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead;
+
+impl Ahead {
+    pub(crate) fn prefetch_write(self) {}
 }

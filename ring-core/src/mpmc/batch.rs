@@ -1,10 +1,10 @@
 //! Many messages by one compare-and-swap: slots claimed together and published one after the other, messages claimed
 //! together and released one after the other. A death in the middle leaves a prefix done, and the rest to repair.
 
-use super::consumer::{Consumer, Found, Opened, Received};
+use super::consumer::{Consumer, Found, Received};
 use super::error::{ClaimError, ReadError};
 use super::producer::Producer;
-use super::word::{Intent, MAX_ATTEMPT, SlotState, State, meta};
+use super::word::{Intent, MAX_ATTEMPT, SlotState, State, committed, meta};
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::region::Span;
@@ -99,7 +99,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     #[inline]
     pub fn commit(self) -> usize {
         for p in Intent::new(self.first, self.pushed).positions() {
-            self.producer.publish(p, self.producer.ring.slots.at(p));
+            self.producer.publish(committed(p, 0), self.producer.ring.slots.at(p));
         }
         self.producer.abandon(self.first.plus(self.pushed), self.count.saturating_sub(self.pushed));
         self.producer.settled(self.first.plus(self.pushed));
@@ -151,7 +151,8 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
             if let Some(attempt) = self.consumer.held_attempt(p)? {
                 let opened = self.consumer.open_held(Found { position: p, attempt, count: 1 })?;
                 self.read = self.read.saturating_add(1);
-                return Ok(Some(BatchRecord { batch: core::marker::PhantomData, opened }));
+                let received = opened.received(self.consumer.ring.attempts);
+                return Ok(Some(BatchRecord { batch: core::marker::PhantomData, span: opened.span, received }));
             }
         }
         Ok(None)
@@ -230,50 +231,51 @@ impl<'m> Consumer<'m> {
 #[derive(Debug)]
 pub struct BatchRecord<'b, 'm> {
     batch: core::marker::PhantomData<&'b ()>,
-    opened: Opened<'m>,
+    span: Span<'m>,
+    received: Received,
 }
 
 impl BatchRecord<'_, '_> {
     /// Payload bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.opened.span.len()
+        self.span.len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.opened.span.len() == 0
+        self.span.len() == 0
     }
 
     /// Length, tag, delivery id and history.
     #[must_use]
     pub fn received(&self) -> Received {
-        self.opened.received
+        self.received
     }
 
     /// The sender's tag.
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.opened.received.tag
+        self.received.tag
     }
 
     /// The delivery id.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.opened.received.position
+        self.received.position
     }
 
     /// See [`Received::redelivered`].
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.opened.received.redelivered
+        self.received.redelivered
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many.
     #[inline]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.opened.span.copy_out(buf)
+        self.span.copy_out(buf)
     }
 
     /// The payload in place.
@@ -286,6 +288,6 @@ impl BatchRecord<'_, '_> {
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the message is claimed by us and its batch not released; the caller answers for the other processes.
-        unsafe { self.opened.span.as_slice() }
+        unsafe { self.span.as_slice() }
     }
 }

@@ -1,7 +1,9 @@
 //! A claimed slot in the producer's hands.
 
+use core::mem::ManuallyDrop;
+
 use super::producer::Producer;
-use super::word::Intent;
+use super::word::{Intent, Place};
 use crate::draft::Draft;
 use crate::position::Position;
 use crate::region::Slot;
@@ -13,12 +15,13 @@ pub struct Claim<'a, 'm> {
     pub(super) producer: &'a mut Producer<'m>,
     pub(super) slot: Slot<'m>,
     pub(super) draft: Draft<'m>,
-    pub(super) position: Position,
+    pub(super) place: Place,
     pub(super) tag: u32,
 }
 
 impl Claim<'_, '_> {
     /// Payload bytes that `commit` will publish.
+    #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
         self.draft.len()
@@ -33,7 +36,7 @@ impl Claim<'_, '_> {
     /// The delivery id the message will have.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.position
+        self.place.position()
     }
 
     /// Sets the user's tag, 0 at first.
@@ -66,6 +69,7 @@ impl Claim<'_, '_> {
     /// writable follows the protocol.
     #[cfg(not(loom))]
     #[allow(unsafe_code)]
+    #[inline(always)]
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: the slot was claimed for this guard; the caller answers for the other processes.
         unsafe { self.draft.as_mut_slice() }
@@ -78,17 +82,20 @@ impl Claim<'_, '_> {
     #[must_use]
     #[cfg(not(loom))]
     #[allow(unsafe_code)]
+    #[inline(always)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the slot was claimed for this guard; the caller answers for the other processes.
         unsafe { self.draft.as_slice() }
     }
 
     /// Publishes the message: one Release store. Bytes that were not written are published as zeroes.
-    #[inline]
+    #[inline(always)]
     pub fn commit(self) -> Position {
-        self.draft.fill_rest();
-        self.producer.commit(self.position, self.slot, self.draft.len(), self.tag);
-        self.position
+        let mut claim = ManuallyDrop::new(self); // nothing is left to be aborted
+        claim.draft.fill_rest();
+        let (place, slot, len, tag) = (claim.place, claim.slot, claim.draft.len(), claim.tag);
+        claim.producer.commit(place, slot, len, tag);
+        place.position()
     }
 
     /// Moves the slot on, marked void.
@@ -102,7 +109,7 @@ impl Drop for Claim<'_, '_> {
             return;
         }
         if self.producer.open != Intent::NONE {
-            self.producer.abandon(self.position, 1);
+            self.producer.abandon(self.place.position(), 1);
         }
     }
 }

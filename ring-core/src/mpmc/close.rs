@@ -37,7 +37,7 @@ impl Ring<'_> {
     /// Sets the bit of the tail. Relaxed: it carries nothing, and as a read-modify-write it passes on what the
     /// claimers before it have released.
     pub(super) fn close_tail(&self) {
-        self.tail.fetch_or(Tail::CLOSED, ord!(MX4, Relaxed));
+        self.tail().fetch_or(Tail::CLOSED, ord!(MX4, Relaxed));
         self.tell_all();
     }
 
@@ -54,7 +54,7 @@ impl Ring<'_> {
         }
         for _ in 0..4 {
             // Acquire, partner of MS3 and MX6: all messages come before the end.
-            let tail = Tail(self.tail.load(ord!(MX3, Acquire))).checked()?;
+            let tail = Tail(self.tail().load(ord!(MX3, Acquire))).checked()?;
             if tail.is_closed() {
                 return Ok(Ok(tail.position()));
             }
@@ -68,7 +68,7 @@ impl Ring<'_> {
             }
             let end = self.end_of_messages();
             if let Ok(end) = end {
-                self.tail.store(Tail::open(end).0 | Tail::CLOSED, ord!(MX6, Release));
+                self.tail().store(Tail::open(end).0 | Tail::CLOSED, ord!(MX6, Release));
                 self.tell_all();
             }
             membership::leave(&seat, lease);

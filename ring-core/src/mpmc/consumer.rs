@@ -1,5 +1,5 @@
-//! The consumer's handle: announce, claim, read, release. What to do when there is nothing at the head stands in
-//! `empty.rs`, messages that lost their reader in `redelivery.rs`.
+//! The consumer's handle: announce, claim, read, release. Receiving one message stands in `recv.rs`, what to do when there
+//! is nothing at the head in `empty.rs`, messages that lost their reader in `redelivery.rs`.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -9,17 +9,16 @@ use super::error::{Blocked, ReadError};
 use super::membership;
 use super::pace::Pace;
 use super::participant::Entry;
-use super::pop::{is_message, load_word};
-use super::record::Record;
+use super::pop::is_message;
 use super::repair::Repair;
 use super::ring::Ring;
 use super::word::{
-    Intent, MAX_ATTEMPT, MAX_BATCH, SlotState, State, committed, free, meta_len, meta_tag, orphaned, void,
+    Intent, Lap, MAX_ATTEMPT, MAX_BATCH, Place, SlotState, State, committed, meta_len, meta_tag, orphaned, void,
 };
 use crate::error::{Corrupt, Field};
 use crate::park::Sleeper;
 use crate::position::Position;
-use crate::region::{Slot, Span};
+use crate::region::{Slot, Span, Walk};
 use crate::seat::{Role, SeatFacts, Verdict};
 use crate::sync::{Word, ord};
 
@@ -31,10 +30,11 @@ pub struct Consumer<'m> {
     pub(super) intent: &'m Word,
     /// Single consumer: the head.
     pub(super) next: Position,
-    /// The head as our last claim left it, or [`NO_GUESS`], as for producers.
-    pub(super) guess: Position,
-    /// The slot of the guess.
-    pub(super) next_slot: Slot<'m>,
+    /// The slot behind our last claim, as for producers.
+    pub(super) walk: Walk<'m>,
+    /// Where that is, while the walk knows.
+    pub(super) place: Place,
+    lap: Lap,
     /// What a record or batch guard holds; settled by the guard, or by the next operation if it was forgotten.
     pub(super) held: Intent,
     /// What was claimed for the next operation, or did not fit into the caller's buffer.
@@ -60,15 +60,31 @@ pub(super) struct Found {
     pub(super) count: u64,
 }
 
-/// A message that has been claimed, its length checked.
+/// A message that has been claimed, its length checked. Without padding: it is handed on by value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opened<'m> {
+    pub(super) slot: Slot<'m>,
     pub(super) span: Span<'m>,
-    pub(super) received: Received,
+    pub(super) place: Place,
+    pub(super) tag: u32,
+    /// Deliveries before this one.
+    pub(super) attempt: u32,
 }
 
-/// No position of any ring.
-pub(super) const NO_GUESS: Position = Position::new(u64::MAX);
+impl Opened<'_> {
+    /// What came with it, in a ring that allows so many `attempts`.
+    #[inline(always)]
+    pub(super) fn received(&self, attempts: u64) -> Received {
+        Received {
+            len: self.span.len(),
+            tag: self.tag,
+            position: self.place.position(),
+            redelivered: self.attempt > 0,
+            attempt: self.attempt,
+            dead_letter: attempts != 0 && u64::from(self.attempt) >= attempts,
+        }
+    }
+}
 
 /// What came with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +107,7 @@ pub struct Received {
 impl Received {
     /// What comes with a message that was not delivered before.
     #[inline(always)]
-    const fn first(len: usize, tag: u32, position: Position) -> Self {
+    pub(super) const fn first(len: usize, tag: u32, position: Position) -> Self {
         Self { len, tag, position, redelivered: false, attempt: 0, dead_letter: false }
     }
 }
@@ -103,115 +119,19 @@ impl<'m> Consumer<'m> {
             ring: *ring,
             intent: entry.intent(Role::Consumer),
             next,
-            guess: NO_GUESS,
-            next_slot: ring.slots.at(next),
+            walk: ring.walk(Role::Consumer),
+            place: Place::of(next),
+            lap: Lap::of(ring.slots.count()),
             held: Intent::NONE,
             pending: None,
             announced: false,
             single: ring.single(Role::Consumer),
             refused: false,
-            pace: Pace::new(),
+            pace: Pace::new(ring.single(Role::Consumer) || !ring.wake().is_light()),
             lease,
             entry,
             not_sync: PhantomData,
         }
-    }
-
-    /// Copies the next message out and releases it.
-    ///
-    /// # Errors
-    /// [`ReadError`]; on `BufferTooSmall` this handle keeps the message for its next call.
-    #[inline(always)]
-    pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        match self.recv_guessed(buf) {
-            Some(received) => Ok(received),
-            None => self.recv_slowly(buf),
-        }
-    }
-
-    /// The quick part of [`Consumer::try_recv_into`], small enough to become part of any caller. `None` means nothing
-    /// but that `try_recv_into` must be called for an answer.
-    #[inline(always)]
-    pub fn recv_guessed(&mut self, buf: &mut [u8]) -> Option<Received> {
-        let (p, slot) = (self.guess, self.next_slot);
-        if p == NO_GUESS || load_word(slot) != committed(p, 0) {
-            return None;
-        }
-        if !self.single && self.move_head(p, 1).is_err() {
-            self.lost();
-            return None;
-        }
-        self.guess = p.plus(1);
-        self.ring.slots.advance(&mut self.next_slot, p.plus(1));
-        let meta = slot.load_meta(ord!(MC10, Relaxed));
-        // A buffer as long as the message: no loops, and no questions left.
-        let span = slot.span(buf.len() as u64).filter(|span| meta_len(meta) == span.len() as u64);
-        let Some(span) = span.filter(|_| meta_len(meta) <= self.ring.slot_size) else {
-            self.keep_pending(Found { position: p, attempt: 0, count: 1 });
-            return None;
-        };
-        span.copy_out(buf);
-        self.free_slot(p, slot);
-        self.settled(p.plus(1));
-        self.ring.tell_senders(1);
-        Some(Received::first(span.len(), meta_tag(meta), p))
-    }
-
-    /// The same where the guess was of no use, or not yet: while its slot is free, it is the head.
-    #[cold]
-    #[inline(never)]
-    fn recv_slowly(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let p = self.guess;
-        if p != NO_GUESS && self.next_slot.word().load(ord!(MC16, Relaxed)) == free(p) && self.changes(p) {
-            if let Some(received) = self.recv_guessed(buf) {
-                return Ok(received);
-            }
-        }
-        self.guess = NO_GUESS;
-        let found = self.find()?;
-        let received = self.recv_claimed(found, buf)?;
-        // A message of before comes from behind the head.
-        if received.attempt == 0 {
-            self.goes_on_at(received.position.plus(1));
-        }
-        Ok(received)
-    }
-
-    /// Guesses that the next message is that of `p`, after ours.
-    fn goes_on_at(&mut self, p: Position) {
-        self.guess = p;
-        self.next_slot = self.ring.slots.at(p);
-    }
-
-    /// Remembers that a claim has been announced whose race was lost.
-    #[cold]
-    fn lost(&mut self) {
-        (self.guess, self.announced) = (NO_GUESS, true);
-    }
-
-    /// Copies the claimed message out and releases it.
-    #[inline(never)]
-    fn recv_claimed(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
-        let opened = self.open(found)?;
-        if opened.span.len() > buf.len() {
-            self.keep_pending(found);
-            return Err(ReadError::BufferTooSmall { needed: opened.span.len() });
-        }
-        opened.span.copy_out(buf);
-        self.release(found.position);
-        Ok(opened.received)
-    }
-
-    /// Lends the next message in place. [`Record::release`] gives its slot back. A record that is dropped or kept
-    /// goes back to the ring, and comes again, flagged, to whoever asks next (this crate cannot tell an unwinding
-    /// drop from another).
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    #[inline]
-    pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
-        let found = self.find()?;
-        self.lend(found)
     }
 
     /// Claims up to `max` messages by one compare-and-swap, as many as are committed now.
@@ -223,7 +143,8 @@ impl<'m> Consumer<'m> {
             Some(found) => found,
             None => self.claim_batch(max)?,
         };
-        self.hold(found);
+        self.walk.forget();
+        self.hold(Intent::new(found.position, found.count));
         Ok(ReadBatch::new(self, found.position, found.count))
     }
 
@@ -243,9 +164,9 @@ impl<'m> Consumer<'m> {
         Ok(())
     }
 
-    fn keep_pending(&mut self, found: Found) {
+    pub(super) fn keep_pending(&mut self, found: Found) {
         self.pending = Some(found);
-        self.guess = NO_GUESS;
+        self.walk.forget();
     }
 
     /// Claims as many messages as one claim can, up to `max`.
@@ -274,28 +195,20 @@ impl<'m> Consumer<'m> {
         self.pending.take()
     }
 
-    /// Hands a claimed message to the caller in place.
+    /// Remembers, and as the only consumer tells successors, what is handed out. The others have announced it. The guess rests.
     #[inline(always)]
-    pub(super) fn lend(&mut self, found: Found) -> Result<Record<'_, 'm>, ReadError> {
-        let opened = self.open(found)?;
-        self.hold(found);
-        Ok(Record { consumer: self, opened })
-    }
-
-    /// Remembers, and as the only consumer tells successors, what is handed out. The others have announced it.
-    #[inline(always)]
-    fn hold(&mut self, found: Found) {
-        self.held = Intent::new(found.position, found.count);
-        self.guess = NO_GUESS;
+    pub(super) fn hold(&mut self, held: Intent) {
+        self.held = held;
+        self.walk.rest();
         if self.single {
             // Relaxed: only a successor reads it, after the proof of our death.
-            self.intent.store(self.held.0, ord!(MS5, Relaxed));
+            self.intent.store(held.0, ord!(MS5, Relaxed));
         }
     }
 
     /// Reads length and tag of a claimed message. An impossible length costs the message.
     #[inline(always)]
-    fn open(&mut self, found: Found) -> Result<Opened<'m>, ReadError> {
+    pub(super) fn open(&mut self, found: Found) -> Result<Opened<'m>, ReadError> {
         let opened = self.open_held(found);
         if opened.is_err() {
             self.release(found.position);
@@ -310,16 +223,9 @@ impl<'m> Consumer<'m> {
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         let span = if meta_len(meta) <= self.ring.slot_size { slot.span(meta_len(meta)) } else { None };
         let span = span.ok_or(Corrupt::new(Field::SlotLen, meta, found.position.get()))?;
-        let received = Received {
-            len: span.len(),
-            tag: meta_tag(meta),
-            position: found.position,
-            redelivered: found.attempt > 0,
-            #[expect(clippy::cast_possible_truncation, reason = "five bits")]
-            attempt: found.attempt as u32,
-            dead_letter: self.ring.attempts != 0 && found.attempt >= self.ring.attempts,
-        };
-        Ok(Opened { span, received })
+        #[expect(clippy::cast_possible_truncation, reason = "five bits")]
+        let attempt = found.attempt as u32;
+        Ok(Opened { slot, span, place: Place::of(found.position), tag: meta_tag(meta), attempt })
     }
 
     /// Gives the slot of `p` back to the producers.
@@ -333,13 +239,14 @@ impl<'m> Consumer<'m> {
     /// Marks the slot of `p` free for the next lap.
     #[inline(always)]
     pub(super) fn free(&self, p: Position) {
-        self.free_slot(p, self.ring.slots.at(p));
+        self.free_slot(committed(p, 0), self.ring.slots.at(p));
     }
 
+    /// The same where `committed` is the word of the message of that position, be it in the slot or not.
     #[inline(always)]
-    fn free_slot(&self, p: Position, slot: Slot<'m>) {
+    pub(super) fn free_slot(&self, committed: u64, slot: Slot<'m>) {
         // Release, partner of MP2: our reads come before the next writer's stores.
-        slot.word().store(free(p.plus(self.ring.slots.count())), ord!(MC6, Release));
+        slot.word().store(self.lap.free_after(committed), ord!(MC6, Release));
     }
 
     /// Everything claimed is settled; the only consumer's head goes to `end`.
@@ -356,7 +263,7 @@ impl<'m> Consumer<'m> {
     pub(super) fn moved(&mut self, end: Position) {
         self.next = end;
         // Relaxed: it is read by successors, whom the proof of our death orders, and for statistics.
-        self.ring.head.store(end.get(), ord!(MS8, Relaxed));
+        self.ring.head().store(end.get(), ord!(MS8, Relaxed));
     }
 
     /// Gives a message back to the ring, for whoever asks next.
@@ -412,7 +319,7 @@ impl<'m> Consumer<'m> {
     #[inline]
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let p = if self.single { self.next } else { Position::new(self.ring.head.load(ord!(MC14, Relaxed))) };
+        let p = if self.single { self.next } else { Position::new(self.ring.head().load(ord!(MC14, Relaxed))) };
         let word = self.ring.slots.at(p).word().load(ord!(MC15, Relaxed));
         is_message(word, p) || word == void(p)
     }

@@ -39,7 +39,7 @@ impl Consumer<'_> {
         }
         if !self.single {
             // Acquire, partner of MC4: what has been claimed up to here had been written, so the tail is not behind.
-            let now = Position::new(self.ring.head.load(ord!(ME1, Acquire)));
+            let now = Position::new(self.ring.head().load(ord!(ME1, Acquire)));
             if now != head {
                 return Ok(Next::Head(now));
             }
@@ -78,7 +78,7 @@ impl Consumer<'_> {
 
     /// The slot of `head` is past its first delivery: then so is the head, or the word is impossible.
     fn overtaken(&self, head: Position, word: u64) -> Result<Next, ReadError> {
-        let now = Position::new(self.ring.head.load(ord!(ME3, Relaxed)));
+        let now = Position::new(self.ring.head().load(ord!(ME3, Relaxed)));
         if self.single || now == head {
             return Err(Corrupt::new(Field::Slot, word, head.get()).into());
         }
@@ -97,7 +97,7 @@ impl Consumer<'_> {
             });
         }
         // Acquire, partner of MP4: the slots of everything claimed have been freed for their lap.
-        let tail = Tail(self.ring.tail.load(ord!(ME5, Acquire))).checked()?;
+        let tail = Tail(self.ring.tail().load(ord!(ME5, Acquire))).checked()?;
         Ok(if tail.is_closed() { End::Closed(tail.position()) } else { End::Open(Some(tail.position())) })
     }
 

@@ -88,7 +88,7 @@ impl<'m> Ring<'m> {
     ) -> Result<Producer<'m>, JoinError> {
         let entry = self.join(Role::Producer, lease, &mut verdict)?;
         if !self.single(Role::Producer) {
-            if Tail(self.tail.load(ord!(MJ8, Relaxed))).is_closed() {
+            if Tail(self.tail().load(ord!(MJ8, Relaxed))).is_closed() {
                 leave(&entry, lease);
                 return Err(JoinError::Closed);
             }
@@ -229,13 +229,13 @@ impl<'m> Ring<'m> {
     fn is_settled(&self, blocked: Blocked) -> Result<bool, Corrupt> {
         Ok(match blocked {
             Blocked::Write(p) => {
-                let tail = Tail(self.tail.load(ord!(MJ13, Relaxed))).checked()?;
+                let tail = Tail(self.tail().load(ord!(MJ13, Relaxed))).checked()?;
                 // Relaxed, all of these: the fence after the verdict brings what the dead one did about it, and what
                 // others did about it is a settled word whichever way it is seen.
                 tail.position().get() <= p.get() || self.slots.at(p).word().load(ord!(MJ14, Relaxed)) != free(p)
             }
             Blocked::Read(p) => {
-                let head = self.head.load(ord!(MJ15, Relaxed));
+                let head = self.head().load(ord!(MJ15, Relaxed));
                 let word = self.slots.at(p).word().load(ord!(MJ16, Relaxed));
                 head <= p.get() || !SlotState::decode(word, p, self.slots.count())?.is_readable(p)
             }

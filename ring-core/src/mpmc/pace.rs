@@ -9,7 +9,10 @@
 use crate::sync::pause;
 
 /// Successes in a row from which on they are a stream.
-const STREAM: u8 = 8;
+const STREAM: u64 = 8;
+
+/// Above all counts of successes.
+const MORE: u64 = 1 << 8;
 
 /// Pauses before the only look after a stream has run dry: twice as many after a look that found the slot ready, half
 /// as many after one in vain. Where both sides take turns on one CPU it is always in vain.
@@ -26,30 +29,44 @@ const LOOKS: u32 = if cfg!(loom) { 0 } else { 32 };
 /// One handle's memory of how it went.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// How many more make a stream: [`STREAM`] after an operation has found its slot not ready, 0 in a stream.
-    to_stream: u8,
+    /// How many more make a stream: [`STREAM`] after an operation has found its slot not ready, 0 in a stream. And [`MORE`] for
+    /// a handle whose operations always leave something to be done.
+    rest: u64,
     pauses: u8,
     /// Pauses after the next lost race.
     aside: u8,
 }
 
 impl Pace {
-    pub(super) const fn new() -> Self {
-        Self { to_stream: STREAM, pauses: LONGEST, aside: SHORTEST }
+    /// Of a handle whose operations end when the slot is settled, or always leave `more` to be done.
+    pub(super) const fn new(more: bool) -> Self {
+        Self { rest: if more { STREAM | MORE } else { STREAM }, pauses: LONGEST, aside: SHORTEST }
+    }
+
+    /// Not 0 where anything is left to be done after an operation: [`Pace::done`], or more.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> u64 {
+        self.rest
+    }
+
+    /// Whether operations always leave more to be done than [`Pace::done`].
+    #[inline(always)]
+    pub(super) fn leaves_more(&self) -> bool {
+        self.rest >= MORE
     }
 
     /// An operation has been done.
     #[inline(always)]
     pub(super) fn done(&mut self) {
         if !self.streams() {
-            self.to_stream = self.to_stream.wrapping_sub(1);
+            self.rest = self.rest.wrapping_sub(1);
         }
     }
 
     /// Whether operations follow each other without waiting: then the slots ahead are worth asking for.
     #[inline(always)]
     pub(super) fn streams(&self) -> bool {
-        self.to_stream == 0
+        self.rest & !MORE == 0
     }
 
     /// After a lost race: leaves the position alone for a while, so that the winner gets on and the line is not passed to
@@ -70,11 +87,11 @@ impl Pace {
     /// there is nothing and tries again: he may be about to give his CPU to the one who could make it ready.
     #[inline]
     pub(super) fn waits(&mut self, mut ready: impl FnMut() -> bool) -> bool {
-        if self.to_stream == STREAM {
+        if self.rest & !MORE == STREAM {
             return false;
         }
         let in_stream = self.streams();
-        self.to_stream = STREAM;
+        self.rest = self.rest & MORE | STREAM;
         if !in_stream {
             return (0..LOOKS).any(|_| {
                 pause(1);

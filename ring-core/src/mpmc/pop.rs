@@ -1,14 +1,15 @@
 //! How a consumer gets its positions: steps 1 to 5 and 8 of "Pop" in `docs/protocol-mpmc.md`. The quick part stands in
 //! `consumer.rs`; what nothing at the head means, in `empty.rs`.
 
-use super::consumer::{Consumer, Found, NO_GUESS};
+use super::consumer::{Consumer, Found};
 use super::empty::Next;
+use super::ends::Ends;
 use super::error::ReadError;
 use super::push::RETRIES;
 use super::word::{Intent, MAX_ATTEMPT, committed, void};
 use crate::position::Position;
 use crate::region::Slot;
-use crate::sync::ord;
+use crate::sync::{Word, ord};
 
 impl<'m> Consumer<'m> {
     /// Claims up to `max` messages (of which some may turn out to be void) that follow each other, at least one. The
@@ -21,7 +22,7 @@ impl<'m> Consumer<'m> {
         if self.announced {
             return self.claim_from(max);
         }
-        let head = Position::new(self.ring.head.load(ord!(MC1, Relaxed)));
+        let head = Position::new(self.ring.head().load(ord!(MC1, Relaxed)));
         let (count, gaps) = self.readable_run(head, max);
         if count == 0 || gaps || self.announce_and_claim(head, count).is_err() {
             return self.claim_from(max);
@@ -72,7 +73,7 @@ impl<'m> Consumer<'m> {
 
     /// The head; after a lost race only once whoever won it has had time to get on.
     fn head(&mut self) -> Position {
-        let (head, announced) = (self.ring.head, self.announced);
+        let (head, announced) = (self.ring.head(), self.announced);
         let now = || head.load(ord!(MC1, Relaxed));
         Position::new(if announced { self.pace.stands_aside(now) } else { now() })
     }
@@ -80,28 +81,24 @@ impl<'m> Consumer<'m> {
     /// Announces and tries to claim `count` positions from `head` on, all of them readable. Fails if others were quicker.
     #[inline(always)]
     fn announce_and_claim(&mut self, head: Position, count: u64) -> Result<(), ()> {
-        let moved = self.move_head(head, count);
+        let intent = Intent::new(head, count);
+        let moved = swap_head(self.intent, self.ring.ends(), intent, head, count);
         self.announced = moved.is_err();
-        if moved.is_ok() && self.refused {
-            self.pass_on();
+        if moved.is_ok() {
+            self.note_claim(intent);
+            if self.refused {
+                self.pass_on();
+            }
         }
         moved
     }
 
-    /// The same for a handle that was not refused since it last claimed.
+    /// For models: what `intent` names has been claimed.
     #[inline(always)]
-    pub(super) fn move_head(&self, head: Position, count: u64) -> Result<(), ()> {
-        // Release, partner of MR14, as for producers (MP3).
-        self.intent.store(Intent::new(head, count).0, ord!(MC3, Release));
-        // Release, partner of MR7: whoever finds the position claimed finds the claimer's intent.
-        let (now, then) = (head.get(), head.plus(count).get());
-        if self.ring.head.compare_exchange(now, then, ord!(MC4, Release), ord!(MC5, Relaxed)).is_err() {
-            return Err(());
-        }
-        for p in Intent::new(head, count).positions() {
+    pub(super) fn note_claim(&self, intent: Intent) {
+        for p in intent.positions() {
             self.ring.slots.note_claim(false, p, 0);
         }
-        Ok(())
     }
 
     /// How many slots from `head` on are committed or void, up to `max`; and whether any is void.
@@ -133,7 +130,7 @@ impl<'m> Consumer<'m> {
     #[cold]
     pub(super) fn give_up<T>(&mut self, refusal: ReadError) -> Result<T, ReadError> {
         self.refused = true;
-        self.guess = NO_GUESS;
+        self.walk.forget();
         if self.announced {
             self.announced = false;
             self.clear_intent();
@@ -200,6 +197,19 @@ impl<'m> Consumer<'m> {
     fn load_message(&self, p: Position) -> u64 {
         // Acquire, as MC2.
         self.ring.slots.at(p).word().load(ord!(MS6, Acquire))
+    }
+}
+
+/// Announces in `own` and tries to claim what `intent` names: the `count` positions from `head` on.
+#[inline(always)]
+pub(super) fn swap_head(own: &Word, ends: Ends<'_>, intent: Intent, head: Position, count: u64) -> Result<(), ()> {
+    // Release, partner of MR14, as for producers (MP3).
+    own.store(intent.0, ord!(MC3, Release));
+    // Release, partner of MR7: whoever finds the position claimed finds the claimer's intent.
+    let (now, then) = (head.get(), head.plus(count).get());
+    match ends.head().compare_exchange(now, then, ord!(MC4, Release), ord!(MC5, Relaxed)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(()),
     }
 }
 

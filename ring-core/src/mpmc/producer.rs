@@ -1,24 +1,21 @@
-//! The producer's handle: announce, claim, commit or abort. Between announcing and settling, the intent says whose the
+//! The producer's handle: announce, claim, commit or abort; sending one message stands in `send.rs`. Between announcing and settling, the intent says whose the
 //! claimed slots are; a death anywhere leaves nothing that others cannot attribute.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
 
 use super::batch::ClaimBatch;
-use super::claim::Claim;
 use super::error::{Blocked, ClaimError};
 use super::membership;
 use super::pace::Pace;
 use super::participant::Entry;
-use super::push::is_free;
 use super::repair::Repair;
 use super::ring::Ring;
-use super::word::{Intent, MAX_BATCH, Tail, committed, free, meta, void};
-use crate::draft::Draft;
+use super::word::{Intent, MAX_BATCH, Place, Tail, free, void};
 use crate::error::Corrupt;
 use crate::park::Sleeper;
 use crate::position::Position;
-use crate::region::Slot;
+use crate::region::{Slot, Walk};
 use crate::seat::{Role, SeatFacts, Verdict};
 use crate::sync::{Word, ord};
 
@@ -33,11 +30,11 @@ pub struct Producer<'m> {
     /// What a claim or batch guard holds, or the next one will; settled by the guard, or by the next operation if the
     /// guard was forgotten.
     pub(super) open: Intent,
-    /// The tail as our last claim left it; a closed one if that was refused, or if the next operation has anything else to
-    /// look after. Only a guess: the compare-and-swap decides. The only producer's is right.
-    pub(super) guess: Tail,
-    /// The slot of the guess.
-    pub(super) next_slot: Slot<'m>,
+    /// The slot behind our last claim. It rests if that was refused, or if the next operation has anything else to look
+    /// after. Only a guess: the compare-and-swap decides. The only producer's is right.
+    pub(super) walk: Walk<'m>,
+    /// Where that is, while the walk knows.
+    pub(super) place: Place,
     /// Whether the intent names a claim whose race was lost.
     pub(super) announced: bool,
     /// Whether `open` has been reserved for the next guard.
@@ -59,106 +56,16 @@ impl<'m> Producer<'m> {
             intent: entry.intent(Role::Producer),
             next,
             open: Intent::NONE,
-            guess: Tail::NO_GUESS,
-            next_slot: ring.slots.at(next),
+            walk: ring.walk(Role::Producer),
+            place: Place::of(next),
             announced: false,
             reserved: false,
             single: ring.single(Role::Producer),
             refused: false,
-            pace: Pace::new(),
+            pace: Pace::new(ring.single(Role::Producer) || !ring.wake().is_light()),
             lease,
             entry,
             not_sync: PhantomData,
-        }
-    }
-
-    /// Sends a copy of `payload`, all or nothing. On success the message is committed.
-    ///
-    /// # Errors
-    /// [`ClaimError`].
-    #[inline(always)]
-    pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        match self.send_guessed(tag, payload) {
-            Some(position) => Ok(position),
-            None => self.send_slowly(tag, payload),
-        }
-    }
-
-    /// The quick part of [`Producer::try_send`], small enough to become part of any caller. `None` means nothing but
-    /// that `try_send` must be called for an answer.
-    #[inline(always)]
-    pub fn send_guessed(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
-        let (guess, slot) = (self.guess, self.next_slot);
-        let p = guess.position();
-        if payload.len() as u64 > self.ring.slot_size || guess.room(1) == 0 || !is_free(slot, p) {
-            return None;
-        }
-        if self.single {
-            // Nobody to race with. MS1 as in `claim_single`.
-            if self.ring.closing.load(ord!(MS1, Relaxed)) != 0 {
-                return None;
-            }
-            self.ask_ahead(p.plus(1));
-        } else if self.move_tail(guess, 1).is_err() {
-            self.lost();
-            return None;
-        }
-        self.guess = guess.plus(1);
-        self.ring.slots.advance(&mut self.next_slot, p.plus(1));
-        self.fill(p, slot, tag, payload);
-        self.committed(p);
-        Some(p)
-    }
-
-    /// The same without a guess.
-    #[cold]
-    #[inline(never)]
-    fn send_slowly(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        self.check_len(payload.len())?;
-        self.guess = Tail::NO_GUESS;
-        let (p, _) = self.claim(1, 1)?;
-        self.fill(p, self.ring.slots.at(p), tag, payload);
-        self.committed(p);
-        self.goes_on_at(p.plus(1));
-        Ok(p)
-    }
-
-    /// Guesses that the next message goes to `p`, after ours.
-    fn goes_on_at(&mut self, p: Position) {
-        self.guess = Tail::open(p);
-        self.next_slot = self.ring.slots.at(p);
-    }
-
-    /// Remembers that a claim has been announced whose race was lost.
-    #[cold]
-    fn lost(&mut self) {
-        (self.guess, self.announced) = (Tail::NO_GUESS, true);
-    }
-
-    /// Writes a message into the claimed slot of `p`, and publishes it.
-    #[inline(always)]
-    fn fill(&self, p: Position, slot: Slot<'m>, tag: u32, payload: &[u8]) {
-        // There is a span: the length has been checked.
-        if let Some(span) = slot.span(payload.len() as u64) {
-            span.copy_in(payload);
-        }
-        slot.store_meta(meta(payload.len() as u64, tag), ord!(MP8, Relaxed));
-        self.publish(p, slot);
-    }
-
-    /// Claims a slot for a message of up to `len` bytes. A claim that is dropped moves its slot on, marked void.
-    ///
-    /// # Errors
-    /// [`ClaimError`].
-    #[inline]
-    pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
-        self.check_len(len)?;
-        let (p, _) = self.claim(1, 1)?;
-        self.hold(p, 1);
-        let slot = self.ring.slots.at(p);
-        match slot.span(len as u64) {
-            Some(span) => Ok(Claim { producer: self, slot, draft: Draft::new(span), position: p, tag: 0 }),
-            None => Err(self.too_long(len)), // cannot be: checked
         }
     }
 
@@ -198,7 +105,7 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     fn hold(&mut self, first: Position, count: u64) {
         self.open = Intent::new(first, count);
-        self.guess = Tail::NO_GUESS;
+        self.walk.forget();
     }
 
     fn claim_batch(&mut self, min: usize, max: usize, len: usize) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
@@ -212,26 +119,18 @@ impl<'m> Producer<'m> {
         Ok(ClaimBatch::new(self, first, count, len))
     }
 
-    /// Publishes the message of the claimed position `p` by one Release store.
-    #[inline(always)]
-    pub(super) fn commit(&mut self, p: Position, slot: Slot<'m>, len: usize, tag: u32) {
-        slot.store_meta(meta(len as u64, tag), ord!(MP8, Relaxed));
-        self.publish(p, slot);
-        self.committed(p);
-    }
-
     /// What follows the publication of the message of `p`.
     #[inline(always)]
-    fn committed(&mut self, p: Position) {
+    pub(super) fn committed(&mut self, p: Position) {
         self.settled(p.plus(1));
         self.ring.tell_receivers(1);
     }
 
-    /// Stores that the message of `p` is complete.
+    /// Stores that the message in `slot` is complete: the `committed` word of its position.
     #[inline(always)]
-    pub(super) fn publish(&self, p: Position, slot: Slot<'m>) {
+    pub(super) fn publish(&self, committed: u64, slot: Slot<'m>) {
         // Release, partner of MC2: payload, length and tag come before.
-        slot.word().store(committed(p, 0), ord!(MP5, Release));
+        slot.word().store(committed, ord!(MP5, Release));
     }
 
     /// Everything claimed is settled, up to but without `end`.
@@ -242,7 +141,7 @@ impl<'m> Producer<'m> {
         if self.single {
             self.next = end;
             // Relaxed: it is read by successors, whom the proof of our death orders, and for statistics.
-            self.ring.tail.store(Tail::open(end).0, ord!(MS4, Relaxed));
+            self.ring.tail().store(Tail::open(end).0, ord!(MS4, Relaxed));
         }
     }
 
@@ -283,12 +182,12 @@ impl<'m> Producer<'m> {
     }
 
     #[inline(always)]
-    fn check_len(&self, len: usize) -> Result<(), ClaimError> {
+    pub(super) fn check_len(&self, len: usize) -> Result<(), ClaimError> {
         if len as u64 > self.ring.slot_size { Err(self.too_long(len)) } else { Ok(()) }
     }
 
     #[cold]
-    fn too_long(&self, len: usize) -> ClaimError {
+    pub(super) fn too_long(&self, len: usize) -> ClaimError {
         ClaimError::TooLong { len, max: self.ring.max_len() }
     }
 
@@ -297,7 +196,7 @@ impl<'m> Producer<'m> {
     #[inline]
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let p = if self.single { self.next } else { Tail(self.ring.tail.load(ord!(MP15, Relaxed))).position() };
+        let p = if self.single { self.next } else { Tail(self.ring.tail().load(ord!(MP15, Relaxed))).position() };
         self.ring.slots.at(p).word().load(ord!(MP16, Relaxed)) == free(p)
     }
 

@@ -1,6 +1,7 @@
 //! How a producer gets its positions: steps 1 to 4 and 8 of "Push" in `docs/protocol-mpmc.md`. The quick part stands in
 //! `producer.rs`.
 
+use super::ends::Ends;
 use super::error::{Blocked, ClaimError};
 use super::producer::Producer;
 use super::word::{Intent, MAX_POSITION, SlotState, State, Tail, free};
@@ -8,13 +9,10 @@ use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::region::Slot;
 use crate::seat::Role;
-use crate::sync::ord;
+use crate::sync::{Word, ord};
 
 /// How often an operation starts over when others were quicker, before it says `Busy`.
 pub(super) const RETRIES: u32 = 64;
-
-/// How many slots past a claim the line is asked for that the next claims will write to.
-const AHEAD: u64 = 8;
 
 impl<'m> Producer<'m> {
     /// Claims at least `min` and at most `max` positions. The first try stands apart from those that follow a lost race
@@ -27,7 +25,7 @@ impl<'m> Producer<'m> {
         if self.announced {
             return self.claim_from(min, max);
         }
-        let seen = Tail(self.ring.tail.load(ord!(MP1, Relaxed)));
+        let seen = Tail(self.ring.tail().load(ord!(MP1, Relaxed)));
         let count = self.free_run(seen.position(), seen.room(max));
         if count < min || self.announce_and_claim(seen, count).is_err() {
             return self.claim_from(min, max);
@@ -75,7 +73,7 @@ impl<'m> Producer<'m> {
 
     /// The tail; after a lost race only once whoever won it has had time to get on.
     fn tail(&mut self) -> Tail {
-        let (tail, announced) = (self.ring.tail, self.announced);
+        let (tail, announced) = (self.ring.tail(), self.announced);
         let now = || tail.load(ord!(MP1, Relaxed));
         Tail(if announced { self.pace.stands_aside(now) } else { now() })
     }
@@ -83,38 +81,26 @@ impl<'m> Producer<'m> {
     /// Announces and tries to claim `count` positions from `seen` on, whose slots are free. Fails if others were quicker.
     #[inline(always)]
     fn announce_and_claim(&mut self, seen: Tail, count: u64) -> Result<(), ()> {
-        let moved = self.move_tail(seen, count);
+        let intent = Intent::new(seen.position(), count);
+        let moved = swap_tail(self.intent, self.ring.ends(), intent, seen, count);
         self.announced = moved.is_err();
-        if moved.is_ok() && self.refused {
-            self.pass_on();
+        if moved.is_ok() {
+            self.note_claim(intent);
+            if self.pace.streams() {
+                self.ring.slots.prefetch_write(seen.position().plus(count));
+            }
+            if self.refused {
+                self.pass_on();
+            }
         }
         moved
     }
 
-    /// The same for a handle that was not refused since it last claimed.
+    /// For models: what `intent` names has been claimed.
     #[inline(always)]
-    pub(super) fn move_tail(&self, seen: Tail, count: u64) -> Result<(), ()> {
-        let first = seen.position();
-        // Release, partner of MR14: whoever sees this intent instead of an earlier one sees how the earlier one
-        // was settled (MP5, MP6). Before the claim, so that the claim never stands without its owner's name.
-        self.intent.store(Intent::new(first, count).0, ord!(MP3, Release));
-        // Release, partner of MR1: whoever finds the position claimed finds the claimer's intent.
-        let moved = self.ring.tail.compare_exchange(seen.0, seen.plus(count).0, ord!(MP4, Release), ord!(MP9, Relaxed));
-        if moved.is_err() {
-            return Err(());
-        }
-        for p in Intent::new(first, count).positions() {
+    pub(super) fn note_claim(&self, intent: Intent) {
+        for p in intent.positions() {
             self.ring.slots.note_claim(true, p, 0);
-        }
-        self.ask_ahead(first.plus(count));
-        Ok(())
-    }
-
-    /// In a stream: asks for the line that a claim soon after `end` will write to.
-    #[inline(always)]
-    pub(super) fn ask_ahead(&self, end: Position) {
-        if self.pace.streams() {
-            self.ring.slots.prefetch_write(end.plus(AHEAD));
         }
     }
 
@@ -124,7 +110,7 @@ impl<'m> Producer<'m> {
         let mut count = 0;
         while count < max {
             let p = first.plus(count);
-            if !is_free(self.ring.slots.at(p), p) {
+            if !is_free(self.ring.slots.at(p), free(p)) {
                 break;
             }
             count = count.wrapping_add(1);
@@ -143,7 +129,7 @@ impl<'m> Producer<'m> {
     #[cold]
     fn give_up<T>(&mut self, refusal: ClaimError) -> Result<T, ClaimError> {
         self.refused = true;
-        self.guess = Tail::NO_GUESS;
+        self.walk.forget();
         if self.announced {
             self.announced = false;
             // Release, as MP3: this store, too, may be all that a repairer sees of us.
@@ -174,7 +160,7 @@ impl<'m> Producer<'m> {
         }
         // Acquire, partner of MP4: who claimed up to here saw each slot free for its lap, so older words are no
         // longer possible.
-        let tail = Tail(self.ring.tail.load(ord!(MP10, Acquire)));
+        let tail = Tail(self.ring.tail().load(ord!(MP10, Acquire)));
         if tail != seen {
             return Ok(tail);
         }
@@ -184,7 +170,7 @@ impl<'m> Producer<'m> {
             return Ok(tail);
         }
         // Ahead of us without the tail having moved is impossible; it has been loaded before the slot.
-        let now = Tail(self.ring.tail.load(ord!(MP11, Relaxed)));
+        let now = Tail(self.ring.tail().load(ord!(MP11, Relaxed)));
         if now == seen { Err(Corrupt::new(Field::Slot, slot.position.get(), p.get()).into()) } else { Ok(now) }
     }
 
@@ -193,7 +179,7 @@ impl<'m> Producer<'m> {
     fn occupied(&self, p: Position) -> Result<SlotState, ClaimError> {
         let slots = self.ring.slots.count();
         // Acquire, partner of MC4: what was claimed for reading had been committed.
-        let head = self.ring.head.load(ord!(MP12, Acquire));
+        let head = self.ring.head().load(ord!(MP12, Acquire));
         let word = self.ring.slots.at(p).word().load(ord!(MP13, Acquire));
         let slot = SlotState::decode(word, p, slots)?;
         if slot.position.plus(slots) != p {
@@ -239,7 +225,7 @@ impl<'m> Producer<'m> {
     pub(super) fn acknowledge_close(&mut self) -> bool {
         let closing = self.ring.closing.load(ord!(MS2, Relaxed)) != 0;
         if closing {
-            self.ring.tail.store(Tail::open(self.next).0 | Tail::CLOSED, ord!(MS3, Release));
+            self.ring.tail().store(Tail::open(self.next).0 | Tail::CLOSED, ord!(MS3, Release));
             self.ring.tell_all();
         }
         closing
@@ -256,9 +242,23 @@ impl<'m> Producer<'m> {
     }
 }
 
-/// Whether the slot of `p` may be written to for `p`.
+/// Announces in `own` and tries to claim what `intent` names: the `count` positions from `seen` on.
 #[inline(always)]
-pub(super) fn is_free(slot: Slot<'_>, p: Position) -> bool {
+pub(super) fn swap_tail(own: &Word, ends: Ends<'_>, intent: Intent, seen: Tail, count: u64) -> Result<(), ()> {
+    // Release, partner of MR14: whoever sees this intent instead of an earlier one sees how the earlier one
+    // was settled (MP5, MP6). Before the claim, so that the claim never stands without its owner's name.
+    own.store(intent.0, ord!(MP3, Release));
+    // Release, partner of MR1: whoever finds the position claimed finds the claimer's intent.
+    let (now, then) = (seen.0, seen.plus(count).0);
+    match ends.tail().compare_exchange(now, then, ord!(MP4, Release), ord!(MP9, Relaxed)) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(()),
+    }
+}
+
+/// Whether `slot` may be written to for the position whose `free` word this is.
+#[inline(always)]
+pub(super) fn is_free(slot: Slot<'_>, free: u64) -> bool {
     // Acquire, partner of MC6: the last reader is through with the slot before we write.
-    slot.word().load(ord!(MP2, Acquire)) == free(p)
+    slot.word().load(ord!(MP2, Acquire)) == free
 }

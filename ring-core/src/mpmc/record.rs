@@ -1,5 +1,7 @@
 //! A claimed message in the consumer's hands.
 
+use core::mem::ManuallyDrop;
+
 use super::consumer::{Consumer, Opened, Received};
 use crate::position::Position;
 
@@ -13,6 +15,7 @@ pub struct Record<'a, 'm> {
 
 impl Record<'_, '_> {
     /// Payload bytes.
+    #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
         self.opened.span.len()
@@ -25,27 +28,30 @@ impl Record<'_, '_> {
     }
 
     /// Length, tag, delivery id and history.
+    #[inline(always)]
     #[must_use]
     pub fn received(&self) -> Received {
-        self.opened.received
+        self.opened.received(self.consumer.ring.attempts)
     }
 
     /// The sender's tag.
+    #[inline(always)]
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.opened.received.tag
+        self.opened.tag
     }
 
     /// The delivery id.
+    #[inline(always)]
     #[must_use]
     pub fn position(&self) -> Position {
-        self.opened.received.position
+        self.opened.place.position()
     }
 
     /// See [`Received::redelivered`].
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.opened.received.redelivered
+        self.opened.attempt > 0
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does meanwhile.
@@ -62,15 +68,18 @@ impl Record<'_, '_> {
     #[must_use]
     #[cfg(not(loom))]
     #[allow(unsafe_code)]
+    #[inline(always)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the message is claimed by us and not released; the caller answers for the other processes.
         unsafe { self.opened.span.as_slice() }
     }
 
     /// Gives the slot back.
-    #[inline]
+    #[inline(always)]
     pub fn release(self) {
-        self.consumer.release(self.opened.received.position);
+        let mut record = ManuallyDrop::new(self); // nothing is left to be put back
+        let Opened { slot, place, .. } = record.opened;
+        record.consumer.release_lent(slot, place);
     }
 
     /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.

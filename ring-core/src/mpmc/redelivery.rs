@@ -19,7 +19,7 @@ impl<'m> Consumer<'m> {
         // that a mark set while we look raises it again.
         self.ring.orphans.swap(0, ord!(MD1, Acquire));
         // Loaded after that: an older head would leave out the very message the hint was for, and the hint is down.
-        let head = Position::new(self.ring.head.load(ord!(MD8, Relaxed)));
+        let head = Position::new(self.ring.head().load(ord!(MD8, Relaxed)));
         self.adopt_first(head, None)
     }
 
@@ -31,7 +31,7 @@ impl<'m> Consumer<'m> {
         mut repair: Option<&mut dyn FnMut(Position) -> Result<Repair, Corrupt>>,
     ) -> Result<Option<Found>, Corrupt> {
         let slots = self.ring.slots.count();
-        let tail = Tail(self.ring.tail.load(ord!(MD2, Relaxed))).checked()?.position();
+        let tail = Tail(self.ring.tail().load(ord!(MD2, Relaxed))).checked()?.position();
         // A stale tail only makes us look at slots that have moved on.
         let first = tail.max(head).get().saturating_sub(slots);
         for p in (first..head.get()).map(Position::new) {
@@ -106,7 +106,7 @@ impl<'m> Consumer<'m> {
         if self.single {
             return self.try_read(); // its messages never leave its hands
         }
-        let (ring, head) = (self.ring, Position::new(self.ring.head.load(ord!(MD8, Relaxed))));
+        let (ring, head) = (self.ring, Position::new(self.ring.head().load(ord!(MD8, Relaxed))));
         if head.get() > MAX_POSITION {
             // Half of all numbers away from the tail it would pass for an earlier one, with as many slots to look at.
             return Err(Corrupt::new(Field::Head, head.get(), 0).into());

@@ -92,7 +92,7 @@ impl Ring<'_> {
             return Ok(Repair::Moved); // its claims block nobody
         }
         // Acquire, partner of MP4. Before the scan: an intent found later is the claimer's, or a later one of his.
-        let tail = Tail(self.tail.load(ord!(MR1, Acquire))).checked()?;
+        let tail = Tail(self.tail().load(ord!(MR1, Acquire))).checked()?;
         let slot = self.slots.at(p);
         // Relaxed: the swap below, a read-modify-write, passes on what the last reader has released.
         if !p.precedes(tail.position()) || slot.word().load(ord!(MR2, Relaxed)) != free(p) {
@@ -124,7 +124,7 @@ impl Ring<'_> {
             return Ok(Repair::Moved); // a successor finds what it held at the head
         }
         // Acquire, partner of MC4.
-        if self.head.load(ord!(MR7, Acquire)) <= p.get() {
+        if self.head().load(ord!(MR7, Acquire)) <= p.get() {
             return Ok(Repair::Moved);
         }
         let slot = self.slots.at(p);

@@ -3,15 +3,16 @@
 
 use core::mem::offset_of;
 
+use super::ends::Ends;
 use super::format::{Format, Limits, Redelivery};
 use super::participant::{Entry, Participant, Table, checked_lease};
 use super::word::{MAX_POSITION, Tail, free};
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{Identity, Kind, MpmcControl, Purpose, mpmc_data_offset, slot_stride};
-use crate::park::{self, Bell, Sleeper, Waiting, Wake};
+use crate::park::{self, Sleeper, Waiting, Wake};
 use crate::position::Position;
-use crate::region::{Control, Slots};
+use crate::region::{Control, Slots, Walk};
 use crate::seat::{MAX_LEASE, Role, SeatFacts};
 use crate::sync::{Word, ord};
 use crate::type_text::TypeText;
@@ -20,17 +21,15 @@ use crate::type_text::TypeText;
 #[derive(Debug, Clone, Copy)]
 pub struct Ring<'m> {
     pub(super) slots: Slots<'m>,
-    pub(super) tail: &'m Word,
-    pub(super) head: &'m Word,
     pub(super) slot_size: u64,
     /// Deliveries before a message is a dead letter; 0: at most once.
     pub(super) attempts: u64,
     pub(super) orphans: &'m Word,
     pub(super) closing: &'m Word,
     pub(super) table: Table<'m>,
-    /// Where the bells hang.
+    /// Tail, head, and where the bells hang.
     control: Control<'m>,
-    wake: &'static Wake,
+    wake: Wake,
     pub(super) limits: Limits,
     last_lease: &'m Word,
     type_hash: u64,
@@ -59,8 +58,8 @@ impl<'m> Ring<'m> {
             TypeText::write(&region, format.type_text);
         }
         let ring = Self::carve(region, format).ok_or(too_small)?;
-        ring.tail.store(Tail::open(format.start).0, ord!(L7, Relaxed));
-        ring.head.store(format.start.get(), ord!(L8, Relaxed));
+        ring.tail().store(Tail::open(format.start).0, ord!(L7, Relaxed));
+        ring.head().store(format.start.get(), ord!(L8, Relaxed));
         for i in 0..format.slots {
             let p = format.start.plus(i);
             ring.slots.at(p).word().store(free(p), ord!(L9, Relaxed));
@@ -108,8 +107,6 @@ impl<'m> Ring<'m> {
         let data = mpmc_data_offset(format.limits.participants);
         Some(Self {
             slots: region.slots(data, format.slots, slot_stride(format.slot_size))?,
-            tail: region.word(offset_of!(MpmcControl, tail))?,
-            head: region.word(offset_of!(MpmcControl, head))?,
             slot_size: format.slot_size,
             attempts: match format.redelivery {
                 Redelivery::AtLeastOnce { attempts } => u64::from(attempts),
@@ -118,7 +115,7 @@ impl<'m> Ring<'m> {
             orphans: region.word(offset_of!(MpmcControl, orphans))?,
             closing: region.word(offset_of!(MpmcControl, closing))?,
             control: region.control()?,
-            wake: &Wake::NEVER,
+            wake: Wake::NEVER,
             table: Table::new(region, format.limits.participants)?,
             limits: format.limits,
             last_lease: region.word(offset_of!(MpmcControl, last_lease))?,
@@ -130,32 +127,43 @@ impl<'m> Ring<'m> {
     /// The same ring, whose handles wake sleeping peers by `wake`. Without it peers may not sleep.
     #[must_use]
     pub fn with_wake(mut self, wake: &'static Wake) -> Self {
-        self.wake = wake;
+        self.wake = *wake;
         self
     }
 
-    /// The bell of who waits for messages.
-    #[inline(always)]
-    fn data(&self) -> Bell<'m> {
-        Bell {
-            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.receivers) }>(),
-            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
-        }
+    /// A way along the slots for a handle of `role`, not begun.
+    pub(super) fn walk(&self, role: Role) -> Walk<'m> {
+        self.slots.walk(self.slot_size, self.single(role))
     }
 
-    /// The bell of who waits for free slots.
+    /// Where the next message goes.
     #[inline(always)]
-    fn space(&self) -> Bell<'m> {
-        Bell {
-            sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.senders) }>(),
-            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
-        }
+    pub(super) fn tail(&self) -> &'m Word {
+        self.ends().tail()
+    }
+
+    /// Where the next message is.
+    #[inline(always)]
+    pub(super) fn head(&self) -> &'m Word {
+        self.ends().head()
+    }
+
+    /// How its handles wake sleeping peers.
+    #[inline(always)]
+    pub(super) fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// The way to what all handles share.
+    #[inline(always)]
+    pub(super) fn ends(&self) -> Ends<'m> {
+        Ends::new(self.control)
     }
 
     /// Wakes up to `count` of those who wait for messages. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn tell_receivers(&self, count: u64) {
-        if self.data().is_wanted(self.wake) {
+        if self.ends().receivers_wait(&self.wake) {
             self.wake_receivers(count);
         }
     }
@@ -163,21 +171,21 @@ impl<'m> Ring<'m> {
     /// Wakes up to `count` of those who wait for free slots. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn tell_senders(&self, count: u64) {
-        if self.space().is_wanted(self.wake) {
+        if self.ends().senders_wait(&self.wake) {
             self.wake_senders(count);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn wake_receivers(&self, count: u64) {
-        self.data().ring(count, self.wake, |index| self.event(index));
+    pub(super) fn wake_receivers(&self, count: u64) {
+        self.ends().data().ring(count, &self.wake, |index| self.event(index));
     }
 
     #[cold]
     #[inline(never)]
-    fn wake_senders(&self, count: u64) {
-        self.space().ring(count, self.wake, |index| self.event(index));
+    pub(super) fn wake_senders(&self, count: u64) {
+        self.ends().space().ring(count, &self.wake, |index| self.event(index));
     }
 
     /// The word on which the participant `index` sleeps.
@@ -195,18 +203,18 @@ impl<'m> Ring<'m> {
     pub(super) fn sleeper(&self, entry: &Entry<'m>, role: Role) -> Option<Sleeper<'m>> {
         let (event, index) = (entry.event()?, entry.index);
         Some(match role {
-            Role::Producer => Sleeper::new(self.space(), event, index),
+            Role::Producer => Sleeper::new(self.ends().space(), event, index),
             // At the end of a closed ring nobody waits for slots any more, and each release may be the last.
-            Role::Consumer if Tail(self.tail.load(ord!(W20, Relaxed))).is_closed() => {
-                Sleeper::new(self.data(), event, index).and(self.space())
+            Role::Consumer if Tail(self.tail().load(ord!(W20, Relaxed))).is_closed() => {
+                Sleeper::new(self.ends().data(), event, index).and(self.ends().space())
             }
-            Role::Consumer => Sleeper::new(self.data(), event, index),
+            Role::Consumer => Sleeper::new(self.ends().data(), event, index),
         })
     }
 
     /// Forgets what a former owner of the entry left of its waiting.
     pub(super) fn forget_waiting(&self, entry: &Entry<'_>) {
-        park::forget([self.data(), self.space()], entry.index);
+        park::forget([self.ends().data(), self.ends().space()], entry.index);
     }
 
     /// Says how the new owner of an entry publishes.
@@ -218,16 +226,16 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn waiting(&self, index: u32) -> Waiting {
         let barrier = self.table.entry(u64::from(index)).map_or(0, |entry| entry.barrier());
-        let (data, space) = (self.data().waiting(index, barrier), self.space().waiting(index, barrier));
+        let (data, space) = (self.ends().data().waiting(index, barrier), self.ends().space().waiting(index, barrier));
         if space.asleep { space } else { data }
     }
 
     /// Loads and checks head and tail. They move meanwhile, so the head is loaded twice: what is claimed for reading
     /// at first cannot be ahead of the tail, and the tail not more than a lap ahead of what is claimed at last.
     fn positions(&self) -> Result<(Position, Tail), Corrupt> {
-        let before = self.head.load(ord!(L12, Acquire));
-        let tail = Tail(self.tail.load(ord!(L13, Acquire))).checked()?;
-        let after = self.head.load(ord!(L14, Relaxed));
+        let before = self.head().load(ord!(L12, Acquire));
+        let tail = Tail(self.tail().load(ord!(L13, Acquire))).checked()?;
+        let after = self.head().load(ord!(L14, Relaxed));
         // The only producer stores its tail after it has committed, the only consumer its head after it has released.
         let lap = self.slots.count();
         let (ahead, lag) =
@@ -348,8 +356,8 @@ impl<'m> Ring<'m> {
     /// Messages committed or being written, and not taken by a consumer: a guess.
     #[must_use]
     pub fn len_guess(&self) -> u64 {
-        let head = self.head.load(ord!(MF9, Relaxed));
-        let tail = Tail(self.tail.load(ord!(MF10, Relaxed))).position().get();
+        let head = self.head().load(ord!(MF9, Relaxed));
+        let tail = Tail(self.tail().load(ord!(MF10, Relaxed))).position().get();
         tail.saturating_sub(head).min(self.slots.count())
     }
 }

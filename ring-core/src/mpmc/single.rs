@@ -14,10 +14,10 @@ impl Ring<'_> {
     /// Where the only producer goes on; `None` if the ring has been closed, which is settled on the way.
     pub(super) fn succeed_producer(&self) -> Result<Option<Position>, Corrupt> {
         let end = self.end_of_messages()?;
-        let was = Tail(self.tail.load(ord!(MS10, Relaxed)));
+        let was = Tail(self.tail().load(ord!(MS10, Relaxed)));
         let closed = was.is_closed() || self.closing.load(ord!(MS11, Relaxed)) != 0;
         let tail = if closed { Tail::open(end).0 | Tail::CLOSED } else { Tail::open(end).0 };
-        self.tail.store(tail, ord!(MS12, Release));
+        self.tail().store(tail, ord!(MS12, Release));
         if closed {
             self.tell_all();
         }
@@ -26,7 +26,7 @@ impl Ring<'_> {
 
     /// Walks from the stored tail over what was committed after it was stored, one batch at most.
     pub(super) fn end_of_messages(&self) -> Result<Position, Corrupt> {
-        let stored = Tail(self.tail.load(ord!(MS13, Relaxed))).checked()?.position();
+        let stored = Tail(self.tail().load(ord!(MS13, Relaxed))).checked()?.position();
         let slots = self.slots.count();
         for p in (0..slots).map(|i| stored.plus(i)) {
             // Relaxed: the entry's swap, or the fence after the verdict, has put the dead one's stores before us.
@@ -43,7 +43,7 @@ impl Ring<'_> {
     /// Where the only consumer goes on. What its predecessor had in hand is flagged, or dropped at most once.
     pub(super) fn succeed_consumer(&self, entry: &Entry<'_>) -> Result<Position, Corrupt> {
         let slots = self.slots.count();
-        let stored = Position::new(self.head.load(ord!(MS15, Relaxed)));
+        let stored = Position::new(self.head().load(ord!(MS15, Relaxed)));
         if stored.get() > MAX_POSITION {
             return Err(Corrupt::new(Field::Head, stored.get(), 0));
         }
@@ -57,7 +57,7 @@ impl Ring<'_> {
             within_a_lap(word, head, &slot, slots)?;
             head = head.plus(1);
         }
-        self.head.store(head.get(), ord!(MS17, Relaxed));
+        self.head().store(head.get(), ord!(MS17, Relaxed));
         // Before the intent is withdrawn: a successor that dies here leaves it to the next, who flags once more.
         let intent = entry.intent(Role::Consumer);
         for p in Intent(intent.load(ord!(MS18, Relaxed))).positions() {

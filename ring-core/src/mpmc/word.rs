@@ -53,6 +53,78 @@ pub(super) const fn orphaned(p: Position, attempt: u64) -> u64 {
     p.get() << 8 | attempt << 3 | ORPHANED
 }
 
+/// Where a handle that knows it claims its next slot: the intent to do so, from which all words of that claim follow by one
+/// shift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place(Intent);
+
+impl Place {
+    /// The place of `p`.
+    #[inline(always)]
+    pub(super) const fn of(p: Position) -> Self {
+        Self(Intent::new(p, 1))
+    }
+
+    /// Its position.
+    #[inline(always)]
+    pub(super) const fn position(self) -> Position {
+        self.0.first()
+    }
+
+    /// The intent to claim it.
+    #[inline(always)]
+    pub(super) const fn intent(self) -> Intent {
+        self.0
+    }
+
+    /// An open tail that stands there: what [`Tail::open`] makes.
+    #[inline(always)]
+    pub(super) const fn tail(self) -> Tail {
+        Tail(self.0.0 >> 11)
+    }
+
+    /// The word of its slot before a message is written: what [`free`] makes.
+    #[inline(always)]
+    pub(super) const fn free(self) -> u64 {
+        self.0.0 >> 4
+    }
+
+    /// The word of its slot with a message that was not delivered before: what [`committed`] makes.
+    #[inline(always)]
+    pub(super) const fn committed(self) -> u64 {
+        self.free().wrapping_add(COMMITTED)
+    }
+
+    /// The next place.
+    #[inline(always)]
+    pub(super) const fn next(self) -> Self {
+        Self(Intent(self.0.0.wrapping_add(1 << 12)))
+    }
+
+    /// Whether this is what comes after the place of the last position.
+    #[inline(always)]
+    pub(super) const fn is_beyond_the_last(self) -> bool {
+        self.0.0 == 1
+    }
+}
+
+/// How far slot words are apart from one lap to the next.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lap(u64);
+
+impl Lap {
+    /// That of a ring of `slots` slots.
+    pub(super) const fn of(slots: u64) -> Self {
+        Self((slots << 8).wrapping_sub(COMMITTED))
+    }
+
+    /// The word of a slot that is free for the next lap: what [`free`] makes. `committed`: of its position, first delivery.
+    #[inline(always)]
+    pub(super) const fn free_after(self, committed: u64) -> u64 {
+        committed.wrapping_add(self.0)
+    }
+}
+
 /// What a slot word says about its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -110,9 +182,6 @@ pub(super) struct Tail(pub(super) u64);
 impl Tail {
     /// The bit that ends the ring.
     pub(super) const CLOSED: u64 = 1;
-
-    /// A guess of nobody's: there is never room at it.
-    pub(super) const NO_GUESS: Self = Self(Self::CLOSED);
 
     /// An open tail at `p`.
     #[inline(always)]
@@ -173,6 +242,7 @@ impl Intent {
     }
 
     /// The first position.
+    #[inline(always)]
     #[must_use]
     pub const fn first(self) -> Position {
         Position::new(self.0 >> 12)
@@ -247,6 +317,18 @@ mod tests {
         assert!(!Intent::NONE.covers(Position::new(0)));
         let last = Intent::new(Position::new(MAX_POSITION - 1), 1);
         assert!(last.covers(Position::new(MAX_POSITION - 1)) && !last.covers(Position::new(MAX_POSITION)));
+    }
+
+    #[test]
+    fn a_place_has_the_words_of_its_position() {
+        for p in [0, 1, 5, 77, MAX_POSITION - 1].map(Position::new) {
+            let place = Place::of(p);
+            assert_eq!((place.position(), place.free(), place.committed()), (p, free(p), committed(p, 0)));
+            assert_eq!((place.intent(), place.tail()), (Intent::new(p, 1), Tail::open(p)));
+            assert_eq!(Lap::of(4).free_after(place.committed()), free(p.plus(4)));
+            assert_eq!(place.next().is_beyond_the_last(), p.plus(1).get() == MAX_POSITION);
+            assert!(place.next().is_beyond_the_last() || place.next() == Place::of(p.plus(1)));
+        }
     }
 
     #[test]

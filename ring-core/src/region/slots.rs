@@ -5,7 +5,7 @@
 //!
 //! R5. A `Slots` lies inside a region: `base` is a multiple of 8, `stride` too, `mask + 1` is a power of two, and
 //!     `base .. base + (mask + 1) * stride` is inside; `stride >= 16 + room`, `room` a multiple of 8.
-//! R6. A `Slot`'s base is `base + i * stride` of some `Slots`, `i <= mask`.
+//! R6. A `Slot`'s base is `base + i * stride` of some `Slots`, `i <= mask`, its room at most theirs.
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -17,13 +17,16 @@ use crate::layout::SlotHeader;
 use crate::position::Position;
 use crate::sync::{Ordering, Word};
 
+/// How many slots past a claim the line is asked for that the next claims will write to.
+pub(super) const AHEAD: u64 = 8;
+
 /// All slots of a ring, addressed by ever-growing positions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots<'m> {
-    base: NonNull<u8>,
-    mask: u64,
-    stride: usize,
-    room: usize,
+    pub(super) base: NonNull<u8>,
+    pub(super) mask: u64,
+    pub(super) stride: usize,
+    pub(super) room: usize,
     memory: PhantomData<&'m [Word]>,
 }
 
@@ -63,20 +66,10 @@ impl<'m> Slots<'m> {
         Slot { base: unsafe { self.base.add(offset) }, room: self.room, memory: PhantomData }
     }
 
-    /// Moves `slot` on to the next one, that of position `next`: a shorter way to `at(next)`.
-    #[inline(always)]
-    pub(crate) fn advance(&self, slot: &mut Slot<'m>, next: Position) {
-        slot.base = match next.get() & self.mask {
-            0 => self.base,
-            // SAFETY: R5, the slot before has an index below the last.
-            _ => unsafe { slot.base.add(self.stride) },
-        };
-    }
-
-    /// Asks for ownership of the line on which the slot of `position` begins. A hint without effect on meaning.
+    /// Asks for ownership of the line that a claim soon after `position` will write to. A hint without effect on meaning.
     #[inline(always)]
     pub(crate) fn prefetch_write(&self, position: Position) {
-        prefetch_write(self.at(position).base);
+        prefetch_write(self.at(position.plus(AHEAD)).base);
     }
 
     /// For models: the claim of `position` has succeeded. Nothing here.
@@ -91,9 +84,9 @@ impl<'m> Slots<'m> {
 /// One slot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot<'m> {
-    base: NonNull<u8>,
-    room: usize,
-    memory: PhantomData<&'m [Word]>,
+    pub(super) base: NonNull<u8>,
+    pub(super) room: usize,
+    pub(super) memory: PhantomData<&'m [Word]>,
 }
 
 // SAFETY: as for `Region`.

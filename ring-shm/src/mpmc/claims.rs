@@ -55,6 +55,7 @@ impl<'a, T: Trust> Claim<'a, T> {
     }
 
     /// Payload bytes that commit will send.
+    #[inline(always)]
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // from a trusting handle `is_empty` is the slice's
     pub fn len(&self) -> usize {
@@ -91,7 +92,7 @@ impl<'a, T: Trust> Claim<'a, T> {
     }
 
     /// Sends the message. What was never written is sent as zeroes.
-    #[inline]
+    #[inline(always)]
     pub fn commit(self) -> Position {
         self.core.commit()
     }
@@ -103,7 +104,7 @@ impl<'a, T: Trust> Claim<'a, T> {
 impl Deref for Claim<'_, Trusted> {
     type Target = [u8];
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
         // SAFETY: 1.
         unsafe { self.core.as_slice() }
@@ -112,7 +113,7 @@ impl Deref for Claim<'_, Trusted> {
 
 impl DerefMut for Claim<'_, Trusted> {
     /// The payload. Counts as writing all of it: what is left untouched is sent with whatever the ring's memory held.
-    #[inline]
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: 1.
         unsafe { self.core.as_mut_slice() }

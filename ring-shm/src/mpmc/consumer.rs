@@ -142,7 +142,11 @@ impl<T: Trust> Consumer<T> {
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
         match self.joined.usable().and_then(|core| core.recv_guessed(buf)) {
             Some(received) => Ok(received),
-            None => self.recv_slowly(buf),
+            // Taken apart, so that the quick way has nothing to do with where the other one leaves its answer.
+            None => match self.recv_slowly(buf) {
+                Ok(received) => Ok(received),
+                Err(error) => Err(error),
+            },
         }
     }
 
@@ -159,9 +163,9 @@ impl<T: Trust> Consumer<T> {
     ///
     /// # Errors
     /// [`TryRecvError`].
-    #[inline]
+    #[inline(always)]
     pub fn try_read(&mut self) -> Result<Record<'_, T>, TryRecvError> {
-        self.joined.run(|core| core.try_read()).map(Record::new)
+        self.joined.run_guessing(|core| core.read_guessed(), |core| core.try_read()).map(Record::new)
     }
 
     /// Lends up to `max` messages that follow each other (4095 at a time), claimed at once and released together.

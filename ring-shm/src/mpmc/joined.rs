@@ -5,9 +5,9 @@
 //! # Safety
 //!
 //! 1. `core` is taken out once, in `drop`, and not used after.
-//! 2. `run` makes a second `&mut` from a pointer to `core` only when the operation that got the first one has returned
-//!    an error. Errors are `'static`, so nothing refers to `core` any more. (A borrow checker that follows values
-//!    rather than branches would accept the same without a pointer.)
+//! 2. `run` and `run_guessing` make a second `&mut` from a pointer only when the operation that got the first one has
+//!    returned an error, or nothing. Errors are `'static`, so nothing refers to its referent any more. (A borrow checker
+//!    that follows values rather than branches would accept the same without a pointer.)
 #![allow(unsafe_code)]
 
 use core::mem::ManuallyDrop;
@@ -143,6 +143,32 @@ impl<C: Core> Joined<C> {
     #[inline(always)]
     pub(super) fn usable(&mut self) -> Option<&mut C> {
         if self.is_usable() { Some(&mut *self.core) } else { None }
+    }
+
+    /// What `guess` gives where the handle is usable; if that is nothing, [runs](Self::run) `op`, out of line.
+    #[inline(always)]
+    pub(super) fn run_guessing<'a, R: 'a>(
+        &'a mut self,
+        guess: impl FnOnce(&'a mut C) -> Option<R>,
+        op: impl FnMut(&'a mut C) -> Result<R, C::Refusal>,
+    ) -> Result<R, C::Error> {
+        let this: *mut Self = self;
+        // SAFETY: 2, the first one.
+        if let Some(done) = unsafe { &mut *this }.usable().and_then(guess) {
+            return Ok(done);
+        }
+        // SAFETY: 2; the one before has returned nothing.
+        match unsafe { &mut *this }.run_slowly(op) {
+            // Taken apart, so that the quick way has nothing to do with where the other one leaves its answer.
+            Ok(done) => Ok(done),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_slowly<'a, R: 'a>(&'a mut self, op: impl FnMut(&'a mut C) -> Result<R, C::Refusal>) -> Result<R, C::Error> {
+        self.run(op)
     }
 
     /// Runs `op`; once more if it was refused because of something that could be settled.

@@ -6,10 +6,12 @@
 //! 1. `Trusted` guards come only from handles that `trust_peers` or a heap ring made: every process that can write to
 //!    the memory follows the protocol, which leaves a claim's bytes to its claimer and a record's bytes unwritten
 //!    until it is released.
+//! 2. The `core` of a `Record` is taken out once, in `drop` or in `keep`, which prevents that drop, and not used after.
 #![allow(unsafe_code)]
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use std::thread;
 
@@ -45,60 +47,64 @@ use crate::trust::{Trust, Trusted};
 /// ```
 #[must_use = "a record that is dropped is released"]
 pub struct Record<'a, T: Trust> {
-    /// `None` once it has been released or kept.
-    core: Option<core_mpmc::Record<'a, 'static>>,
-    received: Received,
+    core: ManuallyDrop<core_mpmc::Record<'a, 'static>>,
     trust: PhantomData<T>,
 }
 
 impl<'a, T: Trust> Record<'a, T> {
     #[inline(always)]
     pub(super) fn new(core: core_mpmc::Record<'a, 'static>) -> Self {
-        Self { received: core.received(), core: Some(core), trust: PhantomData }
+        Self { core: ManuallyDrop::new(core), trust: PhantomData }
+    }
+
+    #[inline(always)]
+    fn received(&self) -> Received {
+        self.core.received()
     }
 
     /// Payload bytes.
+    #[inline(always)]
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // from a trusting handle `is_empty` is the slice's
     pub fn len(&self) -> usize {
-        self.received.len
+        self.received().len
     }
 
     /// The sender's tag.
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.received.tag
+        self.received().tag
     }
 
     /// The delivery id: unique for the life of the ring, the same that the sender was told.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.received.position
+        self.received().position
     }
 
     /// Whether a consumer that did not release this message may have seen it. May be true wrongly, never false
     /// wrongly.
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.received.redelivered
+        self.received().redelivered
     }
 
     /// Deliveries before this one.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.received.attempt
+        self.received().attempt
     }
 
     /// Whether the message has had all the deliveries that the ring allows: put it aside, do not work on it.
     #[must_use]
     pub fn dead_letter(&self) -> bool {
-        self.received.dead_letter
+        self.received().dead_letter
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does.
     #[inline]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.core.as_ref().map_or(0, |record| record.copy_to(buf))
+        self.core.copy_to(buf)
     }
 
     /// Gives the slot back to the producers.
@@ -106,35 +112,35 @@ impl<'a, T: Trust> Record<'a, T> {
     pub fn release(self) {}
 
     /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.
-    pub fn keep(mut self) {
-        if let Some(record) = self.core.take() {
-            record.keep();
-        }
+    pub fn keep(self) {
+        let mut record = ManuallyDrop::new(self);
+        // SAFETY: 2.
+        unsafe { ManuallyDrop::take(&mut record.core) }.keep();
     }
 }
 
 impl Deref for Record<'_, Trusted> {
     type Target = [u8];
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
-        // SAFETY: 1; `core` is there until the record is consumed.
-        self.core.as_ref().map_or(&[], |record| unsafe { record.as_slice() })
+        // SAFETY: 1; 2: it has not been taken.
+        unsafe { self.core.as_slice() }
     }
 }
 
 impl<T: Trust> Drop for Record<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Some(record) = self.core.take() {
-            if thread::panicking() { record.abandon() } else { record.release() }
-        }
+        // SAFETY: 2.
+        let record = unsafe { ManuallyDrop::take(&mut self.core) };
+        if thread::panicking() { record.abandon() } else { record.release() }
     }
 }
 
 impl<T: Trust> fmt::Debug for Record<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record").field("received", &self.received).finish_non_exhaustive()
+        f.debug_struct("Record").field("received", &self.received()).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,177 @@
+//! The slot that an MPMC handle takes next, if it knows which: a pointer that goes round the slots, and one comparison
+//! that says both whether it is known and whether a payload fits. Nothing in the protocol depends on it: a walk that rests
+//! sends the message the long way.
+//!
+//! # Safety
+//!
+//! With R5 and R6 of `slots.rs`:
+//!
+//! R7. `at` and `last` of a `Walk` are bases of slots of its `slots`, and `last` is that of the last one.
+//! R10. `limit`, `alone`, `kept` and `limits` are 0 or at most one more than the room. `ahead` leads from the first slot to one of all.
+#![allow(unsafe_code)]
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use super::slots::AHEAD;
+use super::{Slot, Slots, prefetch_write};
+use crate::position::Position;
+
+/// A way along the slots, kept privately by a handle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk<'m> {
+    at: NonNull<u8>,
+    /// More than the longest payload that may be taken: 0 where the walk rests, and nothing may.
+    limit: usize,
+    /// The same for who takes slots alone.
+    alone: usize,
+    /// The limit it had before its last rest.
+    kept: usize,
+    /// What `limit` and `alone` are at the beginning of a walk.
+    limits: (usize, usize),
+    slots: Slots<'m>,
+    last: NonNull<u8>,
+    /// Bytes to the slot that is asked for ahead.
+    ahead: usize,
+}
+
+// SAFETY: as for `Region`.
+unsafe impl Send for Walk<'_> {}
+// SAFETY: as for `Region`.
+unsafe impl Sync for Walk<'_> {}
+
+impl<'m> Slots<'m> {
+    /// A walk that takes payloads of up to `most` bytes, or as many as a slot has room for, once it is told where to begin.
+    /// One that is `alone` is never raced for a slot.
+    pub(crate) fn walk(&self, most: u64, alone: bool) -> Walk<'m> {
+        let limit = usize::try_from(most).unwrap_or(usize::MAX).min(self.room).wrapping_add(1);
+        Walk {
+            at: self.base,
+            limit: 0,
+            alone: 0,
+            kept: 0,
+            limits: if alone { (0, limit) } else { (limit, 0) },
+            slots: *self,
+            last: self.at(Position::new(self.mask)).base,
+            ahead: self.at(Position::new(AHEAD)).base.addr().get().wrapping_sub(self.base.addr().get()),
+        }
+    }
+}
+
+impl<'m> Walk<'m> {
+    /// The slot of `position` is the next one.
+    #[inline(always)]
+    pub(crate) fn begin_at(&mut self, position: Position) {
+        self.at = self.slots.at(position).base;
+        (self.limit, self.alone) = self.limits;
+    }
+
+    /// Knows no slot from now on.
+    #[inline(always)]
+    pub(crate) fn forget(&mut self) {
+        (self.limit, self.alone) = (0, 0);
+    }
+
+    /// Takes nothing until it [goes on](Self::go_on). Not for one that is alone: it forgets.
+    #[inline(always)]
+    pub(crate) fn rest(&mut self) {
+        self.kept = self.limit;
+        self.forget();
+    }
+
+    /// As before the last rest.
+    #[inline(always)]
+    pub(crate) fn go_on(&mut self) {
+        self.limit = self.kept;
+    }
+
+    /// The slot, whose first `len` bytes of payload there [are](Slot::span), if `claims` says that it is ours; then the walk
+    /// goes to the next one. `None` also where no slot is known, or none for so many bytes.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, len: usize, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
+        // R10: for `pass`.
+        if len < self.limit { self.pass(len, claims) } else { None }
+    }
+
+    /// The same for who takes slots alone: `None` also where others may.
+    #[inline(always)]
+    pub(crate) fn take_alone(&mut self, len: usize, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
+        // R10: for `pass`.
+        if len < self.alone { self.pass(len, claims) } else { None }
+    }
+
+    /// The slot, if any is known.
+    pub(crate) fn slot(&self) -> Option<Slot<'m>> {
+        // R6 by R7.
+        (self.limit | self.alone != 0).then_some(Slot { base: self.at, room: 0, memory: PhantomData })
+    }
+
+    /// The same for who does not know yet how much is in it: the slot has the walk's limit for its room.
+    #[inline(always)]
+    pub(crate) fn take_any(&mut self, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
+        // R10: for `pass`.
+        if self.limit != 0 { self.pass(self.limit.wrapping_sub(1), claims) } else { None }
+    }
+
+    /// Takes the slot, whose room is at least `room`.
+    #[inline(always)]
+    fn pass(&mut self, room: usize, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
+        // R6 by R7.
+        let slot = Slot { base: self.at, room, memory: PhantomData };
+        if !claims(slot) {
+            return None;
+        }
+        let last = slot.base == self.last;
+        self.at = if last {
+            self.first()
+        } else {
+            // SAFETY: R7, R5: there is a slot behind all but the last.
+            unsafe { slot.base.add(self.slots.stride) }
+        };
+        Some(Passed { slot, last })
+    }
+
+    #[cold]
+    fn first(&self) -> NonNull<u8> {
+        self.slots.base
+    }
+
+    /// What is to be asked for, a little further on.
+    #[inline(always)]
+    pub(crate) fn ahead(&self) -> Ahead {
+        let (at, ahead) = (self.at, self.ahead);
+        if at.addr().get().wrapping_add(ahead) > self.last.addr().get() {
+            return self.ahead_anew();
+        }
+        // SAFETY: R7: up to the last slot all is in bounds.
+        Ahead(unsafe { at.add(ahead) })
+    }
+
+    /// The same beyond the last slot.
+    #[cold]
+    fn ahead_anew(&self) -> Ahead {
+        let missing = self.last.addr().get().wrapping_sub(self.at.addr().get()).wrapping_add(self.slots.stride);
+        // SAFETY: R10: `ahead` bytes lead to a slot, from the first one too, and here beyond the last.
+        Ahead(unsafe { self.slots.base.add(self.ahead.wrapping_sub(missing)) })
+    }
+}
+
+/// What a walk has passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed<'m> {
+    pub(crate) slot: Slot<'m>,
+    /// Whether it was the last of all.
+    pub(crate) last: bool,
+}
+
+/// A line that will be written to soon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead(NonNull<u8>);
+
+impl Ahead {
+    /// Asks for ownership of it. A hint without effect on meaning.
+    #[inline(always)]
+    pub(crate) fn prefetch_write(self) {
+        prefetch_write(self.0);
+    }
+}
