@@ -17,17 +17,60 @@ case "${1:-}" in
 esac
 cargo build --quiet --release -p ring-check --bin faults
 faults="${CARGO_TARGET_DIR:-target}/release/faults"
-parts=(refusals kills races cycles)
-for part in "${parts[@]}"; do
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# A victim shares its CPU with who traces it, so each CPU takes parts of its own; two at a time, for while one waits for a
+# peer the other goes on. Each part has a `/dev/shm` to itself. Races want all CPUs.
+shards=12 parts=(cycles)
+for what in refusals kills; do
+    for ((i = 1; i <= shards; i++)); do parts+=("$what ${long[*]} --shard $i/$shards"); done
+done
+[ "${#long[@]}" -eq 0 ] || parts[0]+=" --long"
+for plant in refusals kills races cycles; do parts+=("$plant --plants"); done
+mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (c = $1; c <= $NF; c++) print c }')
+for cpu in "${cpus[@]}" "${cpus[@]}"; do
+    for i in "${!parts[@]}"; do
+        mkdir "$work/$i" 2>/dev/null || continue # another one has it
+        # shellcheck disable=SC2086
+        taskset -c "$cpu" "$faults" ${parts[i]} >"$work/$i/out" 2>"$work/$i/err" || touch "$work/$i/failed"
+    done &
+done
+wait
+parts+=("races ${long[*]}")
+mkdir "$work/last"
+"$faults" races "${long[@]}" >"$work/last/out" 2>"$work/last/err" || touch "$work/last/failed"
+mv "$work/last" "$work/$((${#parts[@]} - 1))"
+
+said() { # the words of the parts that begin so
+    for i in "${!parts[@]}"; do
+        if [[ "${parts[i]}" = "$1"* && "${parts[i]}" = *"${2:-}" ]]; then cat "$work/$i/out"; fi
+    done
+}
+failed=0
+for i in "${!parts[@]}"; do
+    [ -e "$work/$i/failed" ] || continue
+    failed=1
     # What the victims of a plant say on the way is noise.
-    "$faults" "$part" --plants 2>/dev/null || { echo "faults: a planted bug of $part was not found" >&2; exit 1; }
+    [[ "${parts[i]}" = *--plants ]] || cat "$work/$i/out"
+    tail -n 3 "$work/$i/err" >&2
+    echo "faults: failed: ${parts[i]}" >&2
 done
-out=""
-for part in "${parts[@]}"; do
-    said=$("$faults" "$part" "${long[@]}") || { echo "$said"; exit 1; }
-    echo "$said"
-    out+="$said"$'\n'
-done
+[ "$failed" = 0 ] || exit 1
+for plant in refusals kills races cycles; do said "$plant" --plants; done
+out=$(
+    said "refusals ${long[*]} --shard" | awk '/: skipped: / { if (!told++) print; next }
+        !/^refusals:/ && !seen[$0]++
+        /^refusals:/ { o += $2; c += $4; r += $6; f += $8 }
+        END { printf "refusals: %d operations, %d calls, %d refusals, %d failed\n", o, c, r, f }'
+    said "kills ${long[*]} --shard" | awk '/: skipped: / { if (!told++) print; next }
+        !/^kills:/
+        /^kills:/ { n += $2; if ($12 > most) most = $12 }
+        END { printf "kills: %d creators, the longest time until the next one worked %.1f ms\n", n, most }'
+    said "races ${long[*]}" | grep -v '^planted'
+    said cycles | grep -v '^planted'
+)
+echo "$out"
 number() { echo "$out" | sed -n "s/^$1.*$2.*/\1/p" | grep . || echo 0; }
 refusals=$(number refusals: ' \([0-9]*\) refusals')
 kills=$(number kills: ' \([0-9]*\) creators')

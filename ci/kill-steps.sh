@@ -39,44 +39,48 @@ steps="$target/release/kill-steps"
 
 if [ -z "$long" ]; then
     [ "${#rest[@]}" -eq 0 ] || exec "$steps" --backing "$backing" --seed "$seed" "${rest[@]}"
-    # A victim shares its CPU with who traces it, so each CPU takes operations of its own.
+    # A victim shares its CPU with who traces it, so each CPU takes parts of its own; two at a time, for while one waits
+    # for a moment to pass the other goes on. Parts are begun from the last one: places and rings take longest, so that
+    # what is left at the end is short, and no CPU is idle.
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (c = $1; c <= $NF; c++) print c }')
-    run() { # the operations or plants of these names, or all, each by itself, with the options after `--`
-        local names=() all name cpu
-        while [ "$1" != -- ]; do names+=("$1") && shift; done
+    heads=() parts=()
+    add() { # what stands above, then the options, then after `--` the operations or plants, or none for all: a part each
+        local head=$1 options=() names=() name
         shift
-        mapfile -t all < <("$steps" "$@" --list)
-        [ "${#names[@]}" -gt 0 ] || names=("${all[@]}")
-        local place="$work/$*"
-        mkdir "$place"
-        for cpu in "${cpus[@]}"; do
-            for name in "${names[@]}"; do
-                mkdir "$place/$name" 2>/dev/null || continue # another CPU has it
-                taskset -c "$cpu" "$steps" "$@" --only "$name" >"$place/$name/out" 2>&1 || touch "$work/failed"
-            done &
-        done
-        wait
-        for name in "${names[@]}"; do
-            grep -v -e '^seed' -e '^operation' -e '^kill' "$place/$name/out" || true
-        done
+        while [ "$1" != -- ]; do options+=("$1") && shift; done
+        shift
+        names=("$@")
+        [ $# -gt 0 ] || mapfile -t names < <("$steps" "${options[@]}" --list)
+        for name in "${names[@]}"; do heads+=("$head") && parts+=("${options[*]} --only $name"); done
     }
-    run -- --backing "$backing" --plants
-    run -- --backing "$backing" --seed "$seed"
+    add "" --backing "$backing" --plants --
     if [ "$backing" = posix ]; then
         for other in file memfd; do
-            echo "over $other:"
-            run told-first hide-flag -- --backing "$other" --plants
-            run spsc-attach-producer spsc-detach-consumer spsc-takeover-consumer spsc-create-and-sit mpmc-join-dead-writer \
-                mpmc-leave-producer mpmc-create -- --backing "$other" --seed "$seed" --share 16
+            add "over $other:" --backing "$other" --plants -- told-first hide-flag
+            add "over $other:" --backing "$other" --seed "$seed" --share 16 -- spsc-attach-producer spsc-detach-consumer \
+                spsc-takeover-consumer spsc-create-and-sit mpmc-join-dead-writer mpmc-leave-producer mpmc-create
         done
-        echo "strict:"
-        run -- --strict --plants
-        run -- --strict --seed "$seed" --share 4
+        add "strict:" --strict --plants --
+        add "strict:" --strict --seed "$seed" --share 4 --
     fi
+    add "all of $backing:" --backing "$backing" --seed "$seed" --
+    for cpu in "${cpus[@]}" "${cpus[@]}"; do
+        for ((i = ${#parts[@]} - 1; i >= 0; i--)); do
+            mkdir "$work/$i" 2>/dev/null || continue # another one has it
+            # shellcheck disable=SC2086
+            taskset -c "$cpu" "$steps" ${parts[i]} >"$work/$i/out" 2>&1 || touch "$work/failed"
+        done &
+    done
+    wait
+    head=""
+    for i in "${!parts[@]}"; do
+        [ "$head" = "${heads[i]}" ] || { head=${heads[i]} && echo "$head"; }
+        grep -v -e '^seed' -e '^operation' -e '^kill' "$work/$i/out" || true
+    done
     awk '/^kill points:/ { tested += $3; failed += $5 }
-        END { printf "kill points: %d tested, %d failed\n", tested, failed }' "$work"/*/*/out
+        END { printf "kill points: %d tested, %d failed\n", tested, failed }' "$work"/*/out
     [ ! -e "$work/failed" ]
     exit
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The kill storm (ring-check): processes over SPSC and MPMC rings are killed and stopped at random; no message may be
-# lost, none may come twice unflagged, nobody may be stuck. Without options the short form of CI,
-# a share of it over files and over memfds.
+# lost, none may come twice unflagged, nobody may be stuck. Without options the short form of CI: two planted bugs, which
+# must be found, and a share of it over files and over memfds.
 #
 #   ci/storm.sh [--kills N | --minutes M] [--seed S] [--kind spsc|mpmc]
 #               [--backing posix|file|memfd] [--plant NAME]
@@ -26,6 +26,16 @@ storm="${CARGO_TARGET_DIR:-target}/release/storm"
 seed=${seed:-$(date +%s%N)}
 
 if [ "$short" = 0 ]; then
+    for plant in drop-every-1000 hide-flag; do
+        # Whether somebody is killed with a message in hand is the scheduler's choice: three storms to find it.
+        found=""
+        for turn in 1 2 3; do
+            said=$("$storm" --kills 100 --seed $((seed + turn)) --plant "$plant" 2>/dev/null || true)
+            if tail -n 1 <<<"$said" | grep -qE ' [1-9][0-9]* (lost|unflagged)'; then found=1 && break; fi
+        done
+        [ -n "$found" ] || { echo "storm: the planted bug '$plant' was not found" >&2 && exit 1; }
+        echo "planted $plant: found; $(tail -n 1 <<<"$said")"
+    done
     for backing in file memfd; do
         said=$("$storm" --kills 40 --seed "$seed" --backing "$backing") || { echo "$said" && exit 1; }
         echo "over $backing: $(tail -n 1 <<<"$said")"

@@ -70,7 +70,7 @@ impl<'a> World<'a> {
 
     /// One operation of the producer.
     pub fn produce(&mut self, input: &mut Input<'_>) {
-        produce(&mut self.tx, input);
+        let _ = produce(&mut self.tx, input);
     }
 
     /// One operation of the consumer.
@@ -131,8 +131,8 @@ impl<'a> World<'a> {
     }
 }
 
-/// One operation of a producer.
-pub fn produce(tx: &mut Producer<'static>, input: &mut Input<'_>) {
+/// One operation of a producer; why it was refused, if it was.
+pub fn produce(tx: &mut Producer<'static>, input: &mut Input<'_>) -> Option<ClaimError> {
     let bytes = [0xa5; BUFFER];
     let (len, most) = (input.len().min(BUFFER), tx.max_len());
     let refused = match input.byte() % 8 {
@@ -174,6 +174,8 @@ pub fn produce(tx: &mut Producer<'static>, input: &mut Input<'_>) {
                 }
                 // So many, or as much, that no such ring has room for it.
                 Err(ClaimError::TooLong { .. }) if max > 1 => None,
+                // None was asked for, and no room looked for.
+                Err(ClaimError::Full) if max == 0 => None,
                 Err(error) => Some(error),
             }
         }
@@ -183,11 +185,12 @@ pub fn produce(tx: &mut Producer<'static>, input: &mut Input<'_>) {
             None
         }
     };
-    match refused {
+    match &refused {
         Some(ClaimError::TooLong { .. }) if len <= most => undocumented(&refused),
-        Some(error) => render(&error),
+        Some(error) => render(error),
         None => {}
     }
+    refused
 }
 
 /// One operation of a consumer.

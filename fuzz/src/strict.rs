@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use ring_core::spsc::{Consumer, Producer, Ring};
+use ring_core::spsc::{ClaimError, Consumer, Producer, Ring};
 use ring_core::{Role, STRICT_BLOCK, STRICT_PAGE, SeatError, SeatState, Verdict};
 
 use crate::clock::Clock;
@@ -125,6 +125,7 @@ impl<'a> World<'a> {
             }
         };
         let rx = refused(theirs.sit_consumer(2, |_| Verdict::Alive))?;
+        assert!(rx.head().get() & 7 == 0, "{} was taken for a position", rx.head().get());
         if honest == Role::Producer {
             (0..scribbles).for_each(|_| liar.scribble(input));
             if let Err(error) = objects.producer().expect_consumer(&ring) {
@@ -144,7 +145,13 @@ impl<'a> World<'a> {
             let at = self.tx.tail().get() % self.tx.capacity();
             objects.fill_unclamped(RECORDS * 8 + STRICT_BLOCK as usize + at as usize, room.min(1 << 20) as usize);
         }
-        produce(&mut self.tx, input);
+        let refused = produce(&mut self.tx, input);
+        if refused == Some(ClaimError::Full) && self.honest == Role::Producer {
+            // It has just looked: a head that nobody can have come to is not one that is late.
+            let head = self.liar.objects.word(RECORDS - 16);
+            let used = self.tx.tail().get().wrapping_sub(head);
+            assert!(used <= self.tx.capacity() && head & 7 == 0, "{head} was taken for the consumer's head");
+        }
     }
 
     /// Whoever wants what nobody gets: a seat that was taken, and an operator's repair.

@@ -39,7 +39,7 @@ pub fn side_by_side<J: Sync>(jobs: &[J], run: impl Fn(&J) -> bool + Sync) {
     });
 }
 
-/// Explores `models` and prints a line for each: `model NAME: N executions, P points, T s, BOUND`.
+/// Explores `models` and prints a line for each: `model NAME: N executions, P points, T s, BOUND`, with what was cut.
 ///
 /// With `done`, a file of such lines, those named in it are passed over, and each line is added to it. With `time`, no
 /// model is begun after it.
@@ -90,7 +90,7 @@ fn explore(model: &'static dyn Explore, form: Form, file: Option<&Mutex<File>>) 
                 count.executions,
                 count.points,
                 start.elapsed().as_secs_f64(),
-                count.bound
+                count
             );
             let noted = file.is_none_or(|file| {
                 let mut file = file.lock().unwrap_or_else(|e| e.into_inner());

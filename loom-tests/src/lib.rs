@@ -31,16 +31,25 @@ pub enum Form {
     /// The same, the first [`SAMPLE`] executions of each body and order: a model that fails whatever is planted fails early.
     /// The gate has explored it without watching, and the campaign explores it whole.
     Sampled,
-    /// Deeper, one preemption at a time, until an exploration took [`ENOUGH`] executions; where one more preemption makes
-    /// little difference, to the end; words remember their readers. The campaign, which takes hours.
-    Long,
+    /// Deeper, one preemption at a time, to [`DEEP`] and on until an exploration took [`ENOUGH`] executions; where one more
+    /// preemption makes little difference, to the end; words remember their readers. The campaign.
+    Long {
+        /// An exploration of more executions than about so many is cut there, and said to be.
+        most: u64,
+    },
 }
 
 /// Executions of a sample.
 pub const SAMPLE: usize = 1_000;
 
-/// A model that took so many executions is not explored deeper; the next preemption may cost ten times as many.
+/// So many preemptions the campaign grants every model, as far as it gets.
+pub const DEEP: usize = 3;
+
+/// Beyond, a model that took so many executions is not explored deeper; the next preemption may cost ten times as many.
 pub const ENOUGH: u64 = 60_000;
+
+/// Executions after which the campaign cuts an exploration, if it is told nothing else: some minutes.
+pub const MOST: u64 = 1_000_000;
 
 /// The most preemptions of an execution in the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +143,30 @@ pub struct Count {
     pub points: u64,
     /// How far.
     pub bound: Bound,
+    /// Whether that was cut: the bound itself was not got to if nothing was explored before, and else only a part of what
+    /// lies beyond it.
+    pub cut: Cut,
+}
+
+/// What was not explored to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing.
+    Nowhere,
+    /// All within the bound was, and a part of what lies beyond.
+    Beyond,
+    /// A part of what lies within the bound.
+    Within,
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cut {
+            Cut::Nowhere => write!(f, "{}", self.bound),
+            Cut::Beyond => write!(f, "{} and a part beyond", self.bound),
+            Cut::Within => write!(f, "a part of {}", self.bound),
+        }
+    }
 }
 
 /// A model of whatever kind.
@@ -175,15 +208,23 @@ impl<K: Kind> Explore for Model<K> {
     }
 
     fn explore(&'static self, form: Form) -> Count {
+        let Form::Long { .. } = form else { return self.explore_within(self.bound, form) };
         // The campaign begins where all models end soon.
-        let shallow = form == Form::Long && self.bound != Bound::ALL;
-        let start = if shallow { Bound(Some(1)) } else { self.bound };
+        let start = if self.bound == Bound::ALL { self.bound } else { Bound(Some(1)) };
         let mut count = self.explore_within(start, form);
-        while form == Form::Long && count.executions < ENOUGH {
-            let Bound(Some(n)) = count.bound else { break };
-            let deeper = self.explore_within(Bound(Some(n + 1)), form);
+        while let Bound(Some(n)) = count.bound {
+            if count.cut != Cut::Nowhere || n >= DEEP && count.executions >= ENOUGH {
+                break;
+            }
+            let mut deeper = self.explore_within(Bound(Some(n + 1)), form);
             let nearly_all = deeper.executions.saturating_sub(count.executions) < count.executions / 4;
-            count = if nearly_all { self.explore_within(Bound::ALL, form) } else { deeper };
+            if nearly_all && deeper.cut == Cut::Nowhere {
+                (count, deeper) = (deeper, self.explore_within(Bound::ALL, form));
+            }
+            count = match deeper.cut {
+                Cut::Nowhere => deeper,
+                _ => Count { executions: deeper.executions, cut: Cut::Beyond, ..count },
+            };
         }
         count
     }
@@ -191,7 +232,7 @@ impl<K: Kind> Explore for Model<K> {
 
 impl<K: Kind> Model<K> {
     fn explore_within(&self, bound: Bound, form: Form) -> Count {
-        let mut count = Count { executions: 0, points: 0, bound };
+        let mut count = Count { executions: 0, points: 0, bound, cut: Cut::Nowhere };
         match self.body {
             Body::Plain(body) => {
                 self.check(form, &mut count, String::new(), body);
@@ -238,12 +279,21 @@ impl<K: Kind> Model<K> {
         ring_core::model::watch(watched);
         let orders: &[bool] = if watched && count.bound == Bound::ALL { &[false] } else { &[false, true] };
         for reversed in orders.iter().copied() {
+            let before = executions.load(Ordering::Relaxed);
+            let most = match form {
+                Form::Gate | Form::Watched => None,
+                Form::Sampled => Some(SAMPLE),
+                // One at least of each body, so that who dies is seen to die.
+                Form::Long { most } => {
+                    Some(usize::try_from(most.saturating_sub(count.executions + before)).unwrap_or(usize::MAX).max(1))
+                }
+            };
             let mut builder = loom::model::Builder::new();
             builder.max_branches = 20_000;
-            if form == Form::Sampled {
-                builder.max_permutations = Some(SAMPLE);
+            if let Some(most) = most {
+                builder.max_permutations = Some(most);
                 // Loom looks at that limit this often, before an execution, and counts from one.
-                builder.checkpoint_interval = SAMPLE + 1;
+                builder.checkpoint_interval = most.saturating_add(1).min(10_000);
             }
             if builder.preemption_bound.is_none() {
                 builder.preemption_bound = count.bound.0;
@@ -255,6 +305,10 @@ impl<K: Kind> Model<K> {
                 seen.fetch_add(1, Ordering::Relaxed);
                 ring.execute(&run, &body);
             });
+            let done = executions.load(Ordering::Relaxed) - before;
+            if matches!(form, Form::Long { .. }) && most.is_some_and(|most| done >= most as u64) {
+                count.cut = Cut::Within;
+            }
         }
         count.executions += executions.load(Ordering::Relaxed);
         count.points += 1;

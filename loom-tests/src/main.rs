@@ -18,14 +18,15 @@ mod program {
     use std::time::Duration;
 
     use loom_tests::campaign::{self, End};
-    use loom_tests::{Explore, Form, all, orderings, rows};
+    use loom_tests::{Explore, Form, MOST, all, orderings, rows};
 
-    const USAGE: &str = "usage: loom-tests models [--long] [--done FILE] [--minutes M] [NAME...]
+    const USAGE: &str = "usage: loom-tests models [--long [--most N]] [--done FILE] [--minutes M] [NAME...]
        loom-tests orderings [--learn] [--sound] [--with NAME,NAME...] [HALF...]
        loom-tests list
 
 models:    explores all models, or those named. --done passes over the models of FILE, and notes there what
-           it has been through; --minutes begins none after M minutes (exit 3).
+           it has been through; --minutes begins none after M minutes (exit 3). --long cuts a model after about
+           N executions (1,000,000) of an exploration, and says so.
 orderings: weakens each half of each row of docs/protocol*.md, or those named. --with asks these models
            alone; --learn writes down who caught what; --sound explores the catchers whole without a plant.";
 
@@ -69,8 +70,9 @@ orderings: weakens each half of each row of docs/protocol*.md, or those named. -
     }
 
     fn models(args: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-        let args = Args::parse(args, &["--long"], &["--done", "--minutes"])?;
-        let form = if args.get("--long").is_some() { Form::Long } else { Form::Gate };
+        let args = Args::parse(args, &["--long"], &["--done", "--minutes", "--most"])?;
+        let most = args.get("--most").map_or(Ok(MOST), |most| most.parse().map_err(|e| format!("--most: {e}")))?;
+        let form = if args.get("--long").is_some() { Form::Long { most } } else { Form::Gate };
         let minutes = args.get("--minutes").map(|m| m.parse::<f64>().map_err(|e| format!("--minutes: {e}")));
         let time = minutes.transpose()?.map(|m| Duration::from_secs_f64(m * 60.0));
         let done = args.get("--done").map(PathBuf::from);

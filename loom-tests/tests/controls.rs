@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use loom_tests::campaign::{self, End};
 use loom_tests::orderings::{EXCEPTED, Outcome, catchers, weaken};
 use loom_tests::rows::{halves, halves_of};
-use loom_tests::{Bound, Count, Explore, Form, all, attempt, waiting};
+use loom_tests::{Bound, Count, Cut, Explore, Form, all, attempt, waiting};
 
 /// Two threads, a payload, and a flag that says that it is there: the smallest protocol.
 struct Flag {
@@ -51,7 +51,7 @@ impl Explore for Flag {
             }
             writer.join().unwrap();
         });
-        Count { executions: executions.load(Ordering::Relaxed), points: 1, bound: Bound::ALL }
+        Count { executions: executions.load(Ordering::Relaxed), points: 1, bound: Bound::ALL, cut: Cut::Nowhere }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as O};
 use std::sync::{Arc, Mutex};
 
 use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use loom_tests::{Form, SAMPLE, all, attempt};
+use loom_tests::{Cut, Form, MOST, SAMPLE, all, attempt};
 use ring_core::model::{WatchedU64, show_all};
 
 /// What the two kinds of words have in common.
@@ -95,6 +95,20 @@ fn a_sample_is_as_long_as_it_says() {
     let model = all().into_iter().find(|model| model.name() == "mpmc/one_to_one").unwrap();
     // In two orders.
     assert_eq!(attempt(model, Form::Sampled).unwrap().executions, 2 * SAMPLE as u64);
+}
+
+/// What the campaign leaves out is said: of its first exploration, and of a deeper one.
+#[test]
+fn a_model_that_is_cut_says_so() {
+    let model = all().into_iter().find(|model| model.name() == "mpmc/full").unwrap();
+    let whole = attempt(model, Form::Long { most: MOST }).unwrap();
+    assert_eq!(whole.cut, Cut::Nowhere, "{whole}");
+    let within = attempt(model, Form::Long { most: 10 }).unwrap();
+    assert_eq!((within.cut, within.points), (Cut::Within, whole.points), "{within}");
+    assert!(within.executions <= 20 * whole.points, "{within:?}");
+    let beyond = attempt(model, Form::Long { most: whole.executions / 2 }).unwrap();
+    assert_ne!(beyond.cut, Cut::Nowhere, "{beyond}");
+    assert!(beyond.executions <= whole.executions / 2 + 20_000, "{beyond:?}");
 }
 
 /// Where the stack of the running thread begins, and the permissions of what lies right below.

@@ -40,7 +40,7 @@ impl World {
     /// Whether this is the long form, in which a body may do more.
     #[must_use]
     pub fn long(&self) -> bool {
-        self.run.form == Form::Long
+        matches!(self.run.form, Form::Long { .. })
     }
 
     /// Runs two threads. The one loom runs first is `a`, or `b` in the reversed form: see [`crate::Explore::explore`].

@@ -12,13 +12,14 @@ use crate::plant::Plant;
 use crate::{Failure, campaign, cycles, kills, races, scenes};
 
 const USAGE: &str = "\
-faults refusals|kills|races|cycles [--long] [--plants] [--only SCENE]
+faults refusals|kills|races|cycles [--long] [--plants] [--only SCENE] [--shard I/N]
 
 refusals  every system call of every operation, refused with each errno (two of them, by turns, without --long)
 kills     creators, killed before and after each of their system calls
 races     8 processes create and open one name: 10,000 rounds, or 500
 cycles    peers open, send and are killed: 10,000 times, or 500
---plants  bugs that have to be found, instead";
+--plants  bugs that have to be found, instead
+--shard   of refusals and kills the operations that fall to I (from 1) of N, who share them";
 
 pub(crate) fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -37,13 +38,16 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(words: &[&str]) -> Result<(), Failure> {
-    let (mut long, mut plants, mut only) = (false, false, None);
+    let (mut long, mut plants, mut only, mut shard) = (false, false, None, (0, 1));
     let (what, mut rest) = words.split_first().ok_or(USAGE)?;
     while let Some((word, more)) = rest.split_first() {
         rest = more;
         match *word {
             "--long" => long = true,
             "--plants" => plants = true,
+            "--shard" => {
+                (shard, rest) = more.split_first().and_then(|(of, more)| Some((parse(of)?, more))).ok_or(USAGE)?
+            }
             "--only" => (only, rest) = more.split_first().map(|(scene, more)| (Some(*scene), more)).ok_or(USAGE)?,
             _ => return Err(USAGE.into()),
         }
@@ -56,9 +60,9 @@ fn run(words: &[&str]) -> Result<(), Failure> {
     let _ = fs::symlink_metadata("/dev/shm/none");
     let rounds = if long { 10_000 } else { 500 };
     match (*what, plants) {
-        ("refusals", false) => refusals(long, only),
+        ("refusals", false) => refusals(&mine(shard, only), long),
         ("refusals", true) => refusal_plants(),
-        ("kills", false) => kill_all(),
+        ("kills", false) => kill_all(&mine(shard, only)),
         ("kills", true) => kill_plant(),
         ("races", false) => races::run(rounds, races::Plant::None)
             .map(|()| println!("races: {rounds} rounds by 8 processes, one creator each, no half-made view")),
@@ -68,6 +72,19 @@ fn run(words: &[&str]) -> Result<(), Failure> {
         ("cycles", true) => cycles::Plant::ALL.iter().try_for_each(|plant| caught(plant, cycles::run(20, *plant))),
         _ => Err(USAGE.into()),
     }
+}
+
+/// `I/N`, from 1, as what is left of an index, and of what.
+fn parse(shard: &str) -> Option<(usize, usize)> {
+    let (own, of) = shard.split_once('/')?;
+    let (own, of) = (own.parse::<usize>().ok()?, of.parse::<usize>().ok()?);
+    (1..=of).contains(&own).then(|| (own - 1, of))
+}
+
+/// The scenes of that shard, or the one of that name.
+fn mine((own, of): (usize, usize), only: Option<&str>) -> Vec<scenes::Scene> {
+    let all = scenes::all().into_iter().filter(|scene| only.is_none_or(|only| scene.name == only));
+    all.enumerate().filter(|(index, _)| index % of == own).map(|(_, scene)| scene).collect()
 }
 
 /// Mounts a `/dev/shm` that only this process and its children see, as they do what System V segments they make.
@@ -99,14 +116,11 @@ fn caught<T>(plant: &impl std::fmt::Debug, result: Result<T, Failure>) -> Result
     }
 }
 
-fn refusals(long: bool, only: Option<&str>) -> Result<(), Failure> {
+fn refusals(scenes: &[scenes::Scene], long: bool) -> Result<(), Failure> {
     let (mut operations, mut calls, mut refused, mut failures) = (0, 0, 0, 0);
     println!("| operation | calls | refusals | ridden out | errors |\n|---|---|---|---|---|");
-    for scene in scenes::all() {
-        if only.is_some_and(|only| scene.name != only) {
-            continue;
-        }
-        let tally = campaign::walk(&scene, Plant::None, long)?;
+    for scene in scenes {
+        let tally = campaign::walk(scene, Plant::None, long)?;
         let campaign::Tally { calls: own, refusals, ridden_out, .. } = tally;
         println!("| {} | {own} | {refusals} | {ridden_out} | {} |", scene.name, refusals - ridden_out);
         tally.failures.iter().for_each(|failure| println!("{failure}"));
@@ -140,15 +154,16 @@ fn refusal_plants() -> Result<(), Failure> {
     Ok(())
 }
 
-fn kill_all() -> Result<(), Failure> {
+fn kill_all(scenes: &[scenes::Scene]) -> Result<(), Failure> {
     let (mut all, mut longest) = (0, Duration::ZERO);
-    for scene in scenes::all().iter().filter(|scene| scene.creates) {
+    for scene in scenes.iter().filter(|scene| scene.creates) {
         let (points, took) = kills::walk(scene, Plant::None)?;
         println!("{}: killed at {points} points, the next one ready within {took:?}", scene.name);
         all += points;
         longest = longest.max(took);
     }
-    println!("kills: {all} creators, the longest time until the next one worked {longest:?}");
+    let longest = longest.as_secs_f64() * 1000.0;
+    println!("kills: {all} creators, the longest time until the next one worked {longest:.1} ms");
     Ok(())
 }
 

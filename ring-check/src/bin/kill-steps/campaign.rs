@@ -31,6 +31,9 @@ The seed chooses among the points of long operations, and the pairs; with a shar
 /// Failures of one operation that are told in full.
 const TOLD: usize = 4;
 
+/// A planted bug that was found at so many points is found: what is lost for good is waited for at each of them.
+const FOUND: usize = 5;
+
 /// Up to here every instruction is a point, in the short form and in the long one.
 const LONG: [u64; 2] = [2000, 4000];
 
@@ -244,6 +247,9 @@ fn singles(bench: &Bench, orders: &Orders, rng: &mut Rng) -> Tally {
             if !orders.long && half || !rng.once_in(orders.share) {
                 continue;
             }
+            if quiet && tally.failed >= FOUND {
+                return tally;
+            }
             if orders.does("kills") {
                 tally.point(bench.kill(early, k), quiet, || format!("kill:{name}:{}:{k}", arrival(early)));
                 tally.kills += 1;
@@ -354,6 +360,9 @@ fn strict_singles(bench: &strict::Bench, orders: &Orders) -> Tally {
     for k in bench.trace().points(LONG[form], OTHERS[form], &mut rng) {
         if !rng.once_in(orders.share) {
             continue;
+        }
+        if planted && tally.failed >= FOUND {
+            break;
         }
         if orders.does("kills") {
             tally.point(bench.kill(k), planted, || format!("kill:{name}:{k}"));

@@ -24,6 +24,8 @@ mod campaign;
 #[allow(dead_code, reason = "the storm uses more of it")]
 mod chance;
 #[cfg(target_arch = "x86_64")]
+mod code;
+#[cfg(target_arch = "x86_64")]
 mod data;
 #[cfg(target_arch = "x86_64")]
 mod message;
@@ -47,6 +49,8 @@ mod stage;
 mod strict;
 #[cfg(target_arch = "x86_64")]
 mod survive;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
 #[cfg(target_arch = "x86_64")]
 mod trace;
 

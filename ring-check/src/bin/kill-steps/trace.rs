@@ -1,6 +1,6 @@
 //! One victim: a forked child that is run to its first mark, then on by any number of instructions, and killed or
 //! stopped there. The instructions between its marks are stepped through once and written down; later victims run
-//! freely to the nearest place that they pass only once, and are stepped from there.
+//! freely to the nearest place that they pass only once, and go on from there by steps and short runs.
 //!
 //! # Safety
 //!
@@ -8,6 +8,7 @@
 //! 2. `int3` changes no register and no memory; without a tracer it ends the process, which is what is wanted then.
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 use nix::sys::ptrace;
@@ -17,6 +18,18 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::Failure;
 use crate::chance::Rng;
+use crate::code::Code;
+
+/// So many steps take longer than a breakpoint that is set and taken away.
+const WORTH_RUNNING: usize = 3;
+
+/// How far ahead is looked for the next stop on the way to a point.
+const FAR: usize = 400;
+
+thread_local! {
+    /// What is known of the instructions of this process and its forks.
+    static CODE: RefCell<Code> = RefCell::default();
+}
 
 /// Exit status of a victim whose set-up failed; its words are on stderr.
 const BROKEN: i32 = 70;
@@ -46,9 +59,27 @@ pub(crate) struct Trace {
     steps: Vec<Step>,
     /// The address behind the mark's instruction.
     mark: u64,
+    /// Where the kernel's own code is.
+    lent: Option<std::ops::Range<u64>>,
 }
 
 impl Trace {
+    fn is_lent(&self, address: u64) -> bool {
+        self.lent.as_ref().is_some_and(|range| range.contains(&address))
+    }
+
+    /// How far on from step `here`, and no further than `goal`, somebody gets who runs to an address and stops when he is
+    /// there for the first time.
+    fn hop(&self, here: usize, goal: usize) -> usize {
+        let (mut passed, mut there) = (HashSet::from([self.steps[here].at]), here + 1);
+        for (index, step) in self.steps.iter().enumerate().take(goal.min(here + FAR) + 1).skip(here + 1) {
+            if passed.insert(step.at) && !self.is_lent(step.at) {
+                there = index;
+            }
+        }
+        there
+    }
+
     /// How many instructions there are; a victim may be killed after 0 and up to so many.
     pub(crate) fn len(&self) -> u64 {
         self.steps.len() as u64
@@ -164,25 +195,50 @@ impl Victim {
         self.at()
     }
 
-    /// Steps to the second mark and writes down what there is in between. `changed` says whether the segment has
-    /// changed since it was asked last, and is told when that was a system call.
+    /// Goes to the second mark and writes down what there is in between. `changed` says whether the segment has changed
+    /// since it was asked last, and is told when that was a system call.
+    ///
+    /// Instructions that are known to follow one another, and have not changed the segment before, are passed over at once.
+    /// If the segment has changed all the same, that is said of each of them: more points, not fewer.
     pub(crate) fn record(&mut self, mut changed: impl FnMut(bool) -> bool) -> Result<Trace, Failure> {
-        let mut trace = Trace { steps: Vec::new(), mark: self.mark };
-        let (mut seen, mut anchor) = (HashSet::new(), 0);
-        // Code that the kernel lends to everybody cannot be given a breakpoint everywhere.
-        let lent = kernel_code()?;
-        let mut at = self.at()?;
-        while let At::Within(address) = at {
-            let index = u32::try_from(trace.steps.len())?;
-            let lent = lent.as_ref().is_some_and(|range| range.contains(&address));
-            if seen.insert(address) && !lent {
-                anchor = index;
+        CODE.with_borrow_mut(|code| {
+            // Code that the kernel lends to everybody cannot be given a breakpoint everywhere.
+            let mut trace = Trace { steps: Vec::new(), mark: self.mark, lent: kernel_code()? };
+            let (mut seen, mut anchor) = (HashSet::new(), 0);
+            let mut at = self.at()?;
+            while let At::Within(address) = at {
+                let (mut way, end) = code.straight(address);
+                let mut call = false;
+                if way.len() < WORTH_RUNNING {
+                    let (pid, place) = (self.pid, address as ptrace::AddressType);
+                    let read = || ptrace::read(pid, place).map(|word| word as u64);
+                    way = vec![address];
+                    call = code.is_call(address, read)?;
+                    at = self.step()?;
+                } else {
+                    if !self.run_to(end)? {
+                        return Err("it left a way that has no other end".into());
+                    }
+                    at = self.at()?;
+                }
+                let change = changed(call);
+                if let [address] = way[..]
+                    && !trace.is_lent(address)
+                {
+                    let place = address as ptrace::AddressType;
+                    let next = if let At::Within(next) = at { Some(next) } else { None };
+                    code.learn(address, next, change, || ptrace::read(self.pid, place).map(|word| word as u64))?;
+                }
+                for address in way {
+                    let index = u32::try_from(trace.steps.len())?;
+                    if seen.insert(address) && !trace.is_lent(address) {
+                        anchor = index;
+                    }
+                    trace.steps.push(Step { at: address, call, change, anchor });
+                }
             }
-            let call = ptrace::read(self.pid, address as ptrace::AddressType)? & 0xffff == 0x050f;
-            at = self.step()?;
-            trace.steps.push(Step { at: address, call, change: changed(call), anchor });
-        }
-        Ok(trace)
+            Ok(trace)
+        })
     }
 
     /// Goes on to step `k` of `trace`, which a victim in the same state has left. Whether it went the same way.
@@ -191,16 +247,26 @@ impl Victim {
             return Ok(self.finish()? && trace.mark == self.mark);
         }
         let goal = trace.steps[k as usize];
-        let anchor = u64::from(goal.anchor);
-        if anchor > 0 && !self.run_to(trace.steps[anchor as usize].at)? {
+        let mut here = goal.anchor as usize;
+        if here > 0 && !self.run_to(trace.steps[here].at)? {
             return Ok(false);
         }
         let mut at = self.at()?;
-        for _ in anchor..k {
+        while here < k as usize {
             if at == At::Done {
                 return Ok(false);
             }
-            at = self.step()?;
+            let there = trace.hop(here, k as usize);
+            if there - here >= WORTH_RUNNING {
+                if !self.run_to(trace.steps[there].at)? {
+                    return Ok(false);
+                }
+                at = self.at()?;
+                here = there;
+            } else {
+                at = self.step()?;
+                here += 1;
+            }
         }
         Ok(at == At::Within(goal.at))
     }
