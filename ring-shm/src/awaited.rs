@@ -121,9 +121,15 @@ impl<H: Waits> Awaited<H> {
         }
         let own = block_on::here(cx.waker());
         if !self.watch.as_ref().is_some_and(|watch| watch.is_in(own.as_ref())) {
-            let place = own.and_then(|own| Watch::in_shard(&own, announced.event()));
-            self.watch = None;
-            self.watch = Some(place.map_or_else(|| Watch::new(announced.event()), |(watch, _)| Ok(watch))?);
+            match own.and_then(|own| Watch::in_shard(&own, announced.event())) {
+                Some((watch, _)) => self.watch = Some(watch),
+                // No room there: the place among the process's will do, if there is one.
+                None if self.watch.as_ref().is_some_and(|watch| watch.is_in(None)) => {}
+                None => {
+                    self.watch = None;
+                    self.watch = Some(Watch::new(announced.event())?);
+                }
+            }
         }
         let Some(watch) = &self.watch else { return Ok(()) };
         watch.arm(announced.ticket(), cx.waker(), (slice < SLICE).then_some(slice))
@@ -178,3 +184,6 @@ impl<H: Waits, F> Drop for Until<'_, H, F> {
         self.awaited.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,12 @@ impl Watch {
         own.map_or(!self.shard.own, |own| Arc::ptr_eq(own, &self.shard))
     }
 
+    /// Which spot of its shard, and whether that is one of the process's.
+    #[cfg(test)]
+    pub(crate) fn place(&self) -> (usize, bool) {
+        (self.slot, !self.shard.own)
+    }
+
     /// Runs `f` on the spot; `None` where it is another process's.
     fn with<R>(&self, f: impl FnOnce(&mut Spot) -> R) -> Option<R> {
         if self.born != fork::epoch() {
