@@ -19,7 +19,8 @@ const HEADER_BYTES: usize = 8;
 /// The longest payload that the 31-bit field is used for.
 pub(crate) const MAX_LEN: u64 = (1 << 31) - 16;
 
-const PADDING: u64 = 1 << 31;
+/// The flag of what is no record for the user.
+pub(crate) const PADDING: u64 = 1 << 31;
 const LEN_MASK: u64 = PADDING - 1;
 
 /// The geometry that sizes records: private to a handle, validated once, and small: a handle has two cache lines.

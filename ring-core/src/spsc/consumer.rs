@@ -198,14 +198,14 @@ impl<'m> Consumer<'m> {
             }
         }
         let found = self.find_rest(self.stretch, word)?;
-        let (len, Found { tag, record: position, redelivered, .. }) = (found.span().len(), found);
+        let (len, Found { record: position, told, .. }) = (found.span().len(), found);
         if len > buf.len() {
             return Err(ReadError::BufferTooSmall { needed: len });
         }
         found.span().copy_out(buf);
         self.stretch = found.rest;
         self.received::<TELLS>(found.rest.position());
-        Ok(Received { len, tag, position, redelivered })
+        Ok(Received { len, tag: told.tag(), position, redelivered: told.redelivered() })
     }
 
     #[inline(never)]
@@ -247,10 +247,27 @@ impl<'m> Consumer<'m> {
     /// As there.
     #[inline(always)]
     pub fn try_read_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Record<'_, 'm>, ReadError> {
-        let found = match self.look(self.stretch) {
+        self.try_read_likely(None, verdict)
+    }
+
+    /// [`try_read_asking`](Self::try_read_asking) that is quickest about a record of `len` payload bytes, where a number is
+    /// given. It lends others as well.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn try_read_likely(
+        &mut self,
+        len: Option<usize>,
+        verdict: impl FnOnce(u64) -> Verdict,
+    ) -> Result<Record<'_, 'm>, ReadError> {
+        let found = match self.look(self.stretch, len) {
             (_, Some(found)) => found,
             (0, None) if self.may_rest() => return Err(ReadError::Empty),
-            (word, None) => self.find_rest_asking(word, verdict)?,
+            (word, None) => match self.find_rest_asking(word, verdict) {
+                (Some(found), _) => found,
+                (None, why) => return Err(why),
+            },
         };
         Ok(self.lend(found))
     }

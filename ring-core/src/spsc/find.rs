@@ -6,7 +6,7 @@ use super::error::ReadError;
 use super::pace::streams;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, Header, stated_len, tag};
+use crate::record::{Geometry, HEADER, Header, PADDING, stated_len, tag};
 use crate::region::{Area, Span, Stretch, Taken};
 use crate::seat::{SessionEnd, Verdict};
 use crate::sync::ord;
@@ -29,11 +29,32 @@ pub enum NotHere {
 pub(super) struct Found<'m> {
     pub(super) record: Position,
     pub(super) taken: Taken<'m>,
-    pub(super) tag: u32,
     /// What is behind it.
     pub(super) rest: Stretch<'m>,
-    /// Whether a consumer that died may have seen it.
-    pub(super) redelivered: bool,
+    pub(super) told: Told,
+}
+
+/// What a record is told with: its header, in which the padding's flag says instead whether a consumer that died may have seen
+/// it. One word, since what has gaps is copied through memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told(u64);
+
+impl Told {
+    /// Of the record that `word` commits.
+    #[inline(always)]
+    fn new(word: u64, redelivered: bool) -> Self {
+        Self(word | if redelivered { PADDING } else { 0 })
+    }
+
+    #[inline(always)]
+    pub(super) fn tag(self) -> u32 {
+        tag(self.0)
+    }
+
+    #[inline(always)]
+    pub(super) fn redelivered(self) -> bool {
+        self.0 & PADDING != 0
+    }
 }
 
 impl<'m> Found<'m> {
@@ -48,16 +69,17 @@ impl<'m> Consumer<'m> {
     /// Finds the record at `at`, which is the head or follows records of the batch being read.
     #[inline(always)]
     pub(super) fn find(&mut self, at: Stretch<'m>) -> Result<Found<'m>, ReadError> {
-        match self.look(at) {
+        match self.look(at, None) {
             (_, Some(found)) => Ok(found),
             (word, None) => self.find_rest(at, word),
         }
     }
 
-    /// The header at `at`, and the record that it commits, if that lies within the stretch.
+    /// The header at `at`, and the record that it commits, if that lies within the stretch, and has `len` payload bytes if any
+    /// number is given.
     #[inline(always)]
-    pub(super) fn look(&mut self, at: Stretch<'m>) -> (u64, Option<Found<'m>>) {
-        let (word, found) = peek(&self.area, &self.geometry, at, |record| streams(record, self.dry));
+    pub(super) fn look(&mut self, at: Stretch<'m>, len: Option<usize>) -> (u64, Option<Found<'m>>) {
+        let (word, found) = peek(&self.area, &self.geometry, at, len, |record| streams(record, self.dry));
         if let Some(found) = &found {
             self.slip.found(found.record);
         }
@@ -79,15 +101,18 @@ impl<'m> Consumer<'m> {
         }
     }
 
+    /// What else is at the head, or why there is nothing. Not a `Result`, whose two cases lie in the same place: what comes
+    /// out of that comes in pieces, for the quick way too.
     #[inline(never)]
     pub(super) fn find_rest_asking(
         &mut self,
         word: u64,
         verdict: impl FnOnce(u64) -> Verdict,
-    ) -> Result<Found<'m>, ReadError> {
+    ) -> (Option<Found<'m>>, ReadError) {
         match self.find_rest(self.stretch, word) {
-            Err(ReadError::Empty) => Err(self.why_empty(verdict)),
-            other => other,
+            Ok(found) => (Some(found), ReadError::Empty),
+            Err(ReadError::Empty) => (None, self.why_empty(verdict)),
+            Err(other) => (None, other),
         }
     }
 
@@ -123,7 +148,7 @@ impl<'m> Consumer<'m> {
                 if end.precedes(self.redelivered_before) {
                     rest = self.area.stretch(end, 0);
                 }
-                Ok(Found { record, taken, tag: tag(word), rest, redelivered })
+                Ok(Found { record, taken, rest, told: Told::new(word, redelivered) })
             }
             _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
         }
@@ -180,25 +205,31 @@ pub(super) fn header(at: &Stretch<'_>) -> u64 {
     at.load_header(ord!(C1, Acquire))
 }
 
-/// The header at `at`, and the record that it commits, if that lies within the stretch; at a new line whether its position
-/// `streams` is asked.
+/// The header at `at`, and the record that it commits, as [`Consumer::look`] says; at a new line whether its position `streams`
+/// is asked.
 #[inline(always)]
 pub(super) fn peek<'m>(
     area: &Area<'m>,
     geometry: &Geometry,
     at: Stretch<'m>,
+    len: Option<usize>,
     streams: impl FnOnce(Position) -> bool,
 ) -> (u64, Option<Found<'m>>) {
     let (word, record, mut rest) = (header(&at), at.position(), at);
     // The length of what is no record is beyond all bounds.
-    let Some(taken) = rest.take(stated_len(word) as usize, geometry) else {
-        return (word, None);
+    let stated = stated_len(word) as usize;
+    // One that is known is a constant to most callers, and so is the size.
+    let taken = match len {
+        Some(len) if len == stated => rest.take(len, geometry),
+        Some(_) => None,
+        None => rest.take(stated, geometry),
     };
+    let Some(taken) = taken else { return (word, None) };
     if rest.is_past_line_of(&taken) && streams(record) {
         ask_ahead(area, record, &rest);
     }
     // A stretch that is not empty lies behind what may have been seen before.
-    (word, Some(Found { record, taken, tag: tag(word), rest, redelivered: false }))
+    (word, Some(Found { record, taken, rest, told: Told::new(word, false) }))
 }
 
 /// Asks for the lines that a stream comes to after a few more records like that at `record`, which ends where `rest` begins.

@@ -82,7 +82,8 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         let (mut seen, mut many) = (self.consumer.seen, false);
         // One place that calls `each`, so that it becomes part of this.
         loop {
-            let quick = if at.read == 0 || at.read >= max { None } else { peek(&area, &geometry, at.rest, |_| many).1 };
+            let quick =
+                if at.read == 0 || at.read >= max { None } else { peek(&area, &geometry, at.rest, None, |_| many).1 };
             let found = match quick {
                 // Within its stretch, and marked as seen already.
                 Some(found) if !seen.precedes(found.rest.position()) => found,
@@ -158,7 +159,7 @@ impl BatchRecord<'_, '_> {
     /// The sender's tag.
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.found.tag
+        self.found.told.tag()
     }
 
     /// The delivery id.
@@ -170,7 +171,7 @@ impl BatchRecord<'_, '_> {
     /// See [`Record::redelivered`](super::Record::redelivered).
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.found.redelivered
+        self.found.told.redelivered()
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many.

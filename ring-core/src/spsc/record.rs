@@ -30,7 +30,7 @@ impl Record<'_, '_> {
     #[inline(always)]
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.found.tag
+        self.found.told.tag()
     }
 
     /// The delivery id.
@@ -44,7 +44,7 @@ impl Record<'_, '_> {
     #[inline(always)]
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.found.redelivered
+        self.found.told.redelivered()
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever the producer does meanwhile.

@@ -174,18 +174,20 @@ impl<T: Trust> Consumer<T> {
     /// [`TryRecvError`].
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, T>, TryRecvError> {
-        self.try_read_as(Ok)
+        self.try_read_as(None, Ok)
     }
 
-    /// [`try_read`](Self::try_read) of a record that becomes something else before it is handed on.
+    /// [`try_read`](Self::try_read) of a record that likely has `len` bytes, if that is known, and becomes something else before
+    /// it is handed on.
     #[inline(always)]
     pub(super) fn try_read_as<'a, R>(
         &'a mut self,
+        len: Option<usize>,
         see: impl FnOnce(Record<'a, T>) -> Result<R, TryRecvError>,
     ) -> Result<R, TryRecvError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
-        match core.try_read_asking(|lease| place.ask_again(Role::Producer, lease)) {
+        match core.try_read_likely(len, |lease| place.ask_again(Role::Producer, lease)) {
             Ok(record) => see(Record::new(record)),
             Err(error) => Err(refuse(error, born, place)),
         }

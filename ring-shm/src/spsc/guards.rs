@@ -6,11 +6,13 @@
 //! 1. `Trusted` guards come only from handles that `trust_peers` or a heap ring made: every process that can write to
 //!    the memory follows the protocol, which leaves a claim's bytes to its claimer and a record's bytes unwritten
 //!    until it is released.
+//! 2. The `core` of a `Record` is taken out once, in `drop` or in `keep`, which prevents that drop, and not used after.
 #![allow(unsafe_code)]
 
 use core::convert::Infallible;
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ops::{ControlFlow, Deref, DerefMut};
 use std::thread;
 
@@ -204,15 +206,14 @@ impl ClaimBatch<'_, Trusted> {
 /// From a trusting handle it also derefs to the payload's bytes.
 #[must_use = "a record that is dropped is released"]
 pub struct Record<'a, T: Trust> {
-    /// `None` once it has been released or kept, which consumes it.
-    core: Option<core_spsc::Record<'a, 'static>>,
+    core: ManuallyDrop<core_spsc::Record<'a, 'static>>,
     trust: PhantomData<T>,
 }
 
 impl<'a, T: Trust> Record<'a, T> {
     #[inline(always)]
     pub(super) fn new(core: core_spsc::Record<'a, 'static>) -> Self {
-        Self { core: Some(core), trust: PhantomData }
+        Self { core: ManuallyDrop::new(core), trust: PhantomData }
     }
 
     /// Payload bytes.
@@ -220,34 +221,34 @@ impl<'a, T: Trust> Record<'a, T> {
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // from a trusting handle `is_empty` is the slice's
     pub fn len(&self) -> usize {
-        self.core.as_ref().map_or(0, core_spsc::Record::len)
+        self.core.len()
     }
 
     /// The sender's tag.
     #[inline]
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.core.as_ref().map_or(0, core_spsc::Record::tag)
+        self.core.tag()
     }
 
     /// The delivery id: unique for the life of the ring, the same that the sender was told.
     #[inline]
     #[must_use]
     pub fn position(&self) -> Position {
-        self.core.as_ref().map_or_else(Position::default, core_spsc::Record::position)
+        self.core.position()
     }
 
     /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
     #[inline]
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.core.as_ref().is_some_and(core_spsc::Record::redelivered)
+        self.core.redelivered()
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does.
     #[inline]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.core.as_ref().map_or(0, |record| record.copy_to(buf))
+        self.core.copy_to(buf)
     }
 
     /// Gives the space back to the producer.
@@ -255,29 +256,29 @@ impl<'a, T: Trust> Record<'a, T> {
     pub fn release(self) {}
 
     /// Leaves the record in the ring: the next call finds it again.
-    pub fn keep(mut self) {
-        if let Some(record) = self.core.take() {
-            record.keep();
-        }
+    pub fn keep(self) {
+        let mut record = ManuallyDrop::new(self);
+        // SAFETY: 2.
+        unsafe { ManuallyDrop::take(&mut record.core) }.keep();
     }
 }
 
 impl Deref for Record<'_, Trusted> {
     type Target = [u8];
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
-        // SAFETY: 1; `core` is there until the record is consumed.
-        self.core.as_ref().map_or(&[], |record| unsafe { record.as_slice() })
+        // SAFETY: 1; 2: it has not been taken.
+        unsafe { self.core.as_slice() }
     }
 }
 
 impl<T: Trust> Drop for Record<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Some(record) = self.core.take() {
-            if thread::panicking() { record.keep() } else { record.release() }
-        }
+        // SAFETY: 2.
+        let record = unsafe { ManuallyDrop::take(&mut self.core) };
+        if thread::panicking() { record.keep() } else { record.release() }
     }
 }
 

@@ -189,7 +189,7 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// [`TryRecvError`].
     #[inline(always)]
     pub fn try_read(&mut self) -> Result<TypedRecord<'_, T, P>, TryRecvError> {
-        self.bytes.try_read_as(|record| Typed::lend(Ok(record), Self::wrong))
+        self.bytes.try_read_as(Some(size_of::<T>()), |record| Typed::lend(Ok(record), Self::wrong))
     }
 
     /// As [`try_read`](Self::try_read), waiting for a value.
