@@ -58,8 +58,12 @@ table() {
     awaits=$(grep -- '--by tasks' "$results/waits.md" || true)
     if [ -n "$awaits" ]; then
         echo "| awaits with signals and deaths raining, futures dropped: awaits, deaths, overslept, wake-ups lost but to a death |" \
-            "$(echo "$awaits" | sed 's/.* | \([0-9]* sleeps.*\) |$/\1/; s/ ([^)]*)//' |
-                awk -F '[, ]+' '{ n += $1; k += $5; o += $10; l += $15 } END { print n ", " k ", " o ", " l }')" \
+            "$(echo "$awaits" | sed 's/.* | \([0-9]* sleeps.*\) |$/\1/' | awk -F ', ' '{ for (i = 1; i <= NF; i++) {
+                if ($i ~ / sleeps/) n += $i
+                if ($i ~ / kills$/) k += $i
+                if ($i ~ / overslept$/) o += $i
+                if ($i ~ / lost$| without a death$/) l += $i } }
+                END { print n ", " k ", " o ", " l }')" \
             "| \`ci/waits.sh --by tasks --sleeps N --pieces P\` |"
     fi
 }
