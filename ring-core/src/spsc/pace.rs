@@ -103,3 +103,6 @@ impl Patience {
         self.refused = false;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! What tells a conversation from a stream. Nothing but speed depends on it, so nothing else would notice.
+
+use super::{LONGEST, SHORTEST, STREAM, Slip, streams};
+use crate::position::Position;
+
+/// So many records of 16 bytes, each found by itself, and then nothing: the pauses that follow.
+fn burst(slip: &mut Slip, dry: &mut Position, records: u64) -> u8 {
+    let before = *dry;
+    for _ in 0..records {
+        slip.found(*dry);
+        *dry = dry.plus(16);
+    }
+    slip.ran_dry(before);
+    slip.pauses
+}
+
+#[test]
+fn a_stream_is_left_alone_for_longer_and_a_conversation_is_not() {
+    // Also where the mark, and the position itself, wraps.
+    for start in [0, 8 * 255, 0u64.wrapping_sub(1 << 20)] {
+        let (mut slip, mut dry) = (Slip::new(), Position::new(start));
+        assert_eq!(burst(&mut slip, &mut dry, 1), SHORTEST);
+        let pauses = [2, 3, 40, 2].map(|records| burst(&mut slip, &mut dry, records));
+        assert_eq!(pauses, [4, 8, LONGEST, LONGEST], "from {start}");
+        let pauses = [(); 4].map(|()| burst(&mut slip, &mut dry, 1));
+        assert_eq!(pauses, [8, 4, SHORTEST, SHORTEST], "from {start}");
+    }
+}
+
+/// A batch finds its first record as others do, and says of the rest only that there were some.
+#[test]
+fn a_batch_is_a_stream() {
+    for dry in [0, 8, 8 * 255, u64::MAX - 7].map(Position::new) {
+        let mut slip = Slip::new();
+        slip.found(dry);
+        slip.found_many(dry);
+        slip.ran_dry(dry);
+        assert_eq!(slip.pauses, 2 * SHORTEST, "from {dry}");
+    }
+}
+
+#[test]
+fn lines_are_asked_for_behind_the_first_ones() {
+    let dry = Position::new(u64::MAX - 7);
+    assert!([0, 8, STREAM - 8].iter().all(|n| !streams(dry.plus(*n), dry)));
+    assert!([STREAM, 1 << 20].iter().all(|n| streams(dry.plus(*n), dry)));
+}
