@@ -107,11 +107,13 @@ pub(crate) fn open_or_create<H>(
     Err(SetupError::Contended)
 }
 
-/// Whether the segment is as long as the ring in it, to the byte. A longer one has been made so by somebody who may write to
-/// it: what we map, lock or fault in is to be no more than what the creator reserved.
-pub(crate) fn exact(region: &Region<'_>, footprint: u64) -> Result<(), SetupError> {
-    let found = region.len() as u64;
-    if found == footprint { Ok(()) } else { Err(MapError::Resized { expected: footprint, found }.into()) }
+/// Whether the segment is as long as the ring in it. A longer one has been made so by somebody who may write to it: what we
+/// map, lock or fault in is to be no more than what the creator reserved.
+pub(crate) fn exact(segment: &Segment, footprint: u64) -> Result<(), SetupError> {
+    if segment.is_made_for(footprint) {
+        return Ok(());
+    }
+    Err(MapError::Resized { expected: footprint, found: segment.len() }.into())
 }
 
 /// A mapping of the whole segment under a lease. `next` takes the next number from the ring in it, which is looked at

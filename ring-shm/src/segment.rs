@@ -111,6 +111,8 @@ pub struct Segment {
     /// The id of the System V segment that the file is the side file of; else the memory is the file's.
     shm: Option<i32>,
     len: u64,
+    /// What its file system allots at least.
+    unit: u64,
     mode: u32,
     owner: u32,
     name: Box<str>,
@@ -125,6 +127,7 @@ impl Segment {
             probe: Arc::new(ProbeFile::new(file, stat.id, at.path())),
             shm: None,
             len: stat.size,
+            unit: stat.unit,
             mode: stat.permissions(),
             owner: stat.owner,
             name: at.to_string().into(),
@@ -182,6 +185,12 @@ impl Segment {
     #[allow(clippy::len_without_is_empty)] // a segment is never empty
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Whether a ring of `footprint` bytes would have been made so long, to the byte, or to the unit that its file system allots:
+    /// a huge page where it has such.
+    pub(crate) fn is_made_for(&self, footprint: u64) -> bool {
+        self.len == footprint || footprint.checked_next_multiple_of(self.unit.max(1)) == Some(self.len)
     }
 
     /// Its permission bits when it was opened.

@@ -58,7 +58,7 @@ impl Place {
     pub(super) fn in_segment_of(segment: &Segment, wanted: Option<&PayloadType>) -> Result<Self, SetupError> {
         let mapping = attach::lease(segment, |region| {
             let ring = Ring::attach(region)?;
-            attach::exact(&region, ring.footprint())?;
+            attach::exact(segment, ring.footprint())?;
             payload::check(wanted, ring.type_hash(), || ring.type_text())?;
             // A counter that is used up yields 0, which is no lease number.
             Ok(ring.next_lease().unwrap_or(0))
