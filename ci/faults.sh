@@ -17,46 +17,35 @@ case "${1:-}" in
 esac
 cargo build --quiet --release -p ring-check --bin faults
 faults="${CARGO_TARGET_DIR:-target}/release/faults"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. ci/parts.sh
 
-# A victim shares its CPU with who traces it, so each CPU takes parts of its own; two at a time, for while one waits for a
-# peer the other goes on. Each part has a `/dev/shm` to itself. Races want all CPUs.
-shards=12 parts=(cycles)
-for what in refusals kills; do
+# Each part has a `/dev/shm` to itself; cycles, which take longest, come last and are begun first. Races want all CPUs.
+limit=1800 shards=12 parts=()
+[ "${#long[@]}" -eq 0 ] || limit=43200
+for plant in refusals kills races cycles; do parts+=("$plant --plants"); done
+for what in kills refusals; do
     for ((i = 1; i <= shards; i++)); do parts+=("$what ${long[*]} --shard $i/$shards"); done
 done
-[ "${#long[@]}" -eq 0 ] || parts[0]+=" --long"
-for plant in refusals kills races cycles; do parts+=("$plant --plants"); done
-mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (c = $1; c <= $NF; c++) print c }')
-for cpu in "${cpus[@]}" "${cpus[@]}"; do
-    for i in "${!parts[@]}"; do
-        mkdir "$work/$i" 2>/dev/null || continue # another one has it
-        # shellcheck disable=SC2086
-        taskset -c "$cpu" "$faults" ${parts[i]} >"$work/$i/out" 2>"$work/$i/err" || touch "$work/$i/failed"
-    done &
-done
-wait
+parts+=("cycles ${long[*]}")
+failed=0
+run_parts "$limit" "$faults" "${parts[@]}" || failed=1
+alone=${#parts[@]}
 parts+=("races ${long[*]}")
-mkdir "$work/last"
-"$faults" races "${long[@]}" >"$work/last/out" 2>"$work/last/err" || touch "$work/last/failed"
-mv "$work/last" "$work/$((${#parts[@]} - 1))"
+run_part "$limit" "$faults" "$alone" "${parts[alone]}"
+ended_well "$alone" "${parts[alone]}" || failed=1
 
 said() { # the words of the parts that begin so
     for i in "${!parts[@]}"; do
         if [[ "${parts[i]}" = "$1"* && "${parts[i]}" = *"${2:-}" ]]; then cat "$work/$i/out"; fi
     done
 }
-failed=0
-for i in "${!parts[@]}"; do
-    [ -e "$work/$i/failed" ] || continue
-    failed=1
-    # What the victims of a plant say on the way is noise.
-    [[ "${parts[i]}" = *--plants ]] || cat "$work/$i/out"
-    tail -n 3 "$work/$i/err" >&2
-    echo "faults: failed: ${parts[i]}" >&2
-done
-[ "$failed" = 0 ] || exit 1
+if [ "$failed" = 1 ]; then
+    # What plants say on the way is noise.
+    for i in "${!parts[@]}"; do
+        [ -e "$work/$i/ended" ] || [[ "${parts[i]}" = *--plants ]] || cat "$work/$i/out"
+    done
+    exit 1
+fi
 for plant in refusals kills races cycles; do said "$plant" --plants; done
 out=$(
     said "refusals ${long[*]} --shard" | awk '/: skipped: / { if (!told++) print; next }

@@ -39,12 +39,9 @@ steps="$target/release/kill-steps"
 
 if [ -z "$long" ]; then
     [ "${#rest[@]}" -eq 0 ] || exec "$steps" --backing "$backing" --seed "$seed" "${rest[@]}"
-    # A victim shares its CPU with who traces it, so each CPU takes parts of its own; two at a time, for while one waits
-    # for a moment to pass the other goes on. Parts are begun from the last one: places and rings take longest, so that
-    # what is left at the end is short, and no CPU is idle.
-    work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
-    mapfile -t cpus < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (c = $1; c <= $NF; c++) print c }')
+    # Parts are begun from the last one: places and rings take longest, so that what is left at the end is short, and no
+    # CPU is idle.
+    . ci/parts.sh
     heads=() parts=()
     add() { # what stands above, then the options, then after `--` the operations or plants, or none for all: a part each
         local head=$1 options=() names=() name
@@ -53,6 +50,7 @@ if [ -z "$long" ]; then
         shift
         names=("$@")
         [ $# -gt 0 ] || mapfile -t names < <("$steps" "${options[@]}" --list)
+        [ "${#names[@]}" -gt 0 ] || { echo "kill-steps: nothing is listed for ${options[*]}" >&2; exit 1; }
         for name in "${names[@]}"; do heads+=("$head") && parts+=("${options[*]} --only $name"); done
     }
     add "" --backing "$backing" --plants --
@@ -66,14 +64,8 @@ if [ -z "$long" ]; then
         add "strict:" --strict --seed "$seed" --share 4 --
     fi
     add "all of $backing:" --backing "$backing" --seed "$seed" --
-    for cpu in "${cpus[@]}" "${cpus[@]}"; do
-        for ((i = ${#parts[@]} - 1; i >= 0; i--)); do
-            mkdir "$work/$i" 2>/dev/null || continue # another one has it
-            # shellcheck disable=SC2086
-            taskset -c "$cpu" "$steps" ${parts[i]} >"$work/$i/out" 2>&1 || touch "$work/failed"
-        done &
-    done
-    wait
+    ended=0
+    run_parts 1800 "$steps" "${parts[@]}" || ended=$?
     head=""
     for i in "${!parts[@]}"; do
         [ "$head" = "${heads[i]}" ] || { head=${heads[i]} && echo "$head"; }
@@ -81,15 +73,16 @@ if [ -z "$long" ]; then
     done
     awk '/^kill points:/ { tested += $3; failed += $5 }
         END { printf "kill points: %d tested, %d failed\n", tested, failed }' "$work"/*/out
-    [ ! -e "$work/failed" ]
-    exit
+    [ "$ended" = 0 ] || echo "kill-steps: not all parts ended well: they are named above" >&2
+    exit "$ended"
 fi
 
 # Each line of the state is a part that is done: operation, kind, instructions, points, strayed, failed.
 state="$target/kill-steps.$backing.$seed.$(sha256sum "$steps" | cut -c1-16)"
 touch "$state"
 end=$((SECONDS + seconds)) failed=0 turn=0
-for operation in $("$steps" --backing "$backing" --list); do
+operations=$("$steps" --backing "$backing" --list)
+for operation in $operations; do
     turn=$((turn + 1))
     if [ -n "$report" ]; then continue; fi
     if [ $((turn % shards)) -ne $((shard % shards)) ]; then continue; fi

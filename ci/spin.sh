@@ -6,7 +6,7 @@
 #   ci/spin.sh --record    the form of the gate, written to docs/results/spin.md
 #
 # Needs a C compiler, and SPIN, which it installs (Debian: `spin`) where it is missing.
-# Last line: `spin: N models, M states, P plants caught`.
+# Last line: `spin: N of N models hold, M states, caught P of P plants`. Exit 1 when one does not, or is not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 long="" record="" command="ci/spin.sh $*"
@@ -175,7 +175,7 @@ for i in "${!plants[@]}"; do
         failed=1
     fi
 done
-last="spin: ${#rows[@]} models, $states states, $caught plants caught"
+last="spin: ${#rows[@]} of ${#models[@]} models hold, $states states, caught $caught of ${#plants[@]} plants"
 if [ -n "$record" ] && [ "$failed" = 0 ]; then
     {
         echo "# Models in SPIN"

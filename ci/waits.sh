@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sleeps with signals raining and senders and receivers dying (ring-check): none may outlive its deadline by more than a
 # slice, and no wake-up may be lost but to a death. By threads that park, or by tasks that await and are dropped in between.
-# Two planted bugs must be caught first. Without a backing a share of the short form goes over files and over memfds.
+# Two planted bugs must be caught first, and one of them beside a busy loop on each CPU too: want of a CPU excuses what is
+# late, but not those who are deaf. Without a backing a share of the short form goes over files and over memfds.
 #
 #   ci/waits.sh [--sleeps N] [--seed S] [--by threads|tasks] [--backing posix|file|memfd] [--pieces P]
 #
@@ -18,7 +19,7 @@ while [ $# -gt 0 ]; do
         --by) by=${2:?} ;;
         --backing) backing=${2:?} ;;
         --pieces) pieces=${2:?} ;;
-        *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift 2
 done
@@ -27,15 +28,17 @@ waits="${CARGO_TARGET_DIR:-target}/release/waits"
 # Each must be found by what it breaks, and so often that chance has no say. Deaf threads miss nearly every message that they
 # sleep for; of a deaf task's sleeps each 16th goes on until its timer comes.
 [ "$by" = tasks ] && deaf=1290 || deaf=240
-while read -r plant often what; do
-    if said=$("$waits" --sleeps "$often" --by "$by" --seed "$seed" --backing "${backing:-posix}" --plant "$plant" 2>&1) ||
+while read -r plant often what busy; do
+    if said=$("$waits" --sleeps "$often" --by "$by" --seed "$seed" --backing "${backing:-posix}" --plant "$plant" \
+        --busy "$busy" 2>&1) ||
         ! grep -q "^waits: $what: " <<<"$said"; then
-        printf '%s\nwaits: the planted bug %s was not caught\n' "$said" "'$plant'" >&2
+        printf '%s\nwaits: the planted bug %s was not caught beside %s busy loops\n' "$said" "'$plant'" "$busy" >&2
         exit 1
     fi
 done <<plants
-deaf $deaf lost
-late 90 overslept
+deaf $deaf lost 0
+deaf $deaf lost $(nproc)
+late 90 overslept 0
 plants
 if [ -z "$backing" ] && [ "$sleeps" -lt 1000000 ]; then
     for other in file memfd; do

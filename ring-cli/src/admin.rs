@@ -6,7 +6,7 @@ use ring_shm::{AttachError, Field, Location, SeatState, Segment, SetupError, Sta
 use serde_json::json;
 
 use crate::args::{CreateArgs, Kind, RecoverArgs, RmArgs, SpscArgs};
-use crate::exit::{Code, Failure, note, unlisted};
+use crate::exit::{Code, Failure, Holder, note, unlisted};
 use crate::inspect::{living, ring_json, seat_json, seat_long, seat_state};
 use crate::mpmc;
 use crate::output;
@@ -86,13 +86,11 @@ pub(crate) fn rm(args: &RmArgs) -> Result<(), Failure> {
 }
 
 fn rm_stale(args: &RmArgs) -> Result<(), Failure> {
-    let StaleReport { removed, temporaries, held, failed, .. } =
-        match &args.dir {
-            Some(directory) => Segment::remove_stale_files(directory)
-                .map_err(|error| unlisted(&directory.display().to_string(), error))?,
-            None => Segment::remove_stale_if(|segment| is_ring(segment.name()))
-                .map_err(|error| unlisted("/dev/shm", error))?,
-        };
+    let (report, holder) = match &args.dir {
+        Some(directory) => (Segment::remove_stale_files(directory), Holder::Directory(directory)),
+        None => (Segment::remove_stale_if(|segment| is_ring(segment.name())), Holder::Names),
+    };
+    let StaleReport { removed, temporaries, held, failed, .. } = report.map_err(|error| unlisted(holder, error))?;
     if args.json {
         let failed: Vec<_> =
             failed.iter().map(|(name, error)| json!({ "name": name.name(), "error": error.to_string() })).collect();

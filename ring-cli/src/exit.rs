@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use nix::libc;
@@ -190,17 +191,35 @@ impl From<mpmc::RecvError> for Failure {
     }
 }
 
-/// That the rings of a directory, or of a process, cannot be listed.
-pub(crate) fn unlisted(of: &str, error: OsError) -> Failure {
-    let of_process = of.starts_with("process ");
-    let cure = match error.code {
-        libc::ENOENT | libc::ESRCH if of_process => "name one that runs, by its number in this PID namespace",
-        libc::ENOENT | libc::ENOTDIR => "name a directory that is there",
-        libc::EACCES | libc::EPERM if of_process => "run as its user, who may trace it",
-        libc::EACCES | libc::EPERM => "run as a user who may read it",
+/// Of whom rings are listed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Holder<'a> {
+    /// The directory of those that have a bare name.
+    Names,
+    Directory(&'a Path),
+    Process(u32),
+}
+
+impl fmt::Display for Holder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Names => f.write_str("/dev/shm"),
+            Self::Directory(path) => path.display().fmt(f),
+            Self::Process(pid) => write!(f, "process {pid}"),
+        }
+    }
+}
+
+/// That the rings of `holder` cannot be listed.
+pub(crate) fn unlisted(holder: Holder<'_>, error: OsError) -> Failure {
+    let cure = match (holder, error.code) {
+        (Holder::Process(_), libc::ENOENT | libc::ESRCH) => "name one that runs, by its number in this PID namespace",
+        (_, libc::ENOENT | libc::ENOTDIR) => "name a directory that is there",
+        (Holder::Process(_), libc::EACCES | libc::EPERM) => "run as its user, who may trace it",
+        (_, libc::EACCES | libc::EPERM) => "run as a user who may read it",
         _ => return error.into(),
     };
-    Failure::new(os_code(error), format!("{of}: {}: {cure}", io::Error::from(error)))
+    Failure::new(os_code(error), format!("{holder}: {}: {cure}", io::Error::from(error)))
 }
 
 /// A failure of reading or writing `what`.

@@ -10,7 +10,7 @@ use ring_shm::{
 use serde_json::{Value, json};
 
 use crate::args::{LsArgs, StatArgs};
-use crate::exit::{Failure, unlisted};
+use crate::exit::{Failure, Holder, unlisted};
 use crate::memory::{memory_json, memory_text};
 use crate::mpmc;
 use crate::output;
@@ -43,10 +43,10 @@ pub(crate) fn ls(args: &LsArgs) -> Result<(), Failure> {
     let mut found = Vec::new();
     let infos = match (&args.dir, args.pid) {
         (Some(directory), _) => {
-            Segment::list_files(directory).map_err(|error| unlisted(&directory.display().to_string(), error))?
+            Segment::list_files(directory).map_err(|error| unlisted(Holder::Directory(directory), error))?
         }
-        (_, Some(pid)) => Segment::list_memfds(pid).map_err(|error| unlisted(&format!("process {pid}"), error))?,
-        _ => Segment::list().map_err(|error| unlisted("/dev/shm", error))?,
+        (_, Some(pid)) => Segment::list_memfds(pid).map_err(|error| unlisted(Holder::Process(pid), error))?,
+        _ => Segment::list().map_err(|error| unlisted(Holder::Names, error))?,
     };
     for info in infos {
         match look(&info.name) {

@@ -103,6 +103,7 @@ fn lists_of_a_directory_and_of_a_process() {
     assert_eq!(facts, [(&path("a"), &json!("mpmc")), (&path("b"), &json!("spsc"))]);
     run(&["ls", "--dir", dir], b"").expect(0).shows(&at("a"));
     run(&["ls", "--dir", &at("none")], b"").expect(1).says("name a directory that is there");
+    run(&["ls", "--dir", "process none"], b"").expect(1).says("name a directory that is there");
 
     // Of a process: this one.
     let mine = Memfd::new("cli-memfd").unwrap();

@@ -7,8 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use nix::unistd::geteuid;
-use support::{Out, Ring, run, start, start_command, wait_until};
+use support::{Out, Ring, as_somebody_else, can_be_somebody_else, run, start, start_command, wait_until};
 
 /// The subcommands that name a ring, in the order of the rows below.
 const COMMANDS: [&str; 6] = ["create", "send", "recv", "stat", "recover", "rm"];
@@ -178,20 +177,22 @@ fn in_use() {
 
 /// As somebody else, who may run the binary; `None` where that cannot be.
 fn other(groups: &str) -> Option<(impl Fn(&[&str]) -> Command, tempfile::TempDir)> {
+    if !can_be_somebody_else(groups) {
+        println!("skipped: needs root, and setpriv");
+        return None;
+    }
     let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let copy: PathBuf = dir.path().join("ringctl");
     fs::copy(env!("CARGO_BIN_EXE_ringctl"), &copy).unwrap();
     let groups = groups.to_owned();
-    let other = move |args: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", &groups]).arg(&copy).args(args);
-        command
-    };
-    if geteuid().is_root() && other(&["--version"]).output().is_ok_and(|out| out.status.success()) {
-        return Some((other, dir));
-    }
-    println!("skipped: needs root, and setpriv");
-    None
+    Some((
+        move |args: &[&str]| {
+            let mut command = as_somebody_else(&groups);
+            command.arg(&copy).args(args);
+            command
+        },
+        dir,
+    ))
 }
 
 #[test]

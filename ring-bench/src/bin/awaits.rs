@@ -12,6 +12,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use ring_bench::Quartiles;
 use ring_shm::Trusted;
 use ring_shm::spsc::{self, AsyncConsumer, Consumer, Producer};
@@ -36,8 +37,17 @@ type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Wakes = Task<Vec<f64>>;
 type Failure = Box<dyn std::error::Error>;
 
+/// Awaiting against blocking, in pairs: the quartiles of the ratios.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// So many pairs of each
+    #[arg(value_name = "ROUNDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rounds: u32,
+}
+
 fn main() -> ExitCode {
-    match run() {
+    match run(Arguments::parse().rounds) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("awaits: {error}");
@@ -46,8 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Failure> {
-    let rounds: u32 = std::env::args().nth(1).map_or(Ok(20), |text| text.parse())?;
+fn run(rounds: u32) -> Result<(), Failure> {
     let current = Builder::new_current_thread().build()?;
     let multi = Builder::new_multi_thread().worker_threads(2).build()?;
     pairs("wake-up, block_on / parked", rounds, wake_parked, || wake_by(wait::block_on))?;

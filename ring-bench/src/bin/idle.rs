@@ -2,7 +2,7 @@
 //! the scheduler's count in nanoseconds, not by its ticks. One parks after the other, in another order each round, and nothing
 //! else is done meanwhile. Prints the quartiles in per cent of a core, and of the ratios to the futex of the same round.
 //!
-//!     cargo run --release -p ring-bench --bin idle -- [ROUNDS [SECONDS]]
+//!     cargo run --release -p ring-bench --bin idle -- [--rounds N] [--seconds S]
 //!
 //! `idle park KIND NAME SECONDS` is one of those processes: it parks once for each line it reads. To see which system calls
 //! one slice takes, let strace count those of `echo | idle park futex - 10`.
@@ -18,6 +18,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+use clap::{Parser, Subcommand};
 use nix::time::{ClockId, clock_gettime};
 use ring_bench::Quartiles;
 use ring_shm::wait::SLICE;
@@ -31,15 +32,46 @@ const KINDS: [&str; 5] = ["futex", "spsc-consumer", "spsc-producer", "mpmc-consu
 /// Bytes of a message.
 const LEN: usize = 8;
 
+/// What a handle costs that is parked, beside a bare futex that sleeps as often: per cent of a core.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// So often each of them parks
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rounds: u32,
+
+    /// For so long each time
+    #[arg(long, value_name = "S", default_value = "4", value_parser = seconds)]
+    seconds: Duration,
+
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// One that parks, for SECONDS for each line it reads; says what share of a core that took
+    Park {
+        #[arg(value_parser = KINDS)]
+        kind: String,
+        /// Of the ring; `-` for the futex
+        name: String,
+        #[arg(value_parser = seconds)]
+        seconds: Duration,
+    },
+}
+
+/// Reads a time of more than nothing.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| !time.is_zero()).ok_or_else(|| "give a number of seconds, such as 4 or 0.5".into())
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match words[..] {
-        ["park", kind, name, seconds] => park(kind, name, seconds),
-        [] => compare(5, 4.0),
-        [rounds] => number(rounds).and_then(|rounds| compare(rounds, 4.0)),
-        [rounds, seconds] => number(rounds).and_then(|rounds| compare(rounds, number(seconds)?)),
-        _ => Err("idle [ROUNDS [SECONDS]]".into()),
+    let Arguments { rounds, seconds, part } = Arguments::parse();
+    let done = match part {
+        Some(Part::Park { kind, name, seconds }) => park(&kind, &name, seconds),
+        None => compare(rounds as usize, seconds),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,39 +82,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn number<N: core::str::FromStr<Err: std::error::Error + 'static>>(text: &str) -> Result<N, Failure> {
-    Ok(text.parse()?)
-}
+/// Somebody at the other side, who does nothing.
+type Peer = Box<dyn Any>;
 
-/// A ring with somebody at the other side, who does nothing. What is parked opens it by its name.
-struct Peer {
-    name: Option<String>,
-    _handles: Box<dyn Any>,
-}
+/// The name of a ring, which is there until both sides have opened it.
+struct Name(String);
 
-impl Peer {
-    fn of(kind: &str) -> Result<Self, Failure> {
-        let name = format!("ring-bench.idle.{}.{kind}", std::process::id());
-        let options = spsc::Options::new().capacity(1 << 12);
-        let handles: Box<dyn Any> = match kind {
-            "spsc-consumer" => Box::new(spsc::Producer::create(&name, &options)?),
-            "spsc-producer" => Box::new(spsc::Consumer::create(&name, &options)?),
-            "mpmc-consumer" | "mpmc-producer" => {
-                mpmc::create(&name, &mpmc::Options::new().slots(16).slot_size(LEN as u64))?;
-                Box::new((mpmc::Producer::open(&name)?, mpmc::Consumer::open(&name)?))
-            }
-            _ => return Ok(Self { name: None, _handles: Box::new(()) }),
-        };
-        Ok(Self { name: Some(name), _handles: handles })
-    }
-}
-
-impl Drop for Peer {
+impl Drop for Name {
     fn drop(&mut self) {
-        if let Some(name) = &self.name {
-            let _ = ring_shm::unlink(name, true);
-        }
+        let _ = ring_shm::unlink(&self.0, true);
     }
+}
+
+/// Who is at the other side of what parks, and by which name that opens the ring, if there is one.
+fn peer_of(kind: &str) -> Result<(Peer, Option<Name>), Failure> {
+    let name = Name(format!("ring-bench.idle.{}.{kind}", std::process::id()));
+    let options = spsc::Options::new().capacity(1 << 12);
+    let peer: Peer = match kind {
+        "spsc-consumer" => Box::new(spsc::Producer::create(&name.0, &options)?),
+        "spsc-producer" => Box::new(spsc::Consumer::create(&name.0, &options)?),
+        "mpmc-consumer" | "mpmc-producer" => {
+            mpmc::create(&name.0, &mpmc::Options::new().slots(16).slot_size(LEN as u64))?;
+            Box::new((mpmc::Producer::open(&name.0)?, mpmc::Consumer::open(&name.0)?))
+        }
+        _ => return Ok((Box::new(()), None)),
+    };
+    Ok((peer, Some(name)))
 }
 
 /// A process that parks when told.
@@ -94,24 +119,26 @@ struct Parked {
 }
 
 impl Parked {
-    fn start(kind: &str, seconds: f64) -> Result<Self, Failure> {
-        let peer = Peer::of(kind)?;
+    fn start(kind: &str, time: Duration) -> Result<Self, Failure> {
+        let (peer, name) = peer_of(kind)?;
+        let (place, seconds) = (name.as_ref().map_or("-", |name| &name.0), time.as_secs_f64().to_string());
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["park", kind, peer.name.as_deref().unwrap_or("-"), &seconds.to_string()])
+            .args(["park", kind, place, &seconds])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let (orders, answers) = (process.stdin.take(), process.stdout.take());
         let (orders, answers) = orders.zip(answers).ok_or("no pipes")?;
         let mut new = Self { process, orders, answers: BufReader::new(answers), _peer: peer };
-        new.answer()?; // it is there, and its first pages have been touched
+        new.answer()?; // it is there, has opened the ring, and touched its first pages
+        drop(name);
         Ok(new)
     }
 
     fn answer(&mut self) -> Result<f64, Failure> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
-        number(line.trim())
+        Ok(line.trim().parse()?)
     }
 
     /// The share of a core that it takes to park once.
@@ -128,8 +155,8 @@ impl Drop for Parked {
     }
 }
 
-fn compare(rounds: usize, seconds: f64) -> Result<(), Failure> {
-    let mut parked = KINDS.iter().map(|kind| Parked::start(kind, seconds)).collect::<Result<Vec<_>, _>>()?;
+fn compare(rounds: usize, time: Duration) -> Result<(), Failure> {
+    let mut parked = KINDS.iter().map(|kind| Parked::start(kind, time)).collect::<Result<Vec<_>, _>>()?;
     let mut shares = vec![Vec::new(); KINDS.len()];
     for round in 0..rounds {
         for place in 0..KINDS.len() {
@@ -137,7 +164,7 @@ fn compare(rounds: usize, seconds: f64) -> Result<(), Failure> {
             shares[which].push(parked[which].share()?);
         }
     }
-    println!("{rounds} rounds of {seconds} s: per cent of a core (quartiles), and by the futex of the same round");
+    println!("{rounds} rounds of {time:?}: per cent of a core (quartiles), and by the futex of the same round");
     for (kind, mine) in KINDS.iter().zip(&shares) {
         let ratios = mine.iter().zip(&shares[0]).map(|(mine, futex)| mine / futex).collect();
         let per_cent = mine.iter().map(|share| share * 100.0).collect();
@@ -152,8 +179,7 @@ fn compare(rounds: usize, seconds: f64) -> Result<(), Failure> {
 }
 
 /// The part of the processes: says what share of a core it took to park for so long, once for each line it reads.
-fn park(kind: &str, name: &str, seconds: &str) -> Result<(), Failure> {
-    let time = Duration::from_secs_f64(number(seconds)?);
+fn park(kind: &str, name: &str, time: Duration) -> Result<(), Failure> {
     let mut parks: Box<dyn FnMut(Duration) -> bool> = match kind {
         "futex" => Box::new(sleep_on_a_futex),
         "spsc-consumer" => {

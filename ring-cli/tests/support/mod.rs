@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 use ring_shm::{Location, NameError, SeatState, ToLocation, spsc};
 use serde_json::Value;
 
@@ -89,6 +89,18 @@ impl Drop for Ring {
         let _ = fs::remove_dir(self.path());
         let _ = fs::remove_file(self.path());
     }
+}
+
+/// What runs another command as somebody else; for root.
+pub fn as_somebody_else(groups: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", groups]);
+    command
+}
+
+/// Whether that can be done here.
+pub fn can_be_somebody_else(groups: &str) -> bool {
+    geteuid().is_root() && as_somebody_else(groups).arg("true").status().is_ok_and(|status| status.success())
 }
 
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {

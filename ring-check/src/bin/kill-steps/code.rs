@@ -67,7 +67,7 @@ impl Code {
 }
 
 /// Whether an instruction of these bytes is neither a jump, a call nor a return, enters no kernel, is executed once and not
-/// by turns, and leaves alone what steps depend on. What is not known to be so is not.
+/// by turns, and leaves alone what steps depend on: what does otherwise is listed here, all of it.
 pub(crate) fn goes_on(bytes: &[u8; 8]) -> bool {
     let prefix = |byte: &u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
     let mut rest = bytes.iter().skip_while(|byte| prefix(byte)).peekable();

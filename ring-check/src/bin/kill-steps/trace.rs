@@ -377,3 +377,6 @@ fn kernel_code() -> Result<Option<std::ops::Range<u64>>, Failure> {
     let (first, last) = line.split(' ').next().and_then(|range| range.split_once('-')).ok_or("maps")?;
     Ok(Some(u64::from_str_radix(first, 16)?..u64::from_str_radix(last, 16)?))
 }
+
+#[cfg(test)]
+mod tests;

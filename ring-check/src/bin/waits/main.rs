@@ -34,10 +34,12 @@ type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
 waits [--sleeps N] [--seed S] [--by threads|tasks] [--backing posix|file|memfd] [--plant deaf|late]
+      [--busy N]
 
 Three receivers sleep N times in all (default 30000) while their senders are killed and stopped, and a fourth one, which
 is not counted, is killed: threads that park, or tasks that await, and are dropped now and then. A plant is a bug that has
-to be found: `deaf` sleepers announce nothing, so that nobody wakes them; `late` ones sleep past their deadlines.";
+to be found: `deaf` sleepers announce nothing, so that nobody wakes them; `late` ones sleep past their deadlines. N busy loops
+beside (default 0) take the CPUs from everybody.";
 
 /// A bug planted into the sleepers, to see that the campaign can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,18 +111,27 @@ struct Orders {
     seed: u64,
     backing: Backing,
     plant: Plant,
+    /// Threads that only take CPU.
+    busy: u64,
     /// What sleeps.
     role: &'static str,
 }
 
 fn parse(args: &[String]) -> Result<Orders, Failure> {
-    let mut orders =
-        Orders { sleeps: 30_000, seed: now(), backing: Backing::default(), plant: Plant::None, role: "sleeper" };
+    let mut orders = Orders {
+        sleeps: 30_000,
+        seed: now(),
+        backing: Backing::default(),
+        plant: Plant::None,
+        busy: 0,
+        role: "sleeper",
+    };
     for pair in args.chunks(2) {
         match pair {
             [option, value] if option == "--sleeps" => orders.sleeps = value.parse()?,
             [option, value] if option == "--seed" => orders.seed = value.parse()?,
             [option, value] if option == "--plant" => orders.plant = Plant::parse(value).ok_or(USAGE)?,
+            [option, value] if option == "--busy" => orders.busy = value.parse()?,
             [option, value] if option == "--backing" => orders.backing = Backing::parse(value).ok_or(USAGE)?,
             [option, value] if option == "--by" => {
                 orders.role = match value.as_str() {
@@ -136,8 +147,15 @@ fn parse(args: &[String]) -> Result<Orders, Failure> {
 }
 
 fn campaign(args: &[String]) -> Result<(), Failure> {
-    let Orders { sleeps, seed, backing, plant, role } = parse(args)?;
+    let Orders { sleeps, seed, backing, plant, busy, role } = parse(args)?;
     println!("seed {seed}");
+    for _ in 0..busy {
+        std::thread::spawn(|| {
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+    }
     let mut rng = Rng(seed);
     let site = |kind: Kind| Site::new(backing, &format!("waits-{}-{}-{seed}", kind.name(), std::process::id()));
     let sites = [site(Kind::Spsc)?, site(Kind::Mpmc)?];
