@@ -175,8 +175,8 @@ fn all_ways_lead_to_the_last_position() {
 
 #[test]
 fn a_stream_ends_at_the_last_position() {
-    for limit in [1, 4] {
-        let format = Format::new(4, 24).participants(8).producers(limit).consumers(limit);
+    for (slots, limit) in [(1, 1), (1, 4), (4, 1), (4, 4)] {
+        let format = Format::new(slots, 24).participants(8).producers(limit).consumers(limit);
         for way in [0, 1] {
             let ring = ring(&format.start_at(MAX_POSITION - 31));
             let (mut tx, mut rx) = (producer(&ring), consumer(&ring));
