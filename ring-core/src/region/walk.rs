@@ -183,6 +183,7 @@ impl Ahead {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
     use super::*;
     use crate::region::{Line, Region};
