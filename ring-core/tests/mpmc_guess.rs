@@ -5,6 +5,7 @@
 mod mpmc_support;
 
 use mpmc_support::{consumer, positions, producer, ring};
+use ring_core::Wake;
 use ring_core::mpmc::{ClaimError, Consumer, Format, MAX_POSITION, Producer, ReadError, Ring};
 use std::collections::VecDeque;
 
@@ -175,8 +176,8 @@ fn all_ways_lead_to_the_last_position() {
 
 #[test]
 fn a_stream_ends_at_the_last_position() {
-    for limit in [1, 4] {
-        let format = Format::new(4, 24).participants(8).producers(limit).consumers(limit);
+    for (slots, limit) in [(1, 1), (1, 4), (4, 1), (4, 4)] {
+        let format = Format::new(slots, 24).participants(8).producers(limit).consumers(limit);
         for way in [0, 1] {
             let ring = ring(&format.start_at(MAX_POSITION - 31));
             let (mut tx, mut rx) = (producer(&ring), consumer(&ring));
@@ -186,6 +187,26 @@ fn a_stream_ends_at_the_last_position() {
             }
             assert_eq!(send_somehow(&mut tx, 31, way), Err(ClaimError::Exhausted));
             assert_eq!(receive_somehow(&mut rx, 2 * way), Err(ReadError::Empty));
+        }
+    }
+}
+
+/// Whoever sleeps is woken by the quick way too, in a conversation and in a stream, by an only one and by who shares.
+#[test]
+fn what_is_guessed_wakes_sleepers() {
+    for (limit, way) in [(1, 0), (1, 1), (4, 0), (4, 1)] {
+        let format = Format::new(4, 24).participants(8).producers(limit).consumers(limit);
+        let ring = ring(&format).with_wake(const { &Wake::new(|_| true, true) });
+        let (mut tx, mut rx) = (producer(&ring), consumer(&ring));
+        for n in 0..20 {
+            let sleeper = rx.sleeper().unwrap();
+            let _ = sleeper.announce();
+            assert_eq!(send_somehow(&mut tx, n, way), Ok(1));
+            assert!(sleeper.withdraw(), "message {n} by way {way}, {limit} of each");
+            let sleeper = tx.sleeper().unwrap();
+            let _ = sleeper.announce();
+            assert_eq!(receive_somehow(&mut rx, 2 * way).map(|got| got.len()), Ok(1));
+            assert!(sleeper.withdraw(), "release {n} by way {way}, {limit} of each");
         }
     }
 }

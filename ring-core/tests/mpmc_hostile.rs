@@ -311,17 +311,28 @@ fn scribbling_while_everybody_works() {
 
 #[test]
 fn no_word_of_a_slot_leads_beyond_the_last_position() {
-    for limit in [1, 4] {
-        let format = Format::new(4, 8).participants(4).producers(limit).start_at(MAX_POSITION - 2);
+    // The last of one message goes the long way, of two the quick one.
+    for (limit, left) in [(1, 1), (1, 2), (4, 1), (4, 2)] {
+        let format = Format::new(4, 8).participants(4).producers(limit).consumers(limit);
+        let format = format.start_at(MAX_POSITION - left);
         let memory = Memory::new(&format);
         let ring = Ring::format(memory.region, &format).unwrap();
         let mut tx = ring.join_producer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
-        for _ in 0..2 {
+        let mut rx = ring.join_consumer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+        for _ in 0..left {
             tx.try_send(0, b"good").unwrap();
+            rx.try_recv_into(&mut [0; 4]).unwrap();
         }
         // What the position after the last would be free by, if it were the first.
-        memory.set(usize::try_from(mpmc_data_offset(4)).unwrap(), 0);
+        let first = usize::try_from(mpmc_data_offset(4)).unwrap();
+        memory.set(first, 0);
         let refusal = tx.try_send(0, b"bad").unwrap_err();
         assert!(!matches!(refusal, ClaimError::Busy(_) | ClaimError::Full), "{refusal}");
+        assert!(tx.claim_guessed(3).is_none());
+        // And what its message would be there by.
+        memory.set(first, 1);
+        assert!(rx.read_guessed().is_none());
+        let answer = rx.try_recv_into(&mut [0; 4]);
+        assert!(!matches!(answer, Ok(_) | Err(ReadError::Busy(_))), "{answer:?}");
     }
 }

@@ -6,6 +6,7 @@ use core::marker::PhantomData;
 
 use super::batch::ReadBatch;
 use super::error::{Blocked, ReadError};
+use super::guess::Guess;
 use super::membership;
 use super::pace::Pace;
 use super::participant::Entry;
@@ -18,7 +19,7 @@ use super::word::{
 use crate::error::{Corrupt, Field};
 use crate::park::Sleeper;
 use crate::position::Position;
-use crate::region::{Slot, Span, Walk};
+use crate::region::{Slot, Span};
 use crate::seat::{Role, SeatFacts, Verdict};
 use crate::sync::{Word, ord};
 
@@ -30,10 +31,7 @@ pub struct Consumer<'m> {
     pub(super) intent: &'m Word,
     /// Single consumer: the head.
     pub(super) next: Position,
-    /// The slot behind our last claim, as for producers.
-    pub(super) walk: Walk<'m>,
-    /// Where that is, while the walk knows.
-    pub(super) place: Place,
+    pub(super) guess: Guess<'m>,
     lap: Lap,
     /// What a record or batch guard holds; settled by the guard, or by the next operation if it was forgotten.
     pub(super) held: Intent,
@@ -119,8 +117,7 @@ impl<'m> Consumer<'m> {
             ring: *ring,
             intent: entry.intent(Role::Consumer),
             next,
-            walk: ring.walk(Role::Consumer),
-            place: Place::of(next),
+            guess: Guess::new(ring, Role::Consumer),
             lap: Lap::of(ring.slots.count()),
             held: Intent::NONE,
             pending: None,
@@ -143,7 +140,7 @@ impl<'m> Consumer<'m> {
             Some(found) => found,
             None => self.claim_batch(max)?,
         };
-        self.walk.forget();
+        self.guess.walk.forget();
         self.hold(Intent::new(found.position, found.count));
         Ok(ReadBatch::new(self, found.position, found.count))
     }
@@ -166,7 +163,7 @@ impl<'m> Consumer<'m> {
 
     pub(super) fn keep_pending(&mut self, found: Found) {
         self.pending = Some(found);
-        self.walk.forget();
+        self.guess.walk.forget();
     }
 
     /// Claims as many messages as one claim can, up to `max`.
@@ -195,11 +192,12 @@ impl<'m> Consumer<'m> {
         self.pending.take()
     }
 
-    /// Remembers, and as the only consumer tells successors, what is handed out. The others have announced it. The guess rests.
+    /// Remembers, and as the only consumer tells successors, what is handed out. The others have announced it. The guess
+    /// rests.
     #[inline(always)]
     pub(super) fn hold(&mut self, held: Intent) {
         self.held = held;
-        self.walk.rest();
+        self.guess.walk.rest();
         if self.single {
             // Relaxed: only a successor reads it, after the proof of our death.
             self.intent.store(held.0, ord!(MS5, Relaxed));

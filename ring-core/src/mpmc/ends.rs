@@ -7,8 +7,14 @@ use crate::park::{Bell, Wake};
 use crate::region::Control;
 use crate::sync::Word;
 
-/// Stands in for a wake whose weight was asked for before.
+/// Stands in for a wake whose weight was asked for before, and goes into the [pace](super::pace::Pace).
 const LIGHT: Wake = Wake::new(|_| false, true);
+
+/// [`LIGHT`], or what is as light, by which models know whether anybody sleeps at all.
+#[inline(always)]
+fn light(wake: &Wake) -> &Wake {
+    if cfg!(loom) && wake.is_light() { wake } else { &LIGHT }
+}
 
 /// The words that all handles share: one pointer, so that an operation can keep it in a register.
 #[derive(Debug, Clone, Copy)]
@@ -67,12 +73,12 @@ impl<'m> Ends<'m> {
     /// [`receivers_wait`](Self::receivers_wait) of who knows whether `wake` is light.
     #[inline(always)]
     pub(super) fn receivers_seem_to_wait(self, wake: &Wake) -> bool {
-        self.receivers_wait(if cfg!(loom) { wake } else { &LIGHT })
+        self.receivers_wait(light(wake))
     }
 
     /// [`senders_wait`](Self::senders_wait) of who knows whether `wake` is light.
     #[inline(always)]
     pub(super) fn senders_seem_to_wait(self, wake: &Wake) -> bool {
-        self.senders_wait(if cfg!(loom) { wake } else { &LIGHT })
+        self.senders_wait(light(wake))
     }
 }

@@ -34,6 +34,7 @@ mod empty;
 mod ends;
 mod error;
 mod format;
+mod guess;
 mod membership;
 mod pace;
 mod participant;

@@ -26,6 +26,17 @@ const FURTHEST: u8 = 64;
 /// it.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 32 };
 
+/// What is left to do after an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing, in a stream.
+    InStream,
+    /// Nothing, and it has been [counted](Pace::done).
+    Counted,
+    /// It has to be counted, and there is more.
+    More,
+}
+
 /// One handle's memory of how it went.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -43,16 +54,17 @@ impl Pace {
         Self { rest: if more { STREAM | MORE } else { STREAM }, pauses: LONGEST, aside: SHORTEST }
     }
 
-    /// Not 0 where anything is left to be done after an operation: [`Pace::done`], or more.
+    /// After an operation behind which somebody is `wanted` or not. In a stream one comparison says that nothing is left to do.
     #[inline(always)]
-    pub(super) fn rest(&self) -> u64 {
-        self.rest
-    }
-
-    /// Whether operations always leave more to be done than [`Pace::done`].
-    #[inline(always)]
-    pub(super) fn leaves_more(&self) -> bool {
-        self.rest >= MORE
+    pub(super) fn ends(&mut self, wanted: bool) -> End {
+        if !wanted & (self.rest == 0) {
+            End::InStream
+        } else if wanted | (self.rest >= MORE) {
+            End::More
+        } else {
+            self.done();
+            End::Counted
+        }
     }
 
     /// An operation has been done.

@@ -130,7 +130,7 @@ impl<'m> Consumer<'m> {
     #[cold]
     pub(super) fn give_up<T>(&mut self, refusal: ReadError) -> Result<T, ReadError> {
         self.refused = true;
-        self.walk.forget();
+        self.guess.walk.forget();
         if self.announced {
             self.announced = false;
             self.clear_intent();

@@ -1,21 +1,22 @@
-//! The producer's handle: announce, claim, commit or abort; sending one message stands in `send.rs`. Between announcing and settling, the intent says whose the
-//! claimed slots are; a death anywhere leaves nothing that others cannot attribute.
+//! The producer's handle: announce, claim, commit or abort; sending one message stands in `send.rs`. Between announcing and
+//! settling, the intent says whose the claimed slots are; a death anywhere leaves nothing that others cannot attribute.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
 
 use super::batch::ClaimBatch;
 use super::error::{Blocked, ClaimError};
+use super::guess::Guess;
 use super::membership;
 use super::pace::Pace;
 use super::participant::Entry;
 use super::repair::Repair;
 use super::ring::Ring;
-use super::word::{Intent, MAX_BATCH, Place, Tail, free, void};
+use super::word::{Intent, MAX_BATCH, Tail, free, void};
 use crate::error::Corrupt;
 use crate::park::Sleeper;
 use crate::position::Position;
-use crate::region::{Slot, Walk};
+use crate::region::Slot;
 use crate::seat::{Role, SeatFacts, Verdict};
 use crate::sync::{Word, ord};
 
@@ -30,11 +31,7 @@ pub struct Producer<'m> {
     /// What a claim or batch guard holds, or the next one will; settled by the guard, or by the next operation if the
     /// guard was forgotten.
     pub(super) open: Intent,
-    /// The slot behind our last claim. It rests if that was refused, or if the next operation has anything else to look
-    /// after. Only a guess: the compare-and-swap decides. The only producer's is right.
-    pub(super) walk: Walk<'m>,
-    /// Where that is, while the walk knows.
-    pub(super) place: Place,
+    pub(super) guess: Guess<'m>,
     /// Whether the intent names a claim whose race was lost.
     pub(super) announced: bool,
     /// Whether `open` has been reserved for the next guard.
@@ -56,8 +53,7 @@ impl<'m> Producer<'m> {
             intent: entry.intent(Role::Producer),
             next,
             open: Intent::NONE,
-            walk: ring.walk(Role::Producer),
-            place: Place::of(next),
+            guess: Guess::new(ring, Role::Producer),
             announced: false,
             reserved: false,
             single: ring.single(Role::Producer),
@@ -105,7 +101,7 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     fn hold(&mut self, first: Position, count: u64) {
         self.open = Intent::new(first, count);
-        self.walk.forget();
+        self.guess.walk.forget();
     }
 
     fn claim_batch(&mut self, min: usize, max: usize, len: usize) -> Result<ClaimBatch<'_, 'm>, ClaimError> {

@@ -129,7 +129,7 @@ impl<'m> Producer<'m> {
     #[cold]
     fn give_up<T>(&mut self, refusal: ClaimError) -> Result<T, ClaimError> {
         self.refused = true;
-        self.walk.forget();
+        self.guess.walk.forget();
         if self.announced {
             self.announced = false;
             // Release, as MP3: this store, too, may be all that a repairer sees of us.

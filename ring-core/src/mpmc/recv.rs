@@ -7,11 +7,12 @@
 use super::consumer::{Consumer, Found, Opened, Received};
 use super::ends::Ends;
 use super::error::ReadError;
+use super::pace::End;
 use super::pop::{load_word, swap_head};
 use super::record::Record;
-use super::word::{Intent, MAX_POSITION, Place, meta_len, meta_tag};
+use super::word::{Intent, Place, meta_len, meta_tag};
 use crate::position::Position;
-use crate::region::{Passed, Slot};
+use crate::region::Slot;
 use crate::sync::{Word, ord};
 
 impl<'m> Consumer<'m> {
@@ -27,15 +28,17 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// The quick part of [`Consumer::try_recv_into`], small enough to become part of any caller. `None` means nothing
-    /// but that `try_recv_into` must be called for an answer.
+    /// The quick part of [`Consumer::try_recv_into`], small enough to become part of any caller. What it returns means what it
+    /// means there. `None` is no refusal, not even a guess: `try_recv_into` must be called for an answer. A message that is
+    /// not exactly as long as `buf` may have been claimed; then that call, or the next of this handle, gets it.
     #[inline(always)]
     pub fn recv_guessed(&mut self, buf: &mut [u8]) -> Option<Received> {
-        let (ends, place) = (self.ring.ends(), self.place);
+        let (ends, place) = (self.ring.ends(), self.guess.place());
         let committed = place.committed(); // computed once, whichever way is taken
-        let slot = match self.claim_guessed(ends, place, committed, buf.len()) {
+        let slot = match self.take_guessed(ends, place, committed, buf.len()) {
             Some(slot) => slot,
-            None => self.claim_guessed_alone(place, committed, buf.len())?,
+            // The only consumer has nobody to race with.
+            None => self.guess.take_alone(buf.len(), |slot| load_word(slot) == committed)?,
         };
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // A buffer as long as the message: no loops, and no questions left. The slot has the room that it was taken for.
@@ -58,7 +61,7 @@ impl<'m> Consumer<'m> {
                 return Ok(received);
             }
         }
-        self.walk.forget();
+        self.guess.walk.forget();
         let found = self.find()?;
         let received = self.recv_claimed(found, buf)?;
         self.goes_on_behind(found);
@@ -93,7 +96,28 @@ impl<'m> Consumer<'m> {
         Ok(Record { consumer: self, opened })
     }
 
-    /// The quick part of [`Consumer::try_read`], as [`recv_guessed`](Self::recv_guessed) is that of `try_recv_into`.
+    /// The quick part of [`Consumer::try_read`], small enough to become part of any caller. A record means what it means
+    /// there: all that was written before the commit is seen (Acquire), and it was not delivered before. `None` is no
+    /// refusal, not even a guess: `try_read` must be called for an answer. The only consumer of a ring made for one never
+    /// gets another.
+    ///
+    /// ```
+    /// # use ring_core::{Line, Region, Verdict, mpmc};
+    /// # static MEMORY: [Line; 128] = [const { Line::new() }; 128];
+    /// # let ring = mpmc::Ring::format(Region::new(&MEMORY), &mpmc::Format::new(16, 48).participants(8))?;
+    /// # let mut tx = ring.join_producer(ring.next_lease()?, |_| Verdict::Alive)?;
+    /// # let mut rx = ring.join_consumer(ring.next_lease()?, |_| Verdict::Alive)?;
+    /// tx.try_send(7, b"hello")?;
+    /// tx.try_send(8, b"again")?;
+    /// assert!(rx.read_guessed().is_none()); // it has not claimed before: where is the head?
+    /// rx.try_read()?.release();
+    ///
+    /// let record = rx.read_guessed().expect("nobody else receives, and it is committed");
+    /// assert_eq!((record.tag(), record.len()), (8, 5));
+    /// record.release();
+    /// assert!(rx.read_guessed().is_none()); // `try_read` says `Empty`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn read_guessed(&mut self) -> Option<Record<'_, 'm>> {
         let opened = self.open_guessed()?;
@@ -103,9 +127,9 @@ impl<'m> Consumer<'m> {
     /// Claims and holds the message of the guess.
     #[inline(always)]
     fn open_guessed(&mut self) -> Option<Opened<'m>> {
-        let (ends, place, own, mut raced) = (self.ring.ends(), self.place, self.intent, false);
-        let taken = self.walk.take_any(|slot| claims(slot, place.committed(), own, ends, place, &mut raced));
-        let slot = self.guess_next(place, taken, raced)?;
+        let (ends, place, own, mut raced) = (self.ring.ends(), self.guess.place(), self.intent, false);
+        let taken = self.guess.take_any(|slot| claims(slot, place.committed(), own, ends, place, &mut raced));
+        let slot = self.claimed(place, taken, raced)?;
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // The slot has the room that the longest message may take.
         let Some(span) = slot.span(meta_len(meta)) else {
@@ -113,7 +137,7 @@ impl<'m> Consumer<'m> {
             return None;
         };
         self.held = place.intent();
-        self.walk.rest();
+        self.guess.walk.rest();
         Some(Opened { slot, span, place, tag: meta_tag(meta), attempt: 0 })
     }
 
@@ -126,7 +150,7 @@ impl<'m> Consumer<'m> {
                 return Ok(opened);
             }
         }
-        self.walk.forget();
+        self.guess.walk.forget();
         let found = self.find()?;
         let opened = self.open(found)?;
         if !self.single {
@@ -149,80 +173,57 @@ impl<'m> Consumer<'m> {
         let ends = self.ring.ends();
         self.free_slot(place.committed(), slot);
         self.held = Intent::NONE;
-        self.walk.go_on();
+        self.guess.walk.go_on();
         self.released(ends, place);
     }
 
     /// Claims the message of the guess, at `place`, if it may have `len` bytes. `None`: there is no guess, or it was of no
     /// use.
     #[inline(always)]
-    fn claim_guessed(&mut self, ends: Ends<'m>, place: Place, committed: u64, len: usize) -> Option<Slot<'m>> {
+    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, committed: u64, len: usize) -> Option<Slot<'m>> {
         let (own, mut raced) = (self.intent, false);
-        let taken = self.walk.take(len, |slot| claims(slot, committed, own, ends, place, &mut raced));
-        self.guess_next(place, taken, raced)
+        let taken = self.guess.take(len, |slot| claims(slot, committed, own, ends, place, &mut raced));
+        self.claimed(place, taken, raced)
     }
 
-    /// The same for the only consumer: there is nobody to race with.
+    /// The slot that was taken at `place`, if it was. If not, a race for it may have been lost.
     #[inline(always)]
-    fn claim_guessed_alone(&mut self, place: Place, committed: u64, len: usize) -> Option<Slot<'m>> {
-        let taken = self.walk.take_alone(len, |slot| load_word(slot) == committed);
-        self.guess_next(place, taken, false)
-    }
-
-    /// The slot that was taken at `place`, if it was, with a guess where the next one is; none if a race was lost.
-    #[inline(always)]
-    fn guess_next(&mut self, place: Place, taken: Option<Passed<'m>>, raced: bool) -> Option<Slot<'m>> {
-        let Some(taken) = taken else {
-            if raced {
-                self.lost();
-            }
-            return None;
-        };
-        self.place = place.next();
-        // The last position is that of the last slot.
-        if taken.last && self.place.is_beyond_the_last() {
-            self.walk.forget();
-        }
-        if !self.single {
+    fn claimed(&mut self, place: Place, taken: Option<Slot<'m>>, raced: bool) -> Option<Slot<'m>> {
+        if taken.is_some() {
             self.note_claim(place.intent());
+        } else if raced {
+            self.lost();
         }
-        Some(taken.slot)
+        taken
     }
 
     /// Remembers that a claim has been announced whose race was lost.
     #[cold]
     fn lost(&mut self) {
-        self.walk.forget();
+        self.guess.walk.forget();
         self.announced = true;
     }
 
     /// Guesses that the next message is that after `found`, which is ours. A message of before comes from behind the head.
     fn goes_on_behind(&mut self, found: Found) {
-        let p = found.position.plus(1);
-        self.place = Place::of(p);
-        if found.attempt == 0 && p.get() < MAX_POSITION {
-            self.walk.begin_at(p);
+        if found.attempt == 0 {
+            self.guess.begin_at(found.position.plus(1));
         }
     }
 
     /// Whether the slot of the guess, which waits for its message, gets it while we look: while it is free, it is the head.
     fn becomes_ready(&mut self) -> bool {
-        let free = self.place.free();
-        let waits = self.walk.slot().is_some_and(|slot| slot.word().load(ord!(MC16, Relaxed)) == free);
-        waits && self.changes(self.place.position())
+        let free = self.guess.place().free();
+        let waits = self.guess.walk.slot().is_some_and(|slot| slot.word().load(ord!(MC16, Relaxed)) == free);
+        waits && self.changes(self.guess.place().position())
     }
 
     /// What follows the release of the message of `place`.
     #[inline(always)]
     fn released(&mut self, ends: Ends<'m>, place: Place) {
         let wanted = ends.senders_seem_to_wait(self.ring.wake());
-        // In a stream one comparison says that nothing is left to do.
-        if wanted | (self.pace.rest() != 0) {
-            if wanted | self.pace.leaves_more() {
-                self.end_of_recv(place.position(), wanted);
-            } else {
-                self.pace.done();
-            }
+        if self.pace.ends(wanted) == End::More {
+            self.end_of_recv(place.position(), wanted);
         }
     }
 

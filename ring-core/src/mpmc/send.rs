@@ -4,9 +4,10 @@
 use super::claim::Claim;
 use super::ends::Ends;
 use super::error::ClaimError;
+use super::pace::End;
 use super::producer::Producer;
 use super::push::{is_free, swap_tail};
-use super::word::{Intent, MAX_POSITION, Place, committed, meta};
+use super::word::{Intent, Place, committed, meta};
 use crate::draft::Draft;
 use crate::position::Position;
 use crate::region::{Ahead, Slot, Span};
@@ -25,17 +26,17 @@ impl<'m> Producer<'m> {
         }
     }
 
-    /// The quick part of [`Producer::try_send`], small enough to become part of any caller. `None` means nothing but
-    /// that `try_send` must be called for an answer.
+    /// The quick part of [`Producer::try_send`], small enough to become part of any caller. A position means what it means
+    /// there. `None` is no refusal, not even a guess: nothing was sent, and `try_send` must be called for an answer.
     #[inline(always)]
     pub fn send_guessed(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
-        let (ends, place) = (self.ring.ends(), self.place);
+        let (ends, place) = (self.ring.ends(), self.guess.place());
         let (free, committed) = (place.free(), place.committed()); // computed once, whichever way is taken
         let slot = match self.take_guessed(ends, place, free, payload.len()) {
             Some(slot) => slot,
-            None => self.take_guessed_alone(place, free, payload.len())?,
+            None => self.take_guessed_alone(free, payload.len())?,
         };
-        let ahead = self.walk.ahead();
+        let ahead = self.guess.walk.ahead();
         // There is a span: the slot was taken for the length.
         if let Some(span) = slot.span(payload.len() as u64) {
             span.copy_in(payload);
@@ -46,58 +47,41 @@ impl<'m> Producer<'m> {
         Some(place.position())
     }
 
-    /// Claims the slot of the guess, at `place`, whose word is then `free`, for `len` bytes. `None`: there is no guess, or it was of no use.
+    /// Claims the slot of the guess, at `place`, whose word is then `free`, for `len` bytes. `None`: there is no guess, or it was
+    /// of no use.
     #[inline(always)]
     fn take_guessed(&mut self, ends: Ends<'m>, place: Place, free: u64, len: usize) -> Option<Slot<'m>> {
         let (own, mut raced) = (self.intent, false);
-        let taken = self.walk.take(len, |slot| {
+        let taken = self.guess.take(len, |slot| {
             is_free(slot, free) && {
                 raced = swap_tail(own, ends, place.intent(), place.tail(), 1).is_err();
                 !raced
             }
         });
-        let Some(taken) = taken else {
-            if raced {
-                self.lost();
-            }
-            return None;
-        };
-        self.note_claim(place.intent());
-        self.guess_next(place, taken.last);
-        Some(taken.slot)
+        if taken.is_some() {
+            self.note_claim(place.intent());
+        } else if raced {
+            self.lost();
+        }
+        taken
     }
 
     /// The same for the only producer: there is nobody to race with.
     #[inline(always)]
-    fn take_guessed_alone(&mut self, place: Place, free: u64, len: usize) -> Option<Slot<'m>> {
+    fn take_guessed_alone(&mut self, free: u64, len: usize) -> Option<Slot<'m>> {
         let closing = self.ring.closing;
         // MS1 as in `claim_single`.
-        let taken = self.walk.take_alone(len, |slot| is_free(slot, free) && closing.load(ord!(MS1, Relaxed)) == 0)?;
-        self.guess_next(place, taken.last);
-        Some(taken.slot)
-    }
-
-    /// The guess after that of `place`, whose slot was taken; was it the `last` one?
-    #[inline(always)]
-    fn guess_next(&mut self, place: Place, last: bool) {
-        self.place = place.next();
-        // The last position is that of the last slot.
-        if last && self.place.is_beyond_the_last() {
-            self.walk.forget();
-        }
+        self.guess.take_alone(len, |slot| is_free(slot, free) && closing.load(ord!(MS1, Relaxed)) == 0)
     }
 
     /// What follows the publication of the message of `place`, which was claimed where the guess was.
     #[inline(always)]
     fn published(&mut self, ends: Ends<'m>, place: Place, ahead: Ahead) {
         let wanted = ends.receivers_seem_to_wait(self.ring.wake());
-        // In a stream one comparison says that nothing is left to do, but to look ahead.
-        if !wanted & (self.pace.rest() == 0) {
-            ahead.prefetch_write();
-        } else if wanted | self.pace.leaves_more() {
-            self.end_of_send(place.position(), wanted);
-        } else {
-            self.pace.done();
+        match self.pace.ends(wanted) {
+            End::InStream => ahead.prefetch_write(),
+            End::More => self.end_of_send(place.position(), wanted),
+            End::Counted => {}
         }
     }
 
@@ -106,7 +90,7 @@ impl<'m> Producer<'m> {
     fn end_of_send(&mut self, p: Position, wanted: bool) {
         self.settled(p.plus(1));
         if self.pace.streams() {
-            self.walk.ahead().prefetch_write();
+            self.guess.walk.ahead().prefetch_write();
         }
         if wanted || !self.ring.wake().is_light() {
             self.ring.wake_receivers(1);
@@ -118,26 +102,18 @@ impl<'m> Producer<'m> {
     #[inline(never)]
     fn send_slowly(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         self.check_len(payload.len())?;
-        self.walk.forget();
+        self.guess.walk.forget();
         let (p, _) = self.claim(1, 1)?;
         self.fill(p, self.ring.slots.at(p), tag, payload);
         self.committed(p);
-        self.goes_on_at(p.plus(1));
+        self.guess.begin_at(p.plus(1));
         Ok(p)
-    }
-
-    /// Guesses that the next message goes to `p`, after ours.
-    fn goes_on_at(&mut self, p: Position) {
-        self.place = Place::of(p);
-        if p.get() < MAX_POSITION {
-            self.walk.begin_at(p);
-        }
     }
 
     /// Remembers that a claim has been announced whose race was lost.
     #[cold]
     fn lost(&mut self) {
-        self.walk.forget();
+        self.guess.walk.forget();
         self.announced = true;
     }
 
@@ -163,11 +139,29 @@ impl<'m> Producer<'m> {
             None => self.claim_one(len)?,
         };
         // There is a span: the length has been checked.
-        let span = slot.span(len as u64).ok_or(ClaimError::TooLong { len, max: 0 })?;
+        let Some(span) = slot.span(len as u64) else { return Err(self.too_long(len)) };
         Ok(self.lend(place, slot, span))
     }
 
-    /// The quick part of [`Producer::try_claim`], as [`send_guessed`](Self::send_guessed) is that of `try_send`.
+    /// The quick part of [`Producer::try_claim`], for `len` bytes, small enough to become part of any caller. A claim means
+    /// what it means there, and is published as one of there: by the Release store of its commit. `None` is no refusal, not
+    /// even a guess: nothing is claimed, and `try_claim` must be called for an answer. The only producer of a ring made for
+    /// one never gets another.
+    ///
+    /// ```
+    /// # use ring_core::{Line, Region, Verdict, mpmc};
+    /// # static MEMORY: [Line; 128] = [const { Line::new() }; 128];
+    /// # let ring = mpmc::Ring::format(Region::new(&MEMORY), &mpmc::Format::new(16, 48).participants(8))?;
+    /// # let mut tx = ring.join_producer(ring.next_lease()?, |_| Verdict::Alive)?;
+    /// assert!(tx.claim_guessed(5).is_none()); // it has not claimed before: where is the tail?
+    /// tx.try_claim(5)?.commit();
+    ///
+    /// let mut claim = tx.claim_guessed(5).expect("nobody else sends, and there is room");
+    /// claim.write(b"hello");
+    /// assert_eq!(claim.commit().get(), 1);
+    /// assert!(tx.claim_guessed(49).is_none()); // `try_claim` says `TooLong`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn claim_guessed(&mut self, len: usize) -> Option<Claim<'_, 'm>> {
         let (place, slot) = self.claim_one_guessed(len)?;
@@ -177,7 +171,7 @@ impl<'m> Producer<'m> {
 
     #[inline(always)]
     fn claim_one_guessed(&mut self, len: usize) -> Option<(Place, Slot<'m>)> {
-        let place = self.place;
+        let place = self.guess.place();
         Some((place, self.take_guessed(self.ring.ends(), place, place.free(), len)?))
     }
 
@@ -186,10 +180,10 @@ impl<'m> Producer<'m> {
     #[inline(never)]
     fn claim_one(&mut self, len: usize) -> Result<(Place, Slot<'m>), ClaimError> {
         self.check_len(len)?;
-        self.walk.forget();
+        self.guess.walk.forget();
         let (p, _) = self.claim(1, 1)?;
         if !self.single {
-            self.goes_on_at(p.plus(1));
+            self.guess.begin_at(p.plus(1));
         }
         Ok((Place::of(p), self.ring.slots.at(p)))
     }
@@ -198,18 +192,18 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     fn lend(&mut self, place: Place, slot: Slot<'m>, span: Span<'m>) -> Claim<'_, 'm> {
         self.open = place.intent();
-        self.walk.rest();
+        self.guess.walk.rest();
         Claim { producer: self, slot, draft: Draft::new(span), place, tag: 0 }
     }
 
     /// Publishes the message of a guard by one Release store.
     #[inline(always)]
     pub(super) fn commit(&mut self, place: Place, slot: Slot<'m>, len: usize, tag: u32) {
-        let (ends, ahead) = (self.ring.ends(), self.walk.ahead());
+        let (ends, ahead) = (self.ring.ends(), self.guess.walk.ahead());
         slot.store_meta(meta(len as u64, tag), ord!(MP8, Relaxed));
         self.publish(place.committed(), slot);
         self.open = Intent::NONE;
-        self.walk.go_on();
+        self.guess.walk.go_on();
         self.published(ends, place, ahead);
     }
 }

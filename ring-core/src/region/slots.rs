@@ -3,9 +3,9 @@
 //!
 //! # Safety
 //!
-//! R5. A `Slots` lies inside a region: `base` is a multiple of 8, `stride` too, `mask + 1` is a power of two, and
+//! R6. A `Slots` lies inside a region: `base` is a multiple of 8, `stride` too, `mask + 1` is a power of two, and
 //!     `base .. base + (mask + 1) * stride` is inside; `stride >= 16 + room`, `room` a multiple of 8.
-//! R6. A `Slot`'s base is `base + i * stride` of some `Slots`, `i <= mask`, its room at most theirs.
+//! R7. A `Slot`'s base is `base + i * stride` of some `Slots`, `i <= mask`, its room at most theirs.
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -36,7 +36,7 @@ unsafe impl Send for Slots<'_> {}
 unsafe impl Sync for Slots<'_> {}
 
 impl<'m> Region<'m> {
-    /// `count` slots of `stride` bytes at `offset`; `None` where R5 would not hold.
+    /// `count` slots of `stride` bytes at `offset`; `None` where R6 would not hold.
     pub(crate) fn slots(&self, offset: u64, count: u64, stride: u64) -> Option<Slots<'m>> {
         let (offset, stride) = (usize::try_from(offset).ok()?, usize::try_from(stride).ok()?);
         let bytes = usize::try_from(count).ok()?.checked_mul(stride)?;
@@ -59,10 +59,10 @@ impl<'m> Slots<'m> {
 
     /// The slot that `position` falls on.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "R5: all indices fit, or the region would not")]
+    #[expect(clippy::cast_possible_truncation, reason = "R6: all indices fit, or the region would not")]
     pub(crate) fn at(&self, position: Position) -> Slot<'m> {
         let offset = ((position.get() & self.mask) as usize).wrapping_mul(self.stride);
-        // SAFETY: R5, the index is masked.
+        // SAFETY: R6, the index is masked.
         Slot { base: unsafe { self.base.add(offset) }, room: self.room, memory: PhantomData }
     }
 
@@ -99,13 +99,13 @@ impl<'m> Slot<'m> {
     #[inline(always)]
     pub(crate) fn word(&self) -> &'m Word {
         let at = self.base.cast::<Word>();
-        // SAFETY: R6: in bounds and aligned; R2 of `region.rs` for access.
+        // SAFETY: R7: in bounds and aligned; R2 of `region.rs` for access.
         unsafe { at.as_ref() }
     }
 
     #[inline(always)]
     fn meta(&self) -> &'m Word {
-        // SAFETY: R5: a slot is at least as long as its header.
+        // SAFETY: R6: a slot is at least as long as its header.
         let at = unsafe { self.base.add(offset_of!(SlotHeader, meta)) }.cast::<Word>();
         // SAFETY: as for the word.
         unsafe { at.as_ref() }
@@ -127,9 +127,9 @@ impl<'m> Slot<'m> {
     #[inline(always)]
     pub(crate) fn span(&self, len: u64) -> Option<Span<'m>> {
         let len = usize::try_from(len).ok()?;
-        // SAFETY: R5: the room begins after the header.
+        // SAFETY: R6: the room begins after the header.
         let base = unsafe { self.base.add(size_of::<SlotHeader>()) };
-        // The room is a multiple of 8, so R4 holds for the span.
+        // R7: at most the room of all slots, which is a multiple of 8, so R5 holds for the span.
         (len <= self.room).then_some(Span { base, len, memory: PhantomData })
     }
 }
