@@ -29,9 +29,12 @@ fn child_entry() {
 fn control_a_stolen_probe_descriptor_is_noticed() {
     let (name, segment) = make("stolen");
     let living = take(&segment, 1);
-    // Files on which no lock is held: a plain one, and one that is like the segment in everything else.
+    // Files on which no lock is held: a plain one, and one that is like the segment in everything else. And one with locks:
+    // that of the peer's own number, of a living one there that is dead here, but not of 1.
     let (other, _other_segment) = make("twin");
-    for thief in ["/dev/zero", other.path().to_str().unwrap()] {
+    let (namesake, namesake_segment) = make("namesake");
+    let _theirs = [2, 3].map(|number| take(&namesake_segment, number));
+    for thief in ["/dev/zero", other.path().to_str().unwrap(), namesake.path().to_str().unwrap()] {
         let mut peer = holder(&name, 2);
         peer.ask("close-range", "done");
         peer.ask(&format!("fill {thief}"), "done");
