@@ -195,10 +195,13 @@ impl LeasedMapping {
                 let first = sys::conflict(fd, byte, 1).ok()?;
                 self.probe.is_meant_by(fd).then_some(first.is_some())
             };
-            // A free lock is asked about once more, lest the number was lost and came back in between; and locks that the
-            // file system has forgotten are those of the living as well, ours among them.
-            let held_once_more = || if sys::conflict(fd, self.byte, 1).ok()?.is_some() { held(byte) } else { None };
-            if held(byte)? { Some(true) } else { held_once_more() }
+            if held(byte)? {
+                return Some(true);
+            }
+            // Locks that the file system has forgotten are those of the living as well, ours among them. And a number that was
+            // lost and came back in between, as another description of the same object, is not believed the first time.
+            let ours = sys::conflict(fd, self.byte, 1).ok()?;
+            if ours.is_some() { held(byte) } else { None }
         })
     }
 }
