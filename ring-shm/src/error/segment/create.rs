@@ -1,13 +1,14 @@
 //! Why a segment was not created.
 
 use core::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Keyless;
 use crate::error::OsError;
 use crate::location::Location;
 use crate::memfd::Unsealed;
 use crate::name::NameError;
+use crate::posix::DIRECTORY;
 
 /// Why a segment was not created. Nothing is left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +174,7 @@ impl fmt::Display for CreateError {
                 f,
                 "segment {name} cannot be made, there is no directory {}: make it, or name one that is there{}",
                 directory.display(),
-                if directory.starts_with("/dev/shm") { " (`mount -t tmpfs -o mode=1777 tmpfs /dev/shm`)" } else { "" }
+                if directory == Path::new(DIRECTORY) { " (`mount -t tmpfs -o mode=1777 tmpfs /dev/shm`)" } else { "" }
             ),
             Self::Permission { name } => {
                 write!(f, "segment {name} may not be made: let this user write to its directory (/dev/shm: mode 1777)")
