@@ -14,7 +14,7 @@ use crate::block_on;
 use crate::eager::Eager;
 use crate::futex;
 use crate::hub::{Told, Watch};
-use crate::sleep::{Announced, BLOCKED_SLICE, SLICE};
+use crate::sleep::{Announced, BlockedSlice, SLICE};
 use crate::wait::{self, Ended, Nothing, Waits};
 
 /// A handle that is polled.
@@ -24,15 +24,14 @@ pub(crate) struct Awaited<H: Waits> {
     announced: Option<Announced>,
     /// Made by the first poll that finds nothing. Dropped before the handle, whose memory it watches.
     watch: Option<Watch>,
-    /// How long to wait for somebody in the middle of it.
-    blocked_slice: Duration,
+    blocked_slice: BlockedSlice,
     eager: Eager,
     handle: H,
 }
 
 impl<H: Waits> Awaited<H> {
     pub(crate) fn new(handle: H) -> Self {
-        Self { announced: None, watch: None, blocked_slice: BLOCKED_SLICE, eager: Eager::default(), handle }
+        Self { announced: None, watch: None, blocked_slice: BlockedSlice::default(), eager: Eager::default(), handle }
     }
 
     /// The handle, for calls that do not wait, or block. It waits for nothing meanwhile.
@@ -114,11 +113,7 @@ impl<H: Waits> Awaited<H> {
     /// Has the waiter wake the task.
     fn watch(&mut self, cx: &Context<'_>, nothing: Nothing) -> Result<(), crate::OsError> {
         let Some(announced) = &self.announced else { return Ok(()) };
-        let mut slice = announced.slice;
-        if nothing == Nothing::Blocked {
-            slice = slice.min(self.blocked_slice);
-            self.blocked_slice = self.blocked_slice.saturating_mul(2);
-        }
+        let slice = self.blocked_slice.limit(announced.slice, nothing);
         let own = block_on::here(cx.waker());
         if !self.watch.as_ref().is_some_and(|watch| watch.is_in(own.as_ref())) {
             match own.and_then(|own| Watch::in_shard(&own, announced.event())) {
@@ -138,7 +133,7 @@ impl<H: Waits> Awaited<H> {
     /// Takes the announcement back; true if a waker was quicker.
     fn withdraw(&mut self) -> bool {
         let Some(announced) = self.announced.take() else { return false };
-        self.blocked_slice = BLOCKED_SLICE;
+        self.blocked_slice = BlockedSlice::default();
         if let Some(watch) = &self.watch {
             watch.disarm();
         }

@@ -141,6 +141,12 @@ impl ProbeFile {
         ask(self.current.lock().unwrap_or_else(PoisonError::into_inner).fd)
     }
 
+    /// Whether `fd` means the object, which lives as long as somebody has it mapped or open. False also where the kernel does
+    /// not say.
+    pub(crate) fn is_meant_by(&self, fd: RawFd) -> bool {
+        sys::stat(fd).is_ok_and(|stat| stat.id == self.id)
+    }
+
     /// Makes sure that the number means the object, by opening it anew under its name if need be. False: the
     /// number was lost, and the name is gone or means another object.
     pub(crate) fn renew(&self) -> bool {
@@ -151,7 +157,7 @@ impl ProbeFile {
         let Some(Ok(file)) = self.path.as_deref().map(open_existing) else {
             return false;
         };
-        if sys::stat(file.as_raw_fd()).map(|stat| stat.id) != Ok(self.id) {
+        if !self.is_meant_by(file.as_raw_fd()) {
             return false;
         }
         // The old number is not ours any more, unless the new descriptor has just got it: never close it.

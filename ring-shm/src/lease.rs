@@ -163,7 +163,7 @@ impl LeasedMapping {
     ///
     /// Do not ask about 0, which is no lease: the answer is [`Verdict::Unknown`]. A number that no lease can have is
     /// [`Verdict::Dead`]. `facts` are those recorded for the owner of the lease; they count only where the
-    /// self-test failed. It takes no lock and changes nothing; two system calls about who lives, four about who does not.
+    /// self-test failed. It takes no lock and changes nothing; two system calls about who lives, five about who does not.
     pub fn verdict(&self, lease: u64, facts: Option<Facts>) -> Verdict {
         if self.is_inherited() || lease == 0 {
             return Verdict::Unknown;
@@ -182,23 +182,26 @@ impl LeasedMapping {
         }
     }
 
-    /// Whether the lock on `byte` is held. Our own lock is asked as well: it is held, so whoever says that it is free is
-    /// not speaking of our segment, because the number of the probe was closed and given away.
+    /// Whether the lock on `byte` is held. `None` where that cannot be told: the number of the probe was closed and given away,
+    /// and the segment is out of reach.
     fn is_held(&self, byte: i64) -> Option<bool> {
         self.ask(byte).or_else(|| if self.probe.renew() { self.ask(byte) } else { None })
     }
 
     fn ask(&self, byte: i64) -> Option<bool> {
         self.probe.with_fd(|fd| {
-            let held = |byte| sys::conflict(fd, byte, 1).ok().map(|first| first.is_some());
-            let speaks_of_ours = || held(self.byte) == Some(true);
-            let alive = held(byte)?;
-            // Before and after: a number that was lost and came back in between, as another description of the same object,
-            // would have said that the lock is free. That somebody lives needs no such care.
-            if !speaks_of_ours() {
-                return None;
+            // Which object the number means, the object alone says: our own lease may be held in another segment as well.
+            let held = |byte| {
+                let first = sys::conflict(fd, byte, 1).ok()?;
+                self.probe.is_meant_by(fd).then_some(first.is_some())
+            };
+            if held(byte)? {
+                return Some(true);
             }
-            if alive { Some(true) } else { held(byte).filter(|_| speaks_of_ours()) }
+            // Locks that the file system has forgotten are those of the living as well, ours among them. And a number that was
+            // lost and came back in between, as another description of the same object, is not believed the first time.
+            let ours = sys::conflict(fd, self.byte, 1).ok()?;
+            if ours.is_some() { held(byte) } else { None }
         })
     }
 }

@@ -8,6 +8,7 @@ use ring_core::{Event, Sleeper};
 
 use crate::fork;
 use crate::futex;
+use crate::wait::Nothing;
 
 /// The longest sleep: what a wake-up that was lost to a death costs.
 pub const SLICE: Duration = Duration::from_millis(50);
@@ -15,9 +16,29 @@ pub const SLICE: Duration = Duration::from_millis(50);
 /// The first sleep of a handle whose barrier reaches nobody: a publisher may just have missed the wish for fences.
 pub(crate) const FIRST_SLICE: Duration = Duration::from_millis(1);
 
-/// The first sleep while somebody else is in the middle of what we wait for. He is through with it in a microsecond,
-/// or dead; doubled from sleep to sleep.
-pub(crate) const BLOCKED_SLICE: Duration = Duration::from_millis(2);
+/// How long a wait sleeps next while somebody else is in the middle of what it waits for. He is through with it in a
+/// microsecond, or dead: twice as long each time.
+#[derive(Debug)]
+pub(crate) struct BlockedSlice(Duration);
+
+impl Default for BlockedSlice {
+    fn default() -> Self {
+        Self(Duration::from_millis(2))
+    }
+}
+
+impl BlockedSlice {
+    /// `time`, or less if that is why there was `nothing`.
+    pub(crate) fn limit(&mut self, time: Duration, nothing: Nothing) -> Duration {
+        match nothing {
+            Nothing::Idle => time,
+            Nothing::Blocked => {
+                let next = self.0.saturating_mul(2);
+                time.min(core::mem::replace(&mut self.0, next))
+            }
+        }
+    }
+}
 
 /// What one handle has told its publishers about its barrier.
 #[derive(Debug, Default)]

@@ -24,7 +24,7 @@ pub use crate::watched::{Readiness, Room, Waitable};
 use crate::error::OsError;
 use crate::fork;
 use crate::futex::{self, Slept};
-use crate::sleep::{Announced, BLOCKED_SLICE, Reach};
+use crate::sleep::{Announced, BlockedSlice, Reach};
 
 /// What a look has found that found nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +200,11 @@ impl Limit {
     }
 }
 
+/// How long until the moment of a [`Limit`].
+pub(crate) fn left(moment: Option<Instant>) -> Duration {
+    moment.map_or(Duration::MAX, |moment| moment.saturating_duration_since(Instant::now()))
+}
+
 /// Looks until there is something, or the wait has to end. At least one look is made.
 pub(crate) fn until<H: Waits, T, E>(
     handle: &mut H,
@@ -235,7 +240,7 @@ struct Wait<'w> {
 
 impl Wait<'_> {
     fn run<H: Waits, T, E>(mut self, handle: &mut H, mut look: impl Look<H, T, E>) -> Result<T, Ended<E>> {
-        let mut blocked_slice = BLOCKED_SLICE;
+        let mut blocked_slice = BlockedSlice::default();
         for number in 0.. {
             let nothing = match look(handle).map_err(Ended::Refused)? {
                 Ok(found) => return Ok(found),
@@ -247,7 +252,7 @@ impl Wait<'_> {
                     Ended::Cancelled
                 });
             }
-            let left = self.deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            let left = left(self.deadline);
             if left.is_zero() {
                 return self.leave(handle, look, |_| Ended::Timeout);
             }
@@ -255,11 +260,7 @@ impl Wait<'_> {
                 || self.waiter.strategy.idle(Round { number, one_cpu: self.waiter.one_cpu }) == Idle::Park;
             match self.announced.take() {
                 Some(announced) if parks && !announced.is_deaf(handle.sleeper()) => {
-                    let mut time = announced.slice.min(left);
-                    if nothing == Nothing::Blocked {
-                        time = time.min(blocked_slice);
-                        blocked_slice = blocked_slice.saturating_mul(2);
-                    }
+                    let time = blocked_slice.limit(announced.slice.min(left), nothing);
                     if self.sleep(announced, time).map_err(Ended::Os)? == Slept::Expired {
                         handle.slept();
                     }

@@ -11,7 +11,7 @@ use crate::error::OsError;
 use crate::futex::{self, MOST_TARGETS, Slept, Target};
 use crate::guard;
 use crate::hub::Watch;
-use crate::sleep::{self, Announced, BLOCKED_SLICE, SLICE};
+use crate::sleep::{self, Announced, BlockedSlice, SLICE};
 use crate::wait::{self, Canceller, Idle, Limit, Nothing, Park, Round, WaitStrategy};
 use crate::watched::{Readiness, Waitable};
 
@@ -183,7 +183,7 @@ impl<W: Waitable> Wait<'_, W> {
     fn run(&mut self, limit: Limit) -> Result<(), WaitError> {
         let mut deadline = None;
         let mut one_cpu = futex::is_alone_on_one_cpu();
-        let mut blocked_slice = BLOCKED_SLICE;
+        let mut blocked_slice = BlockedSlice::default();
         for number in 0.. {
             let nothing = self.look();
             if !self.set.ready.is_empty() {
@@ -194,7 +194,7 @@ impl<W: Waitable> Wait<'_, W> {
                 return self.leave(WaitError::Cancelled);
             }
             let deadline = *deadline.get_or_insert_with(|| limit.moment());
-            let left = deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            let left = wait::left(deadline);
             if left.is_zero() {
                 return self.leave(WaitError::Timeout);
             }
@@ -204,12 +204,7 @@ impl<W: Waitable> Wait<'_, W> {
             match ticket {
                 Some(ticket) if parks && !self.is_deaf() => {
                     let slice = self.set.announced.iter().flatten().map(|announced| announced.slice).min();
-                    let mut time = slice.unwrap_or(SLICE).min(left);
-                    if nothing == Nothing::Blocked {
-                        time = time.min(blocked_slice);
-                        blocked_slice = blocked_slice.saturating_mul(2);
-                    }
-                    self.sleep(ticket, time)?;
+                    self.sleep(ticket, blocked_slice.limit(slice.unwrap_or(SLICE).min(left), nothing))?;
                     if self.ticket.is_none() {
                         one_cpu = futex::is_alone_on_one_cpu();
                     }

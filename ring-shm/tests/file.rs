@@ -191,6 +191,11 @@ fn paths_that_can_hold_no_ring() {
         assert_eq!(Consumer::open(&at).unwrap_err().kind(), SetupErrorKind::NotFound);
         assert!(matches!(ring_shm::unlink(&at, true), Err(ring_shm::UnlinkError::NotFound { .. })));
     }
+    // A file system is missing only where `/dev/shm` itself is.
+    for (directory, mounts) in [("/dev/shm", true), ("/dev/shm/missing", false)] {
+        let error = CreateError::NoDirectory { name: Location::file("ring"), directory: directory.into() };
+        assert_eq!(error.to_string().contains("mount"), mounts, "{error}");
+    }
     // Nobody is told to remove what he has named by mistake.
     let error = Consumer::open(directory.at("")).unwrap_err().to_string();
     assert!(error.ends_with("is a directory, no segment: give another path"), "{error}");

@@ -29,15 +29,21 @@ fn child_entry() {
 fn control_a_stolen_probe_descriptor_is_noticed() {
     let (name, segment) = make("stolen");
     let living = take(&segment, 1);
-    // Files on which no lock is held: a plain one, and one that is like the segment in everything else.
+    // Files on which no lock is held: a plain one, and one that is like the segment in everything else. And one with locks:
+    // that of the peer's own number, of a living one there that is dead here, but not of 1.
     let (other, _other_segment) = make("twin");
-    for thief in ["/dev/zero", other.path().to_str().unwrap()] {
+    let (namesake, namesake_segment) = make("namesake");
+    let _theirs = [2, 3].map(|number| take(&namesake_segment, number));
+    let thieves = ["/dev/zero".into(), other.path(), namesake.path()];
+    // Only the first question meets the thief: after it the peer has a number that is good. The last one is about its own.
+    for (thief, asked) in thieves.iter().flat_map(|thief| [[1, 3, 2], [3, 1, 2]].map(|asked| (thief, asked))) {
         let mut peer = holder(&name, 2);
         peer.ask("close-range", "done");
-        peer.ask(&format!("fill {thief}"), "done");
-        assert_eq!(peer.ask("verdict 1", ""), "Alive", "{thief}");
-        assert_eq!(peer.ask("verdict 3", ""), "Dead", "{thief}");
-        assert_eq!(peer.ask("verdict 2", ""), "Alive", "{thief}: its own");
+        peer.ask(&format!("fill {}", thief.display()), "done");
+        for lease in asked {
+            let verdict = if lease == 3 { "Dead" } else { "Alive" };
+            assert_eq!(peer.ask(&format!("verdict {lease}"), ""), verdict, "{lease} of {asked:?}: {thief:?}");
+        }
     }
     // Lost for good: the number is stolen and the name is gone.
     let mut peer = holder(&name, 4);

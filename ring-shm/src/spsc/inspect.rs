@@ -227,8 +227,8 @@ pub fn recover(at: impl ToLocation, assume_dead: Option<u64>) -> Result<(Snapsho
 /// is needed, and this would take away what was never synced.
 ///
 /// # Errors
-/// [`SetupError`]; its kind is `InUse` while somebody has the ring open, `Invalid` for a ring in memory, and `Corrupt` when nothing in the file tells of a
-/// sync, or it is no SPSC ring.
+/// [`SetupError`]; its kind is `InUse` while somebody has the ring open, `Invalid` for a ring in memory, and `Corrupt`
+/// when nothing in the file tells of a sync, or it is no SPSC ring.
 ///
 /// ```
 /// use ring_shm::spsc::{self, Consumer, Producer};

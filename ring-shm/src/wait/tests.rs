@@ -79,28 +79,41 @@ fn a_slice_asleep_is_followed_by_a_question_after_the_peer() {
     assert!((2..=3).contains(&handle.slept), "{}", handle.slept);
 }
 
-/// Somebody takes the bit after a slice, and dies before the event is moved on. A slice later the bit is up again; who
-/// believed the event alone would be deaf from then on.
+#[test]
+fn who_is_blocked_sleeps_twice_as_long_each_time() {
+    let (ms, mut slices) = (Duration::from_millis, BlockedSlice::default());
+    let times = [Nothing::Blocked, Nothing::Idle, Nothing::Blocked, Nothing::Blocked]
+        .map(|nothing| slices.limit(ms(7), nothing));
+    assert_eq!(times, [ms(2), ms(7), ms(4), ms(7)]);
+}
+
+/// Looks that find nothing. Before the answer of the one numbered `taken` somebody takes the bit, and dies before the event is
+/// moved on; the one numbered `told` finds out whether the bit is still gone.
+fn looks_beside_a_dead_waker<H: Waits>(
+    handle: &H,
+    taken: u32,
+    told: u32,
+) -> impl FnMut(&mut H) -> Result<Result<bool, Nothing>, OsError> + Unpin + use<H> {
+    let place = handle.sleeper().unwrap();
+    let mut looks = 0;
+    move |_| {
+        looks += 1;
+        if looks == taken {
+            assert!(!place.withdraw(), "the announcement has not outlasted its slice");
+        }
+        Ok(if looks == told { Ok(place.withdraw()) } else { Err(Nothing::Idle) })
+    }
+}
+
+/// A slice later the bit is up again; who believed the event alone would be deaf from then on.
 #[test]
 fn a_bit_that_a_dead_waker_took_is_set_again() {
     let ring = mpmc::heap(4, 8).unwrap();
     let mut rx = ring.consumer().unwrap();
     set_strategy(&mut rx, at_once());
-    let place = rx.sleeper().unwrap();
-    let mut looks = 0;
-    let was_gone = until(&mut rx, Limit::Never, |_| {
-        looks += 1;
-        Ok::<_, OsError>(match looks {
-            // The fourth one follows the first slice, whose announcement stood; the sixth the next announcement.
-            4 => {
-                assert!(!place.withdraw(), "the announcement has not outlasted its slice");
-                Err(Nothing::Idle)
-            }
-            6 => Ok(place.withdraw()),
-            _ => Err(Nothing::Idle),
-        })
-    });
-    assert!(matches!(was_gone, Ok(false)), "deaf");
+    // The fourth one follows the first slice, whose announcement stood; the sixth the next announcement.
+    let look = looks_beside_a_dead_waker(&rx, 4, 6);
+    assert!(matches!(until(&mut rx, Limit::Never, look), Ok(false)), "deaf");
 }
 
 /// The same for a task, which looks once more at once.
@@ -109,21 +122,9 @@ fn a_bit_that_a_dead_waker_took_is_set_again() {
 fn a_bit_that_a_dead_waker_took_from_a_task_is_set_again() {
     let ring = mpmc::heap(4, 8).unwrap();
     let rx = ring.consumer().unwrap();
-    let place = rx.sleeper().unwrap();
+    // The second one follows the announcement, the third its first slice.
+    let look = looks_beside_a_dead_waker(&rx, 3, 4);
     let mut awaited = crate::awaited::Awaited::new(rx);
     awaited.spin_for(Duration::ZERO);
-    let mut looks = 0;
-    let was_gone = block_on(awaited.until(|_| {
-        looks += 1;
-        Ok::<_, OsError>(match looks {
-            // The second one follows the announcement, the third its first slice.
-            3 => {
-                assert!(!place.withdraw(), "the announcement has not outlasted its slice");
-                Err(Nothing::Idle)
-            }
-            4 => Ok(place.withdraw()),
-            _ => Err(Nothing::Idle),
-        })
-    }));
-    assert!(matches!(was_gone, Ok(false)), "deaf");
+    assert!(matches!(block_on(awaited.until(look)), Ok(false)), "deaf");
 }
