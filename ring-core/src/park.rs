@@ -75,9 +75,9 @@ impl fmt::Debug for Event<'_> {
 #[derive(Clone, Copy)]
 pub struct Wake {
     call: fn(Event<'_>) -> bool,
-    /// 0 where a sleeper's barrier reaches this process's threads; else 1: as one more word to find somebody in.
-    fences: u64,
-    /// Models of rings whose participants never sleep have no use for two more loads per step.
+    /// Whether a sleeper's barrier reaches this process's threads.
+    light: bool,
+    /// Whether nobody ever sleeps.
     #[cfg(loom)]
     never: bool,
 }
@@ -86,7 +86,7 @@ impl Wake {
     /// For rings whose participants never sleep.
     pub const NEVER: Self = Self {
         call: |_| false,
-        fences: 0,
+        light: true,
         #[cfg(loom)]
         never: true,
     };
@@ -99,7 +99,7 @@ impl Wake {
     pub const fn new(call: fn(Event<'_>) -> bool, light: bool) -> Self {
         Self {
             call,
-            fences: if light { 0 } else { 1 },
+            light,
             #[cfg(loom)]
             never: false,
         }
@@ -108,7 +108,7 @@ impl Wake {
     /// Whether publishers need no fence of their own.
     #[must_use]
     pub const fn is_light(&self) -> bool {
-        self.fences == 0
+        self.light
     }
 }
 
@@ -123,23 +123,55 @@ impl fmt::Debug for Wake {
 pub(crate) struct Bell<'m> {
     /// Who sleeps.
     pub(crate) sleepers: &'m Word,
-    /// Whose barrier does not reach other processes.
-    pub(crate) fences: &'m Word,
+    /// Whose barrier does not reach other processes. `None` where the upper half of the other word says that, by the same bits:
+    /// where there are so few participants that one word has room for both.
+    pub(crate) fences: Option<&'m Word>,
 }
 
+/// From the bit of who sleeps to that of the same who wants fences, in one word.
+const HALF: u32 = 32;
+
 impl Bell<'_> {
-    /// After a publication: whether [`Bell::ring`] has to see who may be asleep that waits for it. The hot path asks this and
-    /// no more, and passes nothing on the stack: a store for each message is what costs.
+    /// After a publication of a process that is light: whether [`Bell::ring`] has to see who may be asleep that waits for it.
+    /// The hot path asks this and no more, and passes nothing on the stack: a store for each message is what costs.
+    ///
+    /// `wake` is asked for by models alone: those of rings whose participants never sleep have no use for two more loads per
+    /// step.
     #[inline(always)]
-    pub(crate) fn is_wanted(&self, wake: &Wake) -> bool {
+    #[cfg_attr(not(loom), expect(unused_variables, reason = "a load less"))]
+    pub(crate) fn is_wanted<'w>(&self, wake: impl FnOnce() -> &'w Wake) -> bool {
         #[cfg(loom)]
-        if wake.never {
+        if wake().never {
             return false;
         }
         // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the loads up. Without
         // that barrier nothing can be told yet: there the fence comes first.
         compiler_fence();
-        self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) | wake.fences != 0
+        self.sleepers.load(ord!(W5, Relaxed)) | self.fences.map_or(0, |word| word.load(ord!(W6, Relaxed))) != 0
+    }
+
+    /// The same of any process.
+    #[inline(always)]
+    pub(crate) fn may_be_wanted(&self, wake: &Wake) -> bool {
+        !wake.is_light() || self.is_wanted(|| wake)
+    }
+
+    /// Who wants fences.
+    fn wishes(&self) -> u64 {
+        match self.fences {
+            Some(word) => word.load(ord!(W6, Relaxed)),
+            None => self.sleepers.load(ord!(W6, Relaxed)) >> HALF,
+        }
+    }
+
+    /// The word in which `bit` of who wants fences is, and that bit.
+    fn wish(&self, bit: u64) -> (&Word, u64) {
+        self.fences.map_or((self.sleepers, bit << HALF), |word| (word, bit))
+    }
+
+    /// The bits of all who can sleep here.
+    fn all(&self) -> u64 {
+        if self.fences.is_some() { u64::MAX } else { (1 << HALF) - 1 }
     }
 
     /// Wakes up to `count` sleepers. A bit whose owner did not sleep (it was just about to, or is dead) does not count.
@@ -148,11 +180,11 @@ impl Bell<'_> {
         if !wake.is_light() {
             // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
             fence!(W4, SeqCst);
-        } else if self.fences.load(ord!(W6, Relaxed)) != 0 {
+        } else if self.wishes() != 0 {
             // Somebody's barrier does not reach us.
             fence!(W7, SeqCst);
         }
-        let (mut left, mut asked) = (count, 0);
+        let (mut left, mut asked) = (count, !self.all());
         // Each bit once, so 64 rounds at most: who sets it again has looked since, and must not keep the others waiting.
         loop {
             let bits = self.sleepers.load(ord!(W8, Relaxed)) & !asked;
@@ -262,10 +294,11 @@ impl<'m> Sleeper<'m> {
     /// before the first sleep. A publisher that goes light may miss the wish, and a sleeper, once: the first sleep
     /// after it should be short.
     pub fn set_reach(&self, reaches: bool) {
+        let (word, bit) = self.bell.wish(self.bit);
         if reaches {
-            self.bell.fences.fetch_and(!self.bit, ord!(W14, Relaxed));
+            word.fetch_and(!bit, ord!(W14, Relaxed));
         } else {
-            self.bell.fences.fetch_or(self.bit, ord!(W15, Relaxed));
+            word.fetch_or(bit, ord!(W15, Relaxed));
         }
     }
 
@@ -299,7 +332,7 @@ impl Bell<'_> {
                 2 => Some(false),
                 _ => None,
             },
-            wants_fences: self.fences.load(ord!(W6, Relaxed)) & bit != 0,
+            wants_fences: self.wishes() & bit != 0,
         }
     }
 }
@@ -312,8 +345,9 @@ pub(crate) fn forget(bells: [Bell<'_>; 2], index: u32) {
         if bell.sleepers.load(ord!(W16, Relaxed)) & bit != 0 {
             bell.sleepers.fetch_and(!bit, ord!(W17, Relaxed));
         }
-        if bell.fences.load(ord!(W16, Relaxed)) & bit != 0 {
-            bell.fences.fetch_and(!bit, ord!(W17, Relaxed));
+        let (word, wish) = bell.wish(bit);
+        if word.load(ord!(W16, Relaxed)) & wish != 0 {
+            word.fetch_and(!wish, ord!(W17, Relaxed));
         }
     }
 }

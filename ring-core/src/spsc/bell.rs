@@ -11,19 +11,13 @@ use crate::sync::Word;
 /// The bell of who waits for records.
 #[inline(always)]
 pub(super) fn of_data<'m>(control: &Control<'m>) -> Bell<'m> {
-    Bell {
-        sleepers: control.word::<{ offset_of!(SpscControl, waiters.receivers) }>(),
-        fences: control.word::<{ offset_of!(SpscControl, waiters.fences) }>(),
-    }
+    Bell { sleepers: control.word::<{ offset_of!(SpscControl, waiters.receivers) }>(), fences: None }
 }
 
 /// The bell of who waits for space.
 #[inline(always)]
 pub(super) fn of_space<'m>(control: &Control<'m>) -> Bell<'m> {
-    Bell {
-        sleepers: control.word::<{ offset_of!(SpscControl, waiters.senders) }>(),
-        fences: control.word::<{ offset_of!(SpscControl, waiters.fences) }>(),
-    }
+    Bell { sleepers: control.word::<{ offset_of!(SpscControl, waiters.senders) }>(), fences: None }
 }
 
 /// Wakes who waits for records. Apart from the handles, which so need not be in memory where all else is in registers.
