@@ -97,7 +97,6 @@ fn wake_ups_come_at_once() {
         let act = move || assert!(sender.lock().unwrap().try_send(0, b"").is_ok());
         let (got, took) = current_thread(after(act, async { rx.recv_into(&mut []).await.map(|got| got.len) }));
         assert_eq!(got, Ok(0));
-        eprintln!("DBG {took:?}");
         quick += usize::from(took < Duration::from_millis(10));
     }
     assert!(quick > ROUNDS * 2 / 3, "{quick} of {ROUNDS} wake-ups came within 10 ms");

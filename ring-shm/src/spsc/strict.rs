@@ -179,8 +179,8 @@ fn lease(common: &File, at: Location, role: Role) -> Result<LeasedMapping, Setup
 
 /// A place in a ring that has been made or validated.
 fn place(ring: Ring<'static>, leased: LeasedMapping) -> Place {
-    let lease = leased.lease();
-    Place { waiter: None, ring: ring.with_wake(futex::registered_wake()), life: Life::mapped(leased), lease }
+    let (lease, wake) = (leased.lease(), futex::registered_wake(leased.object()));
+    Place { waiter: None, ring: ring.with_wake(wake), life: Life::mapped(leased), lease }
 }
 
 fn send(
