@@ -179,7 +179,8 @@ impl<H: Waits> Awaited<H> {
 
     /// Has the waiter wake the task.
     fn watch(&mut self, cx: &Context<'_>, nothing: Nothing) -> Result<(), OsError> {
-        let Some((event, ticket, slice)) = self.announced.as_ref().map(|one| (one.event(), one.ticket(), one.slice)) else {
+        let Some((event, ticket, slice)) = self.announced.as_ref().map(|one| (one.event(), one.ticket(), one.slice))
+        else {
             return Ok(());
         };
         let slice = self.blocked_slice.limit(slice, nothing);

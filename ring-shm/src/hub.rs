@@ -141,7 +141,16 @@ impl Watch {
         if slot == state.spots.len() {
             state.spots.push(None);
         }
-        let spot = Spot { event, ticket: 0, waker: None, by: By::Event, due: None, listed: None, idle: u8::MAX, expired: false };
+        let spot = Spot {
+            event,
+            ticket: 0,
+            waker: None,
+            by: By::Event,
+            due: None,
+            listed: None,
+            idle: u8::MAX,
+            expired: false,
+        };
         state.spots[slot] = Some(spot);
         Some((Self { shard: Arc::clone(shard), slot, born: fork::epoch() }, was_empty))
     }

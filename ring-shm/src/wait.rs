@@ -8,8 +8,8 @@
 //! The protocol between sleepers and publishers: `docs/protocol-waiting.md`. How to choose: `docs/waiting.md`.
 
 use core::fmt;
-use std::path::PathBuf;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

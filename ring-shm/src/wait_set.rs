@@ -273,7 +273,9 @@ impl<W: Waitable> Wait<'_, W> {
         // Those for whom one call has no room are watched by the process's waiter, who rings the bell.
         for one in all {
             let watch = Watch::new(one.event()).map_err(WaitError::Os)?;
-            watch.arm(one.ticket(), &Waker::from(Arc::new(Rings(Arc::clone(bell)))), None, By::Event).map_err(WaitError::Os)?;
+            watch
+                .arm(one.ticket(), &Waker::from(Arc::new(Rings(Arc::clone(bell)))), None, By::Event)
+                .map_err(WaitError::Os)?;
             watches.push(watch);
         }
         let slept = match targets.len() {

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use ring_bench::Quartiles;
-use ring_shm::{Memfd, Trust, Trusted, Untrusted};
 use ring_shm::spsc::{self, AsyncConsumer, Consumer, Producer};
 use ring_shm::wait::{self, Chime, Park};
+use ring_shm::{Memfd, Trust, Trusted, Untrusted};
 use tokio::runtime::{Builder, Runtime};
 
 /// Wake-ups of one sample.
@@ -63,18 +63,27 @@ fn run(rounds: u32) -> Result<(), Failure> {
     let runtimes = [("current-thread", &current), ("multi-thread", &multi)];
     pairs("wake-up, block_on / parked", rounds, || wake_parked(heap), || wake_by(heap, wait::block_on))?;
     for (name, runtime) in runtimes {
-        pairs(&format!("wake-up, task, {name} / parked"), rounds, || wake_parked(heap), || {
-            wake_by(heap, |task| spawned(runtime, task))
-        })?;
+        pairs(
+            &format!("wake-up, task, {name} / parked"),
+            rounds,
+            || wake_parked(heap),
+            || wake_by(heap, |task| spawned(runtime, task)),
+        )?;
     }
     for (name, runtime) in runtimes {
         let name = format!("wake-up, task, {name}, by its chime");
-        pairs(&format!("{name}, memfd / parked"), rounds, || wake_parked(memfd), || {
-            chimed(runtime, || wake_by(memfd, |task| spawned(runtime, task)))?
-        })?;
-        pairs(&format!("{name}, heap / parked"), rounds, || wake_parked(heap), || {
-            chimed(runtime, || wake_by(heap, |task| spawned(runtime, task)))?
-        })?;
+        pairs(
+            &format!("{name}, memfd / parked"),
+            rounds,
+            || wake_parked(memfd),
+            || chimed(runtime, || wake_by(memfd, |task| spawned(runtime, task)))?,
+        )?;
+        pairs(
+            &format!("{name}, heap / parked"),
+            rounds,
+            || wake_parked(heap),
+            || chimed(runtime, || wake_by(heap, |task| spawned(runtime, task)))?,
+        )?;
     }
     let rate = "recv_many / read_batch, messages a second";
     pairs(&format!("{rate}, block_on"), rounds, stream_blocking, || stream_by(None, wait::block_on))?;

@@ -7,8 +7,8 @@ use ring_core::{Role, SeatError, SeatState, Verdict};
 
 use super::Options;
 use crate::attach;
-use crate::facts::Facts;
 use crate::chime;
+use crate::facts::Facts;
 use crate::futex;
 use crate::heap::{Heap, HeapLease};
 use crate::life::{self, Life};
