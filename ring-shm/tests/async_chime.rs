@@ -155,11 +155,12 @@ fn the_dead_are_not_told_instead_of_the_living() {
     for _ in 0..ROUNDS {
         let name = unique("chime-dead");
         let mut tx = mpmc::Producer::create(name.as_str(), &mpmc::Options::new().slots(4).slot_size(8)).unwrap();
+        // Later places of consumers are asked first.
+        let mut rx = mpmc::Consumer::open(name.as_str()).unwrap();
         let mut awaiter = child("awaiter", &[name.as_str()]);
         awaiter.wait_for("ready");
         awaiter.wait_for("ready");
         thread::sleep(MOMENT);
-        let mut rx = mpmc::Consumer::open(name.as_str()).unwrap();
         let waits = thread::spawn(move || {
             rx.set_wait_strategy(support::at_once());
             rx.recv_into(&mut [0; 8]).map(|_| Instant::now())
@@ -181,9 +182,10 @@ fn one_of_many_tasks_is_woken() {
     let _alone = alone();
     const TASKS: u32 = 8;
     for runtime in runtimes() {
-        let ring = mpmc::heap(16, 8).unwrap();
-        let mut tx = ring.producer().unwrap();
-        let consumers: Vec<_> = (0..TASKS).map(|_| ring.consumer().unwrap().into_async()).collect();
+        let name = unique("chime-many");
+        let mut tx = mpmc::Producer::create(name.as_str(), &mpmc::Options::new().slots(16).slot_size(8)).unwrap();
+        let consumers: Vec<_> =
+            (0..TASKS).map(|_| mpmc::Consumer::open(name.as_str()).unwrap().into_async()).collect();
         let sends = thread::spawn(move || {
             for tag in 0..200 {
                 thread::sleep(Duration::from_millis(1));
