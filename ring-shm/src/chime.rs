@@ -6,9 +6,10 @@
 //! share one memfd of the process. A chime that is lost (a limit of the kernel, a descriptor that was taken away)
 //! costs a slice: the process's waiter ([`hub`](crate::hub)) counts those as ever.
 
-use std::os::fd::RawFd;
-#[cfg(feature = "async")]
-use std::{fs::File, path::PathBuf, sync::OnceLock};
+use std::fs::File;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::descriptor;
 use crate::sys;
@@ -16,20 +17,11 @@ use crate::sys;
 /// Stands for the process's own memfd, of all its heap rings.
 pub(crate) const HEAP: RawFd = -1;
 
-/// The process's own memfd, if it has had one. A child has its parent's: they hear each other's chimes, and look in vain.
-#[cfg(feature = "async")]
+/// The process's own memfd, if it has had a chime. A child has its parent's: they hear each other's, and look in vain.
 static OWN: OnceLock<File> = OnceLock::new();
 
-#[cfg(feature = "async")]
 fn own() -> Option<RawFd> {
-    use std::os::fd::AsRawFd as _;
     OWN.get().map(File::as_raw_fd)
-}
-
-/// Whoever makes a chime makes this first.
-#[cfg(not(feature = "async"))]
-fn own() -> Option<RawFd> {
-    None
 }
 
 /// Tells all who listen at `object`, a descriptor of the ring's file or [`HEAP`]; whether who holds `lease` there was among
@@ -49,7 +41,6 @@ pub(crate) fn ring(object: RawFd, lease: u64) -> bool {
 }
 
 /// The way to what is heard where a heap ring is chimed at.
-#[cfg(feature = "async")]
 pub(crate) fn heap_path() -> Option<PathBuf> {
     own().map(|fd| sys::proc_path(fd).into())
 }

@@ -184,8 +184,7 @@ fn one_of_many_tasks_is_woken() {
     for runtime in runtimes() {
         let name = unique("chime-many");
         let mut tx = mpmc::Producer::create(name.as_str(), &mpmc::Options::new().slots(16).slot_size(8)).unwrap();
-        let consumers: Vec<_> =
-            (0..TASKS).map(|_| mpmc::Consumer::open(name.as_str()).unwrap().into_async()).collect();
+        let consumers: Vec<_> = (0..TASKS).map(|_| mpmc::Consumer::open(name.as_str()).unwrap().into_async()).collect();
         let sends = thread::spawn(move || {
             for tag in 0..200 {
                 thread::sleep(Duration::from_millis(1));

@@ -1,6 +1,5 @@
 //! A chime by itself: what it hears, of whom, and when nobody serves.
 
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -15,11 +14,11 @@ use crate::sleep::{By, SLICE};
 static ALONE: Mutex<()> = Mutex::new(());
 
 #[derive(Default)]
-struct Counts(AtomicU32);
+struct Counts(Mutex<u32>);
 
 impl Wake for Counts {
     fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
+        *lock(&self.0) += 1;
     }
 }
 
@@ -54,7 +53,7 @@ fn who_is_meant_is_woken_and_nobody_else() {
     assert!(chime::ring(chime::HEAP, 0));
     assert!(is_readable(&chime));
     chime.wake_tasks().unwrap();
-    let now = counts.each_ref().map(|counts| counts.0.load(SeqCst));
+    let now = counts.each_ref().map(|counts| *lock(&counts.0));
     assert_eq!((now, is_readable(&chime)), ([1, 0], false));
     assert_eq!(watches[0].told(), Told::Woken);
 
@@ -82,7 +81,7 @@ fn a_chime_that_came_before_the_waker_is_not_waited_for() {
     chime::ring(chime::HEAP, 0);
     chime.wake_tasks().unwrap();
     watch.arm(ticket, &Waker::from(Arc::clone(&counts)), None, By::Chime).unwrap();
-    assert_eq!((counts.0.load(SeqCst), watch.told()), (1, Told::Woken));
+    assert_eq!((*lock(&counts.0), watch.told()), (1, Told::Woken));
 }
 
 #[test]
@@ -95,7 +94,7 @@ fn what_nobody_serves_costs_a_slice() {
     moves(bell);
     chime::ring(chime::HEAP, 0);
     let start = Instant::now();
-    while counts.0.load(SeqCst) == 0 {
+    while *lock(&counts.0) == 0 {
         assert!(start.elapsed() < 20 * SLICE, "nobody counts its slices");
         std::thread::sleep(Duration::from_millis(1));
     }
