@@ -71,10 +71,16 @@ impl fmt::Debug for Event<'_> {
     }
 }
 
+/// In an event word: its owner does not sleep on it, but wants the [chime](Wake::with_chime). A count never gets there.
+pub(crate) const WISH: u64 = 1 << 63;
+
 /// How the platform ends a sleep, and what this process's publishers must do before they may look for sleepers.
 #[derive(Clone, Copy)]
 pub struct Wake {
     call: fn(Event<'_>) -> bool,
+    chime: fn(i32, u64) -> bool,
+    /// What the chime is given.
+    object: i32,
     /// Whether a sleeper's barrier reaches this process's threads.
     light: bool,
     /// Whether nobody ever sleeps.
@@ -86,6 +92,8 @@ impl Wake {
     /// For rings whose participants never sleep.
     pub const NEVER: Self = Self {
         call: |_| false,
+        chime: |_, _| false,
+        object: -1,
         light: true,
         #[cfg(loom)]
         never: true,
@@ -99,10 +107,21 @@ impl Wake {
     pub const fn new(call: fn(Event<'_>) -> bool, light: bool) -> Self {
         Self {
             call,
+            chime: |_, _| false,
+            object: -1,
             light,
             #[cfg(loom)]
             never: false,
         }
+    }
+
+    /// The same, with a way to reach a sleeper that does not sleep on its event and has said so
+    /// ([`Sleeper::wish_for_chime`]): `chime` is given `object`, which says to it which ring this is, and the sleeper's
+    /// lease, 0 where there is nobody else to wake. It says whether somebody who holds that lease was told, and must not
+    /// block, fail or unwind. Without it no such sleeper is woken.
+    #[must_use]
+    pub const fn with_chime(self, chime: fn(i32, u64) -> bool, object: i32) -> Self {
+        Self { chime, object, ..self }
     }
 
     /// Whether publishers need no fence of their own.
@@ -175,8 +194,8 @@ impl Bell<'_> {
     }
 
     /// Wakes up to `count` sleepers. A bit whose owner did not sleep (it was just about to, or is dead) does not count.
-    /// `event` finds the event word of a participant. Belongs out of line.
-    pub(crate) fn ring<'a>(&self, count: u64, wake: &Wake, event: impl Fn(u32) -> Option<&'a Word>) {
+    /// `bed` finds where a participant sleeps. Belongs out of line.
+    pub(crate) fn ring<'a>(&self, count: u64, wake: &Wake, bed: impl Fn(u32) -> Option<Bed<'a>>) {
         if !wake.is_light() {
             // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
             fence!(W4, SeqCst);
@@ -198,15 +217,31 @@ impl Bell<'_> {
             if self.sleepers.fetch_and(!bit, ord!(W9, Acquire)) & bit == 0 {
                 continue; // somebody else was quicker
             }
-            let Some(word) = event(index) else { continue }; // no participant has this bit
+            let Some(bed) = bed(index) else { continue }; // no participant has this bit
             #[cfg(loom)]
-            crate::model::ticket_is_void(word);
-            word.fetch_add(1, ord!(W10, Relaxed));
-            if (wake.call)(Event::new(word)) {
+            crate::model::ticket_is_void(bed.event);
+            // Relaxed: W9 has the wish too, which was made before the bit was set.
+            let before = bed.event.fetch_add(1, ord!(W10, Relaxed));
+            let woken = if before & WISH == 0 {
+                (wake.call)(Event::new(bed.event))
+            } else {
+                // Of an owner who is another by now the chime tells nothing: so the next one is woken, too.
+                let lease = bed.lease.map_or(0, |lease| lease.load(ord!(W24, Relaxed)));
+                (wake.chime)(wake.object, lease)
+            };
+            if woken {
                 left = left.wrapping_sub(1);
             }
         }
     }
+}
+
+/// Where a waker finds a participant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bed<'m> {
+    pub(crate) event: &'m Word,
+    /// Whose it is, where it matters whether he lives: there are others to wake.
+    pub(crate) lease: Option<&'m Word>,
 }
 
 /// The place where one participant sleeps.
@@ -299,6 +334,17 @@ impl<'m> Sleeper<'m> {
             word.fetch_and(!bit, ord!(W14, Relaxed));
         } else {
             word.fetch_or(bit, ord!(W15, Relaxed));
+        }
+    }
+
+    /// Says whether wakers are to use the chime, since nobody sleeps on the event. To be called before the announcement
+    /// that it is for, and without any that stands.
+    pub fn wish_for_chime(&self, wish: bool) {
+        // Relaxed: W2 publishes it.
+        if wish {
+            self.event.word.fetch_or(WISH, ord!(W22, Relaxed));
+        } else {
+            self.event.word.fetch_and(!WISH, ord!(W23, Relaxed));
         }
     }
 
