@@ -1,0 +1,64 @@
+//! Two producers and two consumers by all the ways there are: copies against slices in place by message size, batches,
+//! numbers of slots; between threads (heap rings) and between processes (named segments).
+//!
+//! Figures of one run carry the placement of the CPUs during that run; for comparisons use `ratios`.
+
+#[path = "support/crowd.rs"]
+mod crowd;
+mod support;
+#[path = "support/wide.rs"]
+mod wide;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
+use crowd::Shape;
+use support::queue::job;
+use support::{SIZES, Way};
+
+const PAIRS: usize = 2;
+
+/// Slots for 256 KiB of messages, unless their number is what is measured: room for 8 of the large, 1024 of the small.
+fn slots(size: usize) -> u64 {
+    ((256 << 10) / size as u64).clamp(8, 1024)
+}
+
+/// One point, both ways of living.
+fn both(c: &mut Criterion, group: &str, name: &str, slots: u64, size: usize, way: Way) {
+    let mut group = c.benchmark_group(group);
+    group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: size as u64 });
+    let shape = Shape { pairs: PAIRS, slots, size, way };
+    group
+        .bench_function(BenchmarkId::new("threads", name), |b| crowd::threads(b, shape))
+        .bench_function(BenchmarkId::new("processes", name), |b| crowd::processes(b, shape));
+    group.finish();
+}
+
+fn copies_and_places(c: &mut Criterion) {
+    for size in SIZES {
+        both(c, "mpmc copies and places", &format!("copies, {size}"), slots(size), size, Way::Copy);
+        both(c, "mpmc copies and places", &format!("in place, {size}"), slots(size), size, Way::Place);
+    }
+}
+
+fn batches(c: &mut Criterion) {
+    for size in [8, 64] {
+        for batch in [1, 8, 64, 512] {
+            both(c, "mpmc batches", &format!("{batch} of {size}"), 4096, size, Way::Batch(batch));
+        }
+    }
+}
+
+fn capacities(c: &mut Criterion) {
+    for slots in [16, 256, 4096, 65536] {
+        both(c, "mpmc slots", &format!("{slots}"), slots, 48, Way::Copy);
+    }
+}
+
+criterion_group!(benches, copies_and_places, batches, capacities);
+
+fn main() {
+    if let Some(job) = job() {
+        return crowd::serve(&job);
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}
