@@ -21,6 +21,8 @@ struct State {
     asleep: Vec<Asleep>,
     /// Slices that end at once: on the event of which key.
     ends: Vec<usize>,
+    /// Who listens to the chime.
+    listens: Option<Thread>,
 }
 
 type Queue = Mutex<State>;
@@ -94,4 +96,26 @@ pub fn expire(event: Event<'_>) {
         Some(asleep) => asleep.expired.set(true),
         None => state.ends.push(event.key()),
     });
+}
+
+/// The chime: wakes who listens. Whoever wished for it lives.
+pub fn chime(_ring: i32, _lease: u64) -> bool {
+    locked(|state| {
+        if let Some(thread) = state.listens.take() {
+            thread.unpark();
+        }
+    });
+    true
+}
+
+/// Sleeps until the chime rings, unless the event, if one is asked for, is no longer the ticket.
+pub fn listen(target: Option<(Event<'_>, u32)>) {
+    let sleeps = locked(|state| {
+        let sleeps = target.is_none_or(|(event, ticket)| event.value() == ticket);
+        state.listens = sleeps.then(thread::current);
+        sleeps
+    });
+    if sleeps {
+        thread::park();
+    }
 }

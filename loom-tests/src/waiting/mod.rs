@@ -5,6 +5,7 @@
 //! deadlock: that is the lost wake. Deaths that only a slice cures are left out elsewhere than in `slices.rs`.
 
 pub mod cancel;
+pub mod chime;
 pub mod hub;
 pub mod kernel;
 pub mod mpmc;
@@ -58,6 +59,8 @@ pub enum Tells {
     Soundly,
     /// They believe that whoever had set his bit was asleep. Sound with sleepers that look when they leave, and no deaths.
     CountingTheAwake,
+    /// As there, by the chime whoever wishes for it.
+    Chiming,
     /// They do not.
     Nobody,
 }
@@ -70,6 +73,7 @@ impl Tells {
             (Self::Soundly, false) => const { &Wake::new(kernel::wake, false) },
             (Self::CountingTheAwake, true) => const { &Wake::new(kernel::wake_and_believe, true) },
             (Self::CountingTheAwake, false) => const { &Wake::new(kernel::wake_and_believe, false) },
+            (Self::Chiming, _) => const { &Wake::new(kernel::wake, false).with_chime(kernel::chime, 0) },
             (Self::Nobody, _) => &Wake::NEVER,
         }
     }
@@ -152,7 +156,7 @@ pub fn wait_by<H: Sleeps, T>(
 
 /// All of them.
 pub(crate) fn models() -> Vec<&'static dyn Explore> {
-    let spsc = [spsc::MODELS, slices::MODELS, cancel::MODELS, hub::MODELS]
+    let spsc = [spsc::MODELS, slices::MODELS, cancel::MODELS, chime::MODELS, hub::MODELS]
         .into_iter()
         .flatten()
         .map(|model| model as &dyn Explore);
@@ -162,6 +166,7 @@ pub(crate) fn models() -> Vec<&'static dyn Explore> {
 /// Broken on purpose: each of them must fail.
 #[must_use]
 pub fn broken() -> Vec<&'static dyn Explore> {
-    let spsc = [spsc::BROKEN, slices::BROKEN, hub::BROKEN].into_iter().flatten().map(|model| model as &dyn Explore);
+    let spsc = [spsc::BROKEN, slices::BROKEN, chime::BROKEN, hub::BROKEN];
+    let spsc = spsc.into_iter().flatten().map(|model| model as &dyn Explore);
     spsc.chain([mpmc::BROKEN, hub::BROKEN_DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
 }
