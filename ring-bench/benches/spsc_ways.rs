@@ -10,9 +10,10 @@ mod flow;
 mod support;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use flow::{Way, measure, receive};
+use flow::{measure, receive};
 use ring_shm::spsc::{self, Consumer, Options, Producer};
 use support::queue::{self, Crew, job, pin, words};
+use support::{SIZES, Way};
 
 /// Bytes of a ring unless its capacity is what is measured; larger messages get room for four.
 const CAPACITY: usize = 256 << 10;
@@ -62,7 +63,7 @@ fn both(c: &mut Criterion, group: &str, name: &str, capacity: usize, size: usize
 }
 
 fn copies_and_places(c: &mut Criterion) {
-    for size in [64, 1 << 10, 64 << 10, 1 << 20] {
+    for size in SIZES {
         both(c, "spsc copies and places", &format!("copies, {size}"), capacity(size), size, Way::Copy);
         both(c, "spsc copies and places", &format!("in place, {size}"), capacity(size), size, Way::Place);
     }

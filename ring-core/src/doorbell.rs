@@ -8,7 +8,6 @@ use crate::sync::{Word, ord};
 #[derive(Debug)]
 pub struct Doorbell {
     sleepers: Word,
-    fences: Word,
     event: Word,
     requested: Word,
 }
@@ -17,15 +16,15 @@ impl Doorbell {
     /// One that nobody has rung.
     #[must_use]
     pub fn new() -> Self {
-        let [sleepers, fences, event, requested] = [(); 4].map(|()| Word::new(0));
-        Self { sleepers, fences, event, requested }
+        let [sleepers, event, requested] = [(); 3].map(|()| Word::new(0));
+        Self { sleepers, event, requested }
     }
 
     /// The place of the one who sleeps at it. It announces as it does at a ring; no barrier is needed, since
     /// [`ring`](Doorbell::ring) looks at no bit.
     #[must_use]
     pub fn sleeper(&self) -> Sleeper<'_> {
-        Sleeper::new(Bell { sleepers: &self.sleepers, fences: &self.fences }, &self.event, 0)
+        Sleeper::new(Bell { sleepers: &self.sleepers, fences: None }, &self.event, 0)
     }
 
     /// Ends the sleep of whoever is there, or is about to sleep on a ticket drawn before. `wake` ends a sleep on the event.

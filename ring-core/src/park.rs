@@ -71,13 +71,19 @@ impl fmt::Debug for Event<'_> {
     }
 }
 
+/// In an event word: its owner does not sleep on it, but wants the [chime](Wake::with_chime). A count never gets there.
+pub(crate) const WISH: u64 = 1 << 63;
+
 /// How the platform ends a sleep, and what this process's publishers must do before they may look for sleepers.
 #[derive(Clone, Copy)]
 pub struct Wake {
     call: fn(Event<'_>) -> bool,
-    /// 0 where a sleeper's barrier reaches this process's threads; else 1: as one more word to find somebody in.
-    fences: u64,
-    /// Models of rings whose participants never sleep have no use for two more loads per step.
+    chime: fn(i32, u64) -> bool,
+    /// What the chime is given.
+    object: i32,
+    /// Whether a sleeper's barrier reaches this process's threads.
+    light: bool,
+    /// Whether nobody ever sleeps.
     #[cfg(loom)]
     never: bool,
 }
@@ -86,7 +92,9 @@ impl Wake {
     /// For rings whose participants never sleep.
     pub const NEVER: Self = Self {
         call: |_| false,
-        fences: 0,
+        chime: |_, _| false,
+        object: -1,
+        light: true,
         #[cfg(loom)]
         never: true,
     };
@@ -99,16 +107,27 @@ impl Wake {
     pub const fn new(call: fn(Event<'_>) -> bool, light: bool) -> Self {
         Self {
             call,
-            fences: if light { 0 } else { 1 },
+            chime: |_, _| false,
+            object: -1,
+            light,
             #[cfg(loom)]
             never: false,
         }
     }
 
+    /// The same, with a way to reach a sleeper that does not sleep on its event and has said so
+    /// ([`Sleeper::wish_for_chime`]): `chime` is given `object`, which says to it which ring this is, and the sleeper's
+    /// lease, 0 where there is nobody else to wake. It says whether somebody who holds that lease was told, and must not
+    /// block, fail or unwind. Without it no such sleeper is woken.
+    #[must_use]
+    pub const fn with_chime(self, chime: fn(i32, u64) -> bool, object: i32) -> Self {
+        Self { chime, object, ..self }
+    }
+
     /// Whether publishers need no fence of their own.
     #[must_use]
     pub const fn is_light(&self) -> bool {
-        self.fences == 0
+        self.light
     }
 }
 
@@ -123,36 +142,68 @@ impl fmt::Debug for Wake {
 pub(crate) struct Bell<'m> {
     /// Who sleeps.
     pub(crate) sleepers: &'m Word,
-    /// Whose barrier does not reach other processes.
-    pub(crate) fences: &'m Word,
+    /// Whose barrier does not reach other processes. `None` where the upper half of the other word says that, by the same bits:
+    /// where there are so few participants that one word has room for both.
+    pub(crate) fences: Option<&'m Word>,
 }
 
+/// From the bit of who sleeps to that of the same who wants fences, in one word.
+const HALF: u32 = 32;
+
 impl Bell<'_> {
-    /// After a publication: whether [`Bell::ring`] has to see who may be asleep that waits for it. The hot path asks this and
-    /// no more, and passes nothing on the stack: a store for each message is what costs.
+    /// After a publication of a process that is light: whether [`Bell::ring`] has to see who may be asleep that waits for it.
+    /// The hot path asks this and no more, and passes nothing on the stack: a store for each message is what costs.
+    ///
+    /// `wake` is asked for by models alone: those of rings whose participants never sleep have no use for two more loads per
+    /// step.
     #[inline(always)]
-    pub(crate) fn is_wanted(&self, wake: &Wake) -> bool {
+    #[cfg_attr(not(loom), expect(unused_variables, reason = "a load less"))]
+    pub(crate) fn is_wanted<'w>(&self, wake: impl FnOnce() -> &'w Wake) -> bool {
         #[cfg(loom)]
-        if wake.never {
+        if wake().never {
             return false;
         }
         // The sleeper's barrier puts a real fence here, if it has to; the compiler must not move the loads up. Without
         // that barrier nothing can be told yet: there the fence comes first.
         compiler_fence();
-        self.sleepers.load(ord!(W5, Relaxed)) | self.fences.load(ord!(W6, Relaxed)) | wake.fences != 0
+        self.sleepers.load(ord!(W5, Relaxed)) | self.fences.map_or(0, |word| word.load(ord!(W6, Relaxed))) != 0
+    }
+
+    /// The same of any process.
+    #[inline(always)]
+    pub(crate) fn may_be_wanted(&self, wake: &Wake) -> bool {
+        !wake.is_light() || self.is_wanted(|| wake)
+    }
+
+    /// Who wants fences.
+    fn wishes(&self) -> u64 {
+        match self.fences {
+            Some(word) => word.load(ord!(W6, Relaxed)),
+            None => self.sleepers.load(ord!(W6, Relaxed)) >> HALF,
+        }
+    }
+
+    /// The word in which `bit` of who wants fences is, and that bit.
+    fn wish(&self, bit: u64) -> (&Word, u64) {
+        self.fences.map_or((self.sleepers, bit << HALF), |word| (word, bit))
+    }
+
+    /// The bits of all who can sleep here.
+    fn all(&self) -> u64 {
+        if self.fences.is_some() { u64::MAX } else { (1 << HALF) - 1 }
     }
 
     /// Wakes up to `count` sleepers. A bit whose owner did not sleep (it was just about to, or is dead) does not count.
-    /// `event` finds the event word of a participant. Belongs out of line.
-    pub(crate) fn ring<'a>(&self, count: u64, wake: &Wake, event: impl Fn(u32) -> Option<&'a Word>) {
+    /// `bed` finds where a participant sleeps. Belongs out of line.
+    pub(crate) fn ring<'a>(&self, count: u64, wake: &Wake, bed: impl Fn(u32) -> Option<Bed<'a>>) {
         if !wake.is_light() {
             // Partner of W3: either the load below sees the sleeper's bit, or the sleeper's look sees the publication.
             fence!(W4, SeqCst);
-        } else if self.fences.load(ord!(W6, Relaxed)) != 0 {
+        } else if self.wishes() != 0 {
             // Somebody's barrier does not reach us.
             fence!(W7, SeqCst);
         }
-        let (mut left, mut asked) = (count, 0);
+        let (mut left, mut asked) = (count, !self.all());
         // Each bit once, so 64 rounds at most: who sets it again has looked since, and must not keep the others waiting.
         loop {
             let bits = self.sleepers.load(ord!(W8, Relaxed)) & !asked;
@@ -166,15 +217,31 @@ impl Bell<'_> {
             if self.sleepers.fetch_and(!bit, ord!(W9, Acquire)) & bit == 0 {
                 continue; // somebody else was quicker
             }
-            let Some(word) = event(index) else { continue }; // no participant has this bit
+            let Some(bed) = bed(index) else { continue }; // no participant has this bit
             #[cfg(loom)]
-            crate::model::ticket_is_void(word);
-            word.fetch_add(1, ord!(W10, Relaxed));
-            if (wake.call)(Event::new(word)) {
+            crate::model::ticket_is_void(bed.event);
+            // Relaxed: W9 has the wish too, which was made before the bit was set.
+            let before = bed.event.fetch_add(1, ord!(W10, Relaxed));
+            let woken = if before & WISH == 0 {
+                (wake.call)(Event::new(bed.event))
+            } else {
+                // Of an owner who is another by now the chime tells nothing: so the next one is woken, too.
+                let lease = bed.lease.map_or(0, |lease| lease.load(ord!(W24, Relaxed)));
+                (wake.chime)(wake.object, lease)
+            };
+            if woken {
                 left = left.wrapping_sub(1);
             }
         }
     }
+}
+
+/// Where a waker finds a participant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bed<'m> {
+    pub(crate) event: &'m Word,
+    /// Whose it is, where it matters whether he lives: there are others to wake.
+    pub(crate) lease: Option<&'m Word>,
 }
 
 /// The place where one participant sleeps.
@@ -262,10 +329,22 @@ impl<'m> Sleeper<'m> {
     /// before the first sleep. A publisher that goes light may miss the wish, and a sleeper, once: the first sleep
     /// after it should be short.
     pub fn set_reach(&self, reaches: bool) {
+        let (word, bit) = self.bell.wish(self.bit);
         if reaches {
-            self.bell.fences.fetch_and(!self.bit, ord!(W14, Relaxed));
+            word.fetch_and(!bit, ord!(W14, Relaxed));
         } else {
-            self.bell.fences.fetch_or(self.bit, ord!(W15, Relaxed));
+            word.fetch_or(bit, ord!(W15, Relaxed));
+        }
+    }
+
+    /// Says whether wakers are to use the chime, since nobody sleeps on the event. To be called before the announcement
+    /// that it is for, and without any that stands.
+    pub fn wish_for_chime(&self, wish: bool) {
+        // Relaxed: W2 publishes it.
+        if wish {
+            self.event.word.fetch_or(WISH, ord!(W22, Relaxed));
+        } else {
+            self.event.word.fetch_and(!WISH, ord!(W23, Relaxed));
         }
     }
 
@@ -299,7 +378,7 @@ impl Bell<'_> {
                 2 => Some(false),
                 _ => None,
             },
-            wants_fences: self.fences.load(ord!(W6, Relaxed)) & bit != 0,
+            wants_fences: self.wishes() & bit != 0,
         }
     }
 }
@@ -312,8 +391,9 @@ pub(crate) fn forget(bells: [Bell<'_>; 2], index: u32) {
         if bell.sleepers.load(ord!(W16, Relaxed)) & bit != 0 {
             bell.sleepers.fetch_and(!bit, ord!(W17, Relaxed));
         }
-        if bell.fences.load(ord!(W16, Relaxed)) & bit != 0 {
-            bell.fences.fetch_and(!bit, ord!(W17, Relaxed));
+        let (word, wish) = bell.wish(bit);
+        if word.load(ord!(W16, Relaxed)) & wish != 0 {
+            word.fetch_and(!wish, ord!(W17, Relaxed));
         }
     }
 }

@@ -19,6 +19,13 @@ const HEADER_BYTES: usize = 8;
 /// The longest payload that the 31-bit field is used for.
 pub(crate) const MAX_LEN: u64 = (1 << 31) - 16;
 
+/// How far beyond any byte of a ring addresses go on, so that what is compared does not wrap: more than any record is long.
+/// 0, and of no use, where addresses are too short for that.
+pub(crate) const AHEAD: usize = match 1usize.checked_shl(33) {
+    Some(bytes) => bytes,
+    None => 0,
+};
+
 /// The flag of what is no record for the user.
 pub(crate) const PADDING: u64 = 1 << 31;
 const LEN_MASK: u64 = PADDING - 1;
@@ -27,15 +34,15 @@ const LEN_MASK: u64 = PADDING - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
     capacity_log2: u8,
-    /// The alignment of record starts, less one: 7 or 63.
-    round: u8,
+    /// The alignment of record starts, negative: -8 or -64. As a mask it rounds towards less, so sizes are computed below zero.
+    down: i8,
 }
 
 impl Geometry {
     /// The geometry of a data area of `capacity` bytes, a power of two.
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     pub(crate) const fn new(capacity: u64, line_aligned: bool) -> Self {
-        Self { capacity_log2: capacity.trailing_zeros() as u8, round: if line_aligned { 63 } else { 7 } }
+        Self { capacity_log2: capacity.trailing_zeros() as u8, down: if line_aligned { -64 } else { -8 } }
     }
 
     /// Bytes of the data area, a power of two.
@@ -53,31 +60,31 @@ impl Geometry {
     /// Alignment of record starts, 8 or 64; what a session mark takes.
     #[inline(always)]
     pub(crate) const fn align(&self) -> u64 {
-        (self.round as u64).wrapping_add(1)
+        (self.down as u64).wrapping_neg()
     }
 
     /// Bytes that a record of `len` payload bytes takes, header and alignment included. `len <= max_len`.
     #[inline(always)]
     pub(crate) const fn record_size(&self, len: u64) -> u64 {
-        len.wrapping_add(HEADER).wrapping_add(self.round as u64) & !(self.round as u64)
+        (len.wrapping_add(HEADER).wrapping_neg() & self.down as u64).wrapping_neg()
     }
 
-    /// The same for any `len`: `None` where no number can say it. A multiple of 8, and at least 8 more than `len`.
+    /// The same for any `len`: `None` where it would be more than [`AHEAD`], or than numbers can say. A multiple of 8, and at
+    /// least 8 more than `len`.
     #[inline(always)]
     pub(crate) const fn size_of(&self, len: usize) -> Option<usize> {
         // The bound is a constant, so of a constant `len` nothing is asked.
-        const LONGEST: usize = usize::MAX - HEADER_BYTES - 63;
+        const LONGEST: usize = (if AHEAD == 0 { usize::MAX } else { AHEAD }) - HEADER_BYTES - 63;
         if len > LONGEST {
             return None;
         }
-        let round = self.round as usize;
-        Some(len.wrapping_add(HEADER_BYTES).wrapping_add(round) & !round)
+        Some((len.wrapping_add(HEADER_BYTES).wrapping_neg() & self.down as usize).wrapping_neg())
     }
 
     /// Bytes from `position` within which every record lies before the end of the data area and is not too long, so that
     /// one comparison can say so for most records.
     pub(crate) const fn reach(&self, position: Position) -> u64 {
-        let longest = self.max_len().wrapping_add(HEADER) & !(self.round as u64);
+        let longest = self.max_len().wrapping_add(HEADER) & self.down as u64;
         let to_end = self.room_to_end(position);
         if to_end < longest { to_end } else { longest }
     }

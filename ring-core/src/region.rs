@@ -20,6 +20,7 @@ use core::ptr::NonNull;
 
 use crate::layout::CONTROL_SIZE;
 use crate::position::Position;
+use crate::record::AHEAD;
 use crate::sync::{Ordering, Word};
 
 mod slots;
@@ -174,7 +175,10 @@ impl<'m> Region<'m> {
         if !inside || offset % 8 != 0 || capacity < 8 || !capacity.is_power_of_two() {
             return None;
         }
-        Some(Area { base: self.address(offset)?, mask: capacity.wrapping_sub(1), memory: PhantomData })
+        let base = self.address(offset)?;
+        // R11. Memory so near to the end of what can be addressed is nowhere to be had.
+        base.addr().get().checked_add(capacity)?.checked_add(AHEAD)?;
+        Some(Area { base, mask: capacity.wrapping_sub(1), memory: PhantomData })
     }
 }
 

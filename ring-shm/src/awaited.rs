@@ -10,11 +10,15 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::time::Duration;
 
+use ring_core::Event;
+
 use crate::block_on;
+use crate::chime::{self, Heard};
 use crate::eager::Eager;
+use crate::error::OsError;
 use crate::futex;
 use crate::hub::{Told, Watch};
-use crate::sleep::{Announced, BlockedSlice, SLICE};
+use crate::sleep::{Announced, BlockedSlice, By, SLICE};
 use crate::wait::{self, Ended, Nothing, Waits};
 
 /// A handle that is polled.
@@ -22,8 +26,14 @@ use crate::wait::{self, Ended, Nothing, Waits};
 pub(crate) struct Awaited<H: Waits> {
     /// While a poll has found nothing and the next is to come.
     announced: Option<Announced>,
+    /// That the watch is told of by a chime, if it is. Dropped before it.
+    heard: Option<Heard>,
     /// Made by the first poll that finds nothing. Dropped before the handle, whose memory it watches.
     watch: Option<Watch>,
+    /// How many chimes there were when one was looked for last.
+    asked: u64,
+    /// By what a publisher ends the sleep that is announced.
+    by: By,
     blocked_slice: BlockedSlice,
     eager: Eager,
     handle: H,
@@ -31,7 +41,16 @@ pub(crate) struct Awaited<H: Waits> {
 
 impl<H: Waits> Awaited<H> {
     pub(crate) fn new(handle: H) -> Self {
-        Self { announced: None, watch: None, blocked_slice: BlockedSlice::default(), eager: Eager::default(), handle }
+        Self {
+            announced: None,
+            heard: None,
+            watch: None,
+            asked: 0,
+            by: By::Event,
+            blocked_slice: BlockedSlice::default(),
+            eager: Eager::default(),
+            handle,
+        }
     }
 
     /// The handle, for calls that do not wait, or block. It waits for nothing meanwhile.
@@ -70,7 +89,9 @@ impl<H: Waits> Awaited<H> {
                 return Poll::Pending;
             }
             match &self.announced {
-                Some(announced) if announced.stands() && !announced.is_deaf(self.handle.sleeper()) => {
+                Some(announced)
+                    if announced.stands() && !announced.is_deaf(self.handle.sleeper()) && self.is_woken_by(cx) =>
+                {
                     return match self.watch(cx, nothing) {
                         Ok(()) => Poll::Pending,
                         Err(error) => {
@@ -79,7 +100,12 @@ impl<H: Waits> Awaited<H> {
                         }
                     };
                 }
-                _ => self.announce(),
+                _ => {
+                    if let Err(error) = self.announce(cx) {
+                        self.stop();
+                        return Poll::Ready(Err(Ended::Os(error)));
+                    }
+                }
             }
         }
     }
@@ -102,32 +128,76 @@ impl<H: Waits> Awaited<H> {
         }
     }
 
-    fn announce(&mut self) {
+    fn announce(&mut self, cx: &Context<'_>) -> Result<(), OsError> {
         self.announced = None; // withdrawn first: the bit is the same
-        let Some(sleeper) = self.handle.sleeper() else { return };
+        let Some(sleeper) = self.handle.sleeper() else { return Ok(()) };
+        let has_own = block_on::here(cx.waker()).is_some();
+        self.by = if !has_own && self.is_heard(sleeper.event())? { By::Chime } else { By::Event };
         let waiter = wait::of(&mut self.handle);
         waiter.one_cpu = futex::is_alone_on_one_cpu();
-        self.announced = Some(Announced::with_barrier(sleeper, &mut waiter.reach));
+        self.announced = Some(Announced::with_barrier(sleeper, &mut waiter.reach, self.by));
+        Ok(())
+    }
+
+    /// Whether that by which publishers wake us wakes the task of `cx`.
+    fn is_woken_by(&self, cx: &Context<'_>) -> bool {
+        match self.by {
+            By::Event => true,
+            By::Chime => self.serves() && block_on::here(cx.waker()).is_none(),
+        }
+    }
+
+    /// Whether a chime is there for us.
+    fn serves(&self) -> bool {
+        self.heard.as_ref().is_some_and(Heard::is_served)
+    }
+
+    /// The same, after looking for one if there is news.
+    fn is_heard(&mut self, event: Event<'static>) -> Result<bool, OsError> {
+        if self.serves() {
+            return Ok(true);
+        }
+        let made = chime::made();
+        if self.asked == made {
+            return Ok(false);
+        }
+        self.heard = None;
+        let place = match &self.watch {
+            Some(watch) if watch.is_in(None) => watch.spot(),
+            _ => self.watch.insert(Watch::new(event)?).spot(),
+        };
+        self.heard = self.handle.chime_path().and_then(|path| Heard::at(&path, place));
+        self.asked = made;
+        Ok(self.heard.is_some())
+    }
+
+    /// A place in the waiter of the thread's own, instead of what there was.
+    fn move_to(&mut self, watch: Option<Watch>) {
+        (self.heard, self.asked) = (None, 0);
+        self.watch = watch;
     }
 
     /// Has the waiter wake the task.
-    fn watch(&mut self, cx: &Context<'_>, nothing: Nothing) -> Result<(), crate::OsError> {
-        let Some(announced) = &self.announced else { return Ok(()) };
-        let slice = self.blocked_slice.limit(announced.slice, nothing);
+    fn watch(&mut self, cx: &Context<'_>, nothing: Nothing) -> Result<(), OsError> {
+        let Some((event, ticket, slice)) = self.announced.as_ref().map(|one| (one.event(), one.ticket(), one.slice))
+        else {
+            return Ok(());
+        };
+        let slice = self.blocked_slice.limit(slice, nothing);
         let own = block_on::here(cx.waker());
         if !self.watch.as_ref().is_some_and(|watch| watch.is_in(own.as_ref())) {
-            match own.and_then(|own| Watch::in_shard(&own, announced.event())) {
-                Some((watch, _)) => self.watch = Some(watch),
+            match own.and_then(|own| Watch::in_shard(&own, event)) {
+                Some((watch, _)) => self.move_to(Some(watch)),
                 // No room there: the place among the process's will do, if there is one.
                 None if self.watch.as_ref().is_some_and(|watch| watch.is_in(None)) => {}
                 None => {
-                    self.watch = None;
-                    self.watch = Some(Watch::new(announced.event())?);
+                    self.move_to(None);
+                    self.watch = Some(Watch::new(event)?);
                 }
             }
         }
         let Some(watch) = &self.watch else { return Ok(()) };
-        watch.arm(announced.ticket(), cx.waker(), (slice < SLICE).then_some(slice))
+        watch.arm(ticket, cx.waker(), (slice < SLICE).then_some(slice), self.by)
     }
 
     /// Takes the announcement back; true if a waker was quicker.

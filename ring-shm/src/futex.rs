@@ -13,11 +13,14 @@
 
 use core::mem::MaybeUninit;
 use core::ptr;
+use std::collections::BTreeMap;
+use std::os::fd::RawFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ring_core::{Event, Wake};
 
+use crate::chime;
 use crate::error::OsError;
 use crate::fork;
 use crate::guard;
@@ -141,21 +144,29 @@ fn membarrier(command: libc::c_int) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
-/// How this process wakes others, registered for the barriers of their sleepers if the kernel (or a sandbox) lets it.
-/// Asked once for each process image.
-pub(crate) fn registered_wake() -> &'static Wake {
-    static LIGHT: Wake = Wake::new(wake, true);
+/// What [`registered_wake`] knows.
+struct Registered {
+    /// Of which process image, and whether barriers reach that.
+    light: Option<(u64, bool)>,
+    /// By descriptor and weight. There are no more than the process has ever had descriptors at a time.
+    wakes: BTreeMap<(RawFd, bool), &'static Wake>,
+}
+
+/// How this process wakes the others at the ring of [`object`](chime::ring), registered for the barriers of their sleepers
+/// if the kernel (or a sandbox) lets it, which is asked once for each process image.
+pub(crate) fn registered_wake(object: RawFd) -> &'static Wake {
     static FENCING: Wake = Wake::new(wake, false);
     // No fork meanwhile: a child would find the lock below held for ever.
     let Ok(_pause) = fork::pause() else { return &FENCING };
-    static REGISTERED: Mutex<Option<(u64, bool)>> = Mutex::new(None);
+    static REGISTERED: Mutex<Registered> = Mutex::new(Registered { light: None, wakes: BTreeMap::new() });
     let mut known = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    let light = match *known {
+    let light = match known.light {
         Some((image, light)) if image == fork::epoch() => light,
         _ => membarrier(REGISTER_GLOBAL_EXPEDITED),
     };
-    *known = Some((fork::epoch(), light));
-    if light { &LIGHT } else { &FENCING }
+    known.light = Some((fork::epoch(), light));
+    let new = || &*Box::leak(Box::new(Wake::new(wake, light).with_chime(chime::ring, object)));
+    known.wakes.entry((object, light)).or_insert_with(new)
 }
 
 /// Runs a barrier on every CPU that runs a thread of a registered process, this one's included; false where that is

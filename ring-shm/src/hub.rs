@@ -22,7 +22,7 @@ use ring_core::{Doorbell, Event};
 use crate::error::OsError;
 use crate::fork;
 use crate::futex::{self, MOST_TARGETS, Slept, Target};
-use crate::sleep::SLICE;
+use crate::sleep::{By, SLICE};
 use crate::sys;
 
 /// Events of one shard, besides its bell.
@@ -73,6 +73,8 @@ struct Spot {
     ticket: u32,
     /// Who waits, if anybody does.
     waker: Option<Waker>,
+    /// What tells of the event: else the thread sleeps on it.
+    by: By,
     /// When to wake it at the latest, if before the slice is over.
     due: Option<Instant>,
     /// What the sleeping thread compares the event with.
@@ -139,9 +141,24 @@ impl Watch {
         if slot == state.spots.len() {
             state.spots.push(None);
         }
-        let spot = Spot { event, ticket: 0, waker: None, due: None, listed: None, idle: u8::MAX, expired: false };
+        let spot = Spot {
+            event,
+            ticket: 0,
+            waker: None,
+            by: By::Event,
+            due: None,
+            listed: None,
+            idle: u8::MAX,
+            expired: false,
+        };
         state.spots[slot] = Some(spot);
         Some((Self { shard: Arc::clone(shard), slot, born: fork::epoch() }, was_empty))
+    }
+
+    /// Where it is, for the [`chime`](crate::chime); nobody keeps it for longer than the watch.
+    #[cfg(feature = "async")]
+    pub(crate) fn spot(&self) -> Place {
+        Place { shard: Arc::clone(&self.shard), slot: self.slot }
     }
 
     /// Whether the thread that sleeps for it is that of `own`, or else one of the process's.
@@ -165,7 +182,9 @@ impl Watch {
 
     /// Has `waker` woken as soon as the event is not `ticket` any more, and within `due` (or else a slice) in any case.
     /// The ticket comes from an announcement, so it does not matter what has happened since.
-    pub(crate) fn arm(&self, ticket: u32, waker: &Waker, due: Option<Duration>) -> Result<(), OsError> {
+    ///
+    /// An event that is told of by the chime is not slept on: there it is [`Place::take_moved`] that wakes, or the slice.
+    pub(crate) fn arm(&self, ticket: u32, waker: &Waker, due: Option<Duration>, by: By) -> Result<(), OsError> {
         let waker = waker.clone();
         let due = due.and_then(|due| Instant::now().checked_add(due));
         if self.born != fork::epoch() {
@@ -175,8 +194,11 @@ impl Watch {
         let until = state.until;
         let Some(Some(spot)) = state.spots.get_mut(self.slot) else { return Ok(()) };
         let before = spot.waker.replace(waker);
-        (spot.ticket, spot.due, spot.idle, spot.expired) = (ticket, due, 0, false);
-        let is_listed = spot.listed == Some(ticket) && due.is_none_or(|due| until <= due);
+        (spot.ticket, spot.due, spot.idle, spot.expired, spot.by) = (ticket, due, 0, false, by);
+        let is_slept_on = by == By::Chime || spot.listed == Some(ticket);
+        let is_listed = is_slept_on && due.is_none_or(|due| until <= due);
+        // The chime has been, and does not come again.
+        let missed = if by == By::Chime && spot.event.has_moved(ticket) { spot.waker.take() } else { None };
         if !state.running {
             let shard = Arc::clone(&self.shard);
             sys::spawn_without_signals("ring-waiter", move || shard.run())?;
@@ -187,6 +209,7 @@ impl Watch {
         }
         drop(state);
         drop(before); // a waker may run anything
+        missed.into_iter().for_each(Waker::wake);
         Ok(())
     }
 
@@ -226,6 +249,35 @@ impl Drop for Watch {
 impl State {
     fn is_empty(&self) -> bool {
         self.spots.iter().all(Option::is_none)
+    }
+}
+
+/// Wakes them all. Whoever panics there loses his wake-up, and nobody else theirs.
+pub(crate) fn wake_all(wakers: &mut Vec<Waker>) {
+    for waker in wakers.drain(..) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
+}
+
+/// Where a watch is.
+#[cfg(feature = "async")]
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    shard: Arc<Shard>,
+    slot: usize,
+}
+
+#[cfg(feature = "async")]
+impl Place {
+    /// Who is to be woken since the event has moved, if anybody is.
+    pub(crate) fn take_moved(&self) -> Option<Waker> {
+        let mut state = lock(&self.shard.state);
+        let spot = state.spots.get_mut(self.slot)?.as_mut()?;
+        if spot.waker.is_some() && spot.event.has_moved(spot.ticket) { spot.waker.take() } else { None }
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shard, &other.shard) && self.slot == other.slot
     }
 }
 
@@ -275,10 +327,7 @@ impl Shard {
     /// `None`: there has been nothing to do for long enough.
     pub(crate) fn wake(&self, list: &mut List) -> Option<(u32, Duration)> {
         let next = self.list(list);
-        for waker in list.wakers.drain(..) {
-            // Whoever panics there loses his wake-up, and nobody else theirs.
-            let _ = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
+        wake_all(&mut list.wakers);
         next
     }
 
@@ -356,10 +405,10 @@ impl Shard {
             }
             spot.listed = None;
             if spot.waker.is_some() {
-                spot.listed = Some(spot.ticket);
+                spot.listed = (spot.by == By::Event).then_some(spot.ticket);
                 armed += 1;
                 until = spot.due.map_or(until, |due| until.min(due));
-            } else if spot.idle < LINGER && !faulted {
+            } else if spot.by == By::Event && spot.idle < LINGER && !faulted {
                 // Who waits again draws this ticket, unless somebody is quicker.
                 spot.listed = Some(spot.event.ticket_guess());
             }

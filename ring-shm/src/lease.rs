@@ -7,7 +7,8 @@
 
 use core::fmt;
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -125,6 +126,17 @@ impl LeasedMapping {
     #[must_use]
     pub fn self_test(&self) -> SelfTest {
         if self.kept.is_none() { SelfTest::Passed } else { SelfTest::Failed }
+    }
+
+    /// The number of a descriptor of the segment, for the [`chime`](crate::chime), which can do without it.
+    pub(crate) fn object(&self) -> RawFd {
+        self.probe.with_fd(|fd| fd)
+    }
+
+    /// The way to the segment, whatever its name; `None` where it is lost.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    pub(crate) fn object_path(&self) -> Option<PathBuf> {
+        self.probe.renew().then(|| self.probe.with_fd(sys::proc_path).into())
     }
 
     /// Whether this is a forked child's copy of its parent's handle, without any memory behind it.

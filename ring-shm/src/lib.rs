@@ -11,6 +11,7 @@ mod awaited;
 mod backing;
 #[cfg(feature = "async")]
 mod block_on;
+mod chime;
 mod descriptor;
 pub mod doctor;
 #[cfg(feature = "async")]

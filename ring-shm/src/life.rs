@@ -9,12 +9,14 @@
 //!    writable.
 #![allow(unsafe_code)]
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ring_core::spsc::SyncMark;
 use ring_core::spsc::strict::{ConsumerParts, ProducerParts};
 use ring_core::{Corrupt, Region, Role, Verdict};
 
+use crate::chime;
 use crate::error::MapError;
 use crate::facts::Facts;
 use crate::fork;
@@ -134,6 +136,16 @@ impl Life {
         match &self.hold {
             Hold::Mapped(mapping) => mapping.verdict(lease, facts),
             Hold::Heap(own) => own.heap.verdict(lease),
+        }
+    }
+
+    /// The way to what the [`chime`](crate::chime) of this ring is heard at.
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    pub(crate) fn chime_path(&self) -> Option<PathBuf> {
+        match &self.hold {
+            _ if self.is_inherited() => None,
+            Hold::Mapped(leased) => leased.object_path(),
+            Hold::Heap(_) => chime::heap_path(),
         }
     }
 

@@ -40,9 +40,21 @@ impl BlockedSlice {
     }
 }
 
-/// What one handle has told its publishers about its barrier.
+/// By what a publisher ends a sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Somebody sleeps on the event.
+    Event,
+    /// A task is woken by the [`chime`](crate::chime).
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    Chime,
+}
+
+/// What one handle has told its publishers: about its barrier, and how to wake it.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
+    /// `None` before the first sleep: whoever was there before may have left his wish.
+    by: Option<By>,
     /// Whether the barrier reaches other processes; `None` before the first sleep.
     reaches: Option<bool>,
     /// Whether a whole sleep has passed since publishers were asked to fence, so that all of them know.
@@ -50,6 +62,13 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
+    /// Tells the publishers by what to end the sleep that is announced next, if it is news.
+    fn wake_by(&mut self, by: By, sleeper: &Sleeper<'_>) {
+        if self.by.replace(by) != Some(by) {
+            sleeper.wish_for_chime(by == By::Chime);
+        }
+    }
+
     /// Tells the publishers if it is news; how long the sleep may be.
     fn note(&mut self, reaches: bool, sleeper: &Sleeper<'_>) -> Duration {
         if self.reaches != Some(reaches) {
@@ -96,15 +115,16 @@ pub(crate) struct Announced {
 
 impl Announced {
     /// Announces one sleep. The barrier is still to come.
-    pub(crate) fn new(sleeper: Sleeper<'static>) -> Self {
+    pub(crate) fn new(sleeper: Sleeper<'static>, reach: &mut Reach, by: By) -> Self {
+        reach.wake_by(by, &sleeper);
         let ticket = sleeper.announce();
         Self { sleeper, ticket, slice: SLICE, born: fork::epoch(), withdrawn: false }
     }
 
     /// Announces a sleep and runs its barrier. From here on a publisher wakes us; what was published before, the next
     /// look finds.
-    pub(crate) fn with_barrier(sleeper: Sleeper<'static>, reach: &mut Reach) -> Self {
-        let mut announced = Self::new(sleeper);
+    pub(crate) fn with_barrier(sleeper: Sleeper<'static>, reach: &mut Reach, by: By) -> Self {
+        let mut announced = Self::new(sleeper, reach, by);
         let reaches = reach.reaches != Some(false) && futex::barrier();
         if !reaches {
             sleeper.fence();

@@ -126,6 +126,13 @@ pub(crate) fn read_word(fd: RawFd, offset: u64) -> Option<u64> {
     (read == 8).then(|| u64::from_ne_bytes(word))
 }
 
+/// Reads a byte of whatever `fd` means now; whether there was one.
+pub(crate) fn touch(fd: RawFd) -> bool {
+    let mut byte = 0_u8;
+    // SAFETY: 1 and 2; one byte.
+    unsafe { raw_pread(fd, (&raw mut byte).cast(), 1, 0) == 1 }
+}
+
 /// Closes a number that this process owns by its own account.
 pub(crate) fn close(fd: RawFd) {
     // SAFETY: 1; the caller has checked that the number still means its own object. An error leaves nothing to do.

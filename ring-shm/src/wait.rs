@@ -9,6 +9,7 @@
 
 use core::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ use ring_core::{Doorbell, Interrupt, Sleeper};
 
 #[cfg(feature = "async")]
 pub use crate::block_on::block_on;
+#[cfg(feature = "async")]
+pub use crate::chime::Chime;
 pub use crate::sleep::SLICE;
 pub use crate::strategy::{Idle, Park, Round, Spin, SpinYield, WaitStrategy};
 pub use crate::wait_set::{Ready, WaitError, WaitSet};
@@ -24,7 +27,7 @@ pub use crate::watched::{Readiness, Room, Waitable};
 use crate::error::OsError;
 use crate::fork;
 use crate::futex::{self, Slept};
-use crate::sleep::{Announced, BlockedSlice, Reach};
+use crate::sleep::{Announced, BlockedSlice, By, Reach};
 
 /// What a look has found that found nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,11 @@ pub(crate) trait Waits {
     fn sleeper(&self) -> Option<Sleeper<'static>>;
     /// It has slept a whole slice: the next look asks about peers, whenever it asked before.
     fn slept(&mut self);
+    #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
+    /// The way to what the chime of its ring is heard at, if anything.
+    fn chime_path(&self) -> Option<PathBuf> {
+        None
+    }
     #[cfg_attr(not(feature = "async"), allow(dead_code, reason = "for tasks"))]
     /// It was woken, and does not look: somebody else may have to. Where there is nobody else, nothing.
     fn pass_wake(&mut self) {}
@@ -282,7 +290,7 @@ impl Wait<'_> {
     /// From here on a publisher wakes us; what was published before, the next look finds.
     fn announce(&mut self, sleeper: Option<Sleeper<'static>>) {
         let Some(sleeper) = sleeper else { return };
-        self.announced = Some(Announced::with_barrier(sleeper, &mut self.waiter.reach));
+        self.announced = Some(Announced::with_barrier(sleeper, &mut self.waiter.reach, By::Event));
         self.outlasted = false;
     }
 

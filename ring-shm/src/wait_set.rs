@@ -11,7 +11,7 @@ use crate::error::OsError;
 use crate::futex::{self, MOST_TARGETS, Slept, Target};
 use crate::guard;
 use crate::hub::Watch;
-use crate::sleep::{self, Announced, BlockedSlice, SLICE};
+use crate::sleep::{self, Announced, BlockedSlice, By, SLICE};
 use crate::wait::{self, Canceller, Idle, Limit, Nothing, Park, Round, WaitStrategy};
 use crate::watched::{Readiness, Waitable};
 
@@ -242,7 +242,11 @@ impl<W: Waitable> Wait<'_, W> {
     fn announce(&mut self) {
         (self.ticket, self.outlasted) = (Some(self.set.bell.sleeper().announce()), false);
         let all = &mut self.set.announced;
-        all.extend(self.handles.iter_mut().map(|handle| handle.waits().sleeper().map(Announced::new)));
+        all.extend(self.handles.iter_mut().map(|handle| {
+            let handle = handle.waits();
+            let sleeper = handle.sleeper()?;
+            Some(Announced::new(sleeper, &mut wait::of(handle).reach, By::Event))
+        }));
         let reaches = sleep::barrier(all.iter().flatten().map(Announced::sleeper).next());
         for (announced, handle) in all.iter_mut().zip(&mut *self.handles) {
             if let Some(announced) = announced {
@@ -269,7 +273,9 @@ impl<W: Waitable> Wait<'_, W> {
         // Those for whom one call has no room are watched by the process's waiter, who rings the bell.
         for one in all {
             let watch = Watch::new(one.event()).map_err(WaitError::Os)?;
-            watch.arm(one.ticket(), &Waker::from(Arc::new(Rings(Arc::clone(bell)))), None).map_err(WaitError::Os)?;
+            watch
+                .arm(one.ticket(), &Waker::from(Arc::new(Rings(Arc::clone(bell)))), None, By::Event)
+                .map_err(WaitError::Os)?;
             watches.push(watch);
         }
         let slept = match targets.len() {

@@ -1,5 +1,8 @@
 //! Handles for tasks, in one process: on tokio's two runtimes and on an executor that knows nothing of it.
 
+#[path = "support/chimed.rs"]
+mod chimed;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,6 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chimed::chimed;
 use futures_util::{SinkExt as _, StreamExt as _};
 use ring_shm::wait::SLICE;
 use ring_shm::{mpmc, spsc};
@@ -14,11 +18,18 @@ use ring_shm::{mpmc, spsc};
 const MOMENT: Duration = Duration::from_millis(20);
 
 fn current_thread<F: Future>(future: F) -> F::Output {
+    chimed();
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 fn multi_thread<F: Future>(future: F) -> F::Output {
+    chimed();
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future)
+}
+
+fn pollster<F: Future>(future: F) -> F::Output {
+    chimed();
+    ::pollster::block_on(future)
 }
 
 /// The same tests on each executor.
@@ -26,7 +37,7 @@ macro_rules! on_each {
     ($($test:ident)*) => {
         mod current_thread { $(#[test] fn $test() { super::current_thread(super::$test()); })* }
         mod multi_thread { $(#[test] fn $test() { super::multi_thread(super::$test()); })* }
-        mod pollster { $(#[test] fn $test() { ::pollster::block_on(super::$test()); })* }
+        mod pollster { $(#[test] fn $test() { super::pollster(super::$test()); })* }
         mod own { $(#[test] fn $test() { ring_shm::wait::block_on(super::$test()); })* }
     };
 }
@@ -97,7 +108,6 @@ fn wake_ups_come_at_once() {
         let act = move || assert!(sender.lock().unwrap().try_send(0, b"").is_ok());
         let (got, took) = current_thread(after(act, async { rx.recv_into(&mut []).await.map(|got| got.len) }));
         assert_eq!(got, Ok(0));
-        eprintln!("DBG {took:?}");
         quick += usize::from(took < Duration::from_millis(10));
     }
     assert!(quick > ROUNDS * 2 / 3, "{quick} of {ROUNDS} wake-ups came within 10 ms");
@@ -151,14 +161,14 @@ async fn streams_and_sinks() {
     let (m_tx, m_rx) = (ring.producer().unwrap().into_async(), ring.consumer().unwrap().into_async());
     let mut tx = tx.into_async();
     let feeds = thread::spawn(move || {
-        ::pollster::block_on(async {
+        pollster(async {
             let mut items = futures_util::stream::iter((0..COUNT).map(|tag| Ok((tag, tag.to_le_bytes().to_vec()))));
             tx.send_all(&mut items).await.unwrap();
         });
     });
     // From the one ring into the other, and out again.
     let pipes = thread::spawn(move || {
-        ::pollster::block_on(async {
+        pollster(async {
             let mut m_tx = m_tx;
             let mut messages = rx.into_async().map(|message| message.map(|m| (m.tag, m.payload)).map_err(drop));
             while let Some(item) = messages.next().await {
@@ -321,6 +331,7 @@ fn a_dropped_send_has_sent_nothing() {
 fn a_runtime_that_goes_leaves_rings_intact() {
     let ring = mpmc::heap(4, 8).unwrap();
     let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    chimed();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     for _ in 0..20 {
         let mut waits = ring.consumer().unwrap().into_async();

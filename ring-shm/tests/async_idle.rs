@@ -1,4 +1,4 @@
-//! What a thousand rings cost that are awaited and empty, and what nothing costs. A program of its own: it counts the
+//! What a thousand rings cost that are awaited and empty, with a chime and without, and what nothing costs. A program of its own: it counts the
 //! threads and the time of the whole process.
 #![allow(unsafe_code)]
 
@@ -23,11 +23,19 @@ fn cpu_time() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
+/// One after the other.
 #[test]
 fn a_thousand_idle_rings_cost_next_to_nothing() {
+    cost("", || ());
+    #[cfg(feature = "tokio")]
+    cost(", by a chime", || drop(tokio::spawn(ring_shm::wait::Chime::new().unwrap().serve_in_tokio())));
+}
+
+fn cost(how: &str, begin: impl FnOnce()) {
     assert_eq!(waiters(), 0, "nobody waits, and somebody is there to wait for him");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        begin();
         let (mut producers, mut tasks) = (Vec::new(), Vec::new());
         for _ in 0..RINGS {
             let (tx, rx) = spsc::heap(256).unwrap();
@@ -41,7 +49,7 @@ fn a_thousand_idle_rings_cost_next_to_nothing() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let (wall, cpu) = (start.elapsed(), cpu_time() - before);
         let share = cpu.as_secs_f64() / wall.as_secs_f64();
-        println!("{RINGS} idle rings: {:.2} % of a core, {} threads", share * 100.0, waiters());
+        println!("{RINGS} idle rings{how}: {:.2} % of a core, {} threads", share * 100.0, waiters());
         // What the machine's figure is stands in docs/waiting.md; a build without optimisation gets its double.
         assert!(share < if cfg!(debug_assertions) { 0.04 } else { 0.01 }, "{:.2} % of a core", share * 100.0);
         for (tag, tx) in (0..).zip(&mut producers) {

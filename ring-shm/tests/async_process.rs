@@ -1,12 +1,20 @@
 //! Handles for tasks between processes: deaths, a sandbox, and fork.
 #![allow(unsafe_code)]
 
+#[path = "support/chimed.rs"]
+mod chimed;
 mod support;
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use ring_shm::{mpmc, spsc};
 use support::{SOON, TestName, child, hear, say, unique};
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    chimed::chimed();
+    pollster::block_on(future)
+}
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -53,7 +61,7 @@ fn play_holder(name: &str) {
 fn play_awaiter(name: &str) {
     let mut rx = mpmc::Consumer::open(name).unwrap().into_async();
     say("ready");
-    let _ = pollster::block_on(rx.recv_into(&mut [0; 8]));
+    let _ = block_on(rx.recv_into(&mut [0; 8]));
 }
 
 #[test]
@@ -67,7 +75,7 @@ fn the_death_of_a_peer_is_told_to_the_task() {
         producer.kill();
         Instant::now()
     });
-    assert_eq!(pollster::block_on(rx.recv_into(&mut [])), Err(spsc::RecvError::PeerDied));
+    assert_eq!(block_on(rx.recv_into(&mut [])), Err(spsc::RecvError::PeerDied));
     let took = killed.join().unwrap().elapsed();
     assert!(took < SOON, "{took:?}");
     drop(rx);
@@ -80,7 +88,7 @@ fn the_death_of_a_peer_is_told_to_the_task() {
         consumer.kill();
         Instant::now()
     });
-    assert_eq!(pollster::block_on(tx.send(0, &[0; 64])), Err(spsc::SendError::PeerDied));
+    assert_eq!(block_on(tx.send(0, &[0; 64])), Err(spsc::SendError::PeerDied));
     let took = killed.join().unwrap().elapsed();
     assert!(took < SOON, "{took:?}");
 }
@@ -98,7 +106,7 @@ fn a_message_in_dead_hands_reaches_a_task() {
         holder.kill();
         Instant::now()
     });
-    let got = pollster::block_on(rx.recv_into(&mut [0; 8])).unwrap();
+    let got = block_on(rx.recv_into(&mut [0; 8])).unwrap();
     assert_eq!((got.tag, got.redelivered), (7, true));
     let took = killed.join().unwrap().elapsed();
     assert!(took < SOON, "{took:?}");
@@ -119,7 +127,7 @@ fn a_killed_awaiter_is_no_obstacle() {
         tx.try_send(7, b"").unwrap();
         now
     });
-    assert_eq!(pollster::block_on(rx.recv_into(&mut [0; 8])).unwrap().tag, 7);
+    assert_eq!(block_on(rx.recv_into(&mut [0; 8])).unwrap().tag, 7);
     let took = sent.join().unwrap().elapsed();
     assert!(took < SOON, "{took:?}");
 }
@@ -129,7 +137,7 @@ fn play_sandboxed(name: &str) {
     support::forbid(&[libc::SYS_futex_waitv, libc::SYS_membarrier]);
     let mut rx = spsc::Consumer::open(name).unwrap().into_async();
     say("ready");
-    pollster::block_on(async {
+    block_on(async {
         while let Ok(got) = rx.recv_into(&mut [0; 8]).await {
             say(&got.tag.to_string());
         }
@@ -158,6 +166,7 @@ fn a_sandbox_without_the_call_naps() {
 fn play_forker(name: &str) {
     let (mut tx, rx) = spsc::heap(64).unwrap();
     let mut rx = rx.into_async();
+    chimed::chimed();
     let polls = |rx: &mut spsc::AsyncConsumer<ring_shm::Trusted>| {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         rx.poll_recv(&mut cx, &mut [0; 8])
@@ -174,7 +183,7 @@ fn play_forker(name: &str) {
             std::thread::sleep(MOMENT);
             own_tx.try_send(7, b"").map(|_| own_tx).is_ok()
         });
-        let got = pollster::block_on(own_rx.into_async().recv_into(&mut [0; 8]));
+        let got = block_on(own_rx.into_async().recv_into(&mut [0; 8]));
         let good = inherited && got.is_ok_and(|got| got.tag == 7) && sends.join().is_ok();
         // SAFETY: ends the child.
         unsafe { libc::_exit(if good { 0 } else { 1 }) };
@@ -184,7 +193,7 @@ fn play_forker(name: &str) {
     assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
     assert_eq!(status, 0, "the child could not await, or did with the parent's handle");
     tx.try_send(8, b"").unwrap();
-    assert_eq!(pollster::block_on(rx.recv_into(&mut [0; 8])).unwrap().tag, 8);
+    assert_eq!(block_on(rx.recv_into(&mut [0; 8])).unwrap().tag, 8);
     say(name);
 }
 

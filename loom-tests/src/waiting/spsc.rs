@@ -14,6 +14,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("batch_wakes", Bound::ALL, Body::Plain(batch)).waking(false),
     model("close_wakes", Bound::ALL, Body::Plain(close)).waking(false),
     model("release_wakes", Bound::ALL, Body::Plain(release)).waking(false),
+    model("second_release_wakes", Bound::preemptions(3), Body::Plain(second_release)).waking(false).short(LARGE),
     model("both_wait", Bound::preemptions(2), Body::Plain(both_wait)).waking(false).short(LARGE),
 ];
 
@@ -103,6 +104,18 @@ fn release(w: &World) {
         sent += 1;
     }
     w.both(move || recv(&mut rx, msg(0, 8)), move || send_waiting(&mut tx, msg(9, 8)));
+}
+
+/// The ring is full, and what is to be sent needs the room of two: the second one is released the quick way, where there is
+/// one.
+fn second_release(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut sent = 0;
+    while try_send(&mut tx, msg(sent, 8)).is_some() {
+        sent += 1;
+    }
+    let consumer = move || (0..2).for_each(|n| recv(&mut rx, msg(n, 8)));
+    w.both(consumer, move || wait(&mut tx, |tx| try_send(tx, msg(9, 16))));
 }
 
 /// There is room for one record. Each sleeps until the other one has moved, again and again.

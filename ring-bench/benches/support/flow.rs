@@ -6,7 +6,7 @@
 //!
 //! 1. The peers of trusted handles are this program, which writes only into its own claims.
 
-use super::support::{Message, assert_all, assert_number, checked, is_over, recv, send, wait_for_room};
+use super::support::{Message, Way, assert_all, assert_number, checked, is_over, recv, send, wait_for_room};
 use ring_bench::kit::Patience;
 use ring_shm::spsc::{Consumer, Producer};
 use ring_shm::{Trust, Trusted, Untrusted};
@@ -14,33 +14,6 @@ use std::time::{Duration, Instant};
 
 /// The tag of a message that is to be answered.
 const LAST: u32 = 1;
-
-/// How messages go in and out.
-#[derive(Clone, Copy)]
-pub(crate) enum Way {
-    Copy,
-    Place,
-    Batch(usize),
-}
-
-impl Way {
-    /// As a word of a child's job.
-    pub(crate) fn word(self) -> String {
-        match self {
-            Self::Copy => "copy".to_owned(),
-            Self::Place => "place".to_owned(),
-            Self::Batch(count) => count.to_string(),
-        }
-    }
-
-    pub(crate) fn from_word(word: &str) -> Self {
-        match word {
-            "copy" => Self::Copy,
-            "place" => Self::Place,
-            count => Self::Batch(count.parse().expect("a number of messages")),
-        }
-    }
-}
 
 /// Sends the messages after the first number, so many of them.
 type Send = Box<dyn FnMut(u64, u64)>;

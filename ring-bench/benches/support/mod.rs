@@ -1,4 +1,4 @@
-//! What the SPSC benches share: the sizes, messages of any size, and polling that ends.
+//! What all benches of messages share: the sizes, the ways, messages of any size, and polling that ends.
 //!
 //! Message `n` of any size is words `n, n + 1, …`; the receiver compares all of them before anything is timed and
 //! the first and the last one while it is.
@@ -21,6 +21,33 @@ pub(crate) const LARGEST_VALUE: usize = 65536;
 /// Messages of the full check.
 pub(crate) fn checked(size: usize) -> u64 {
     ((64 << 20) / size as u64).min(2_000)
+}
+
+/// How messages go in and out.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    Copy,
+    Place,
+    Batch(usize),
+}
+
+impl Way {
+    /// As a word of a child's job.
+    pub(crate) fn word(self) -> String {
+        match self {
+            Self::Copy => "copy".to_owned(),
+            Self::Place => "place".to_owned(),
+            Self::Batch(count) => count.to_string(),
+        }
+    }
+
+    pub(crate) fn from_word(word: &str) -> Self {
+        match word {
+            "copy" => Self::Copy,
+            "place" => Self::Place,
+            count => Self::Batch(count.parse().expect("a number of messages")),
+        }
+    }
 }
 
 /// A reusable message buffer.
@@ -62,7 +89,8 @@ impl Message {
     }
 }
 
-fn word(bytes: &[u8], i: usize) -> u64 {
+/// Its word `i`.
+pub(crate) fn word(bytes: &[u8], i: usize) -> u64 {
     bytes[i * 8..i * 8 + 8].try_into().map_or(0, u64::from_le_bytes)
 }
 

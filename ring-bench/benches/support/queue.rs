@@ -1,31 +1,24 @@
-//! What the MPMC benches share: queues of words by one pair of traits, child processes that run a job, and pinning.
+//! What benches of several kinds share: queues of words by one pair of traits, child processes that run a job, and
+//! pinning.
 #![allow(dead_code, reason = "each bench uses its part")]
 
 use crossbeam_queue::ArrayQueue;
 use ring_bench::kit::Patience;
-use ring_shm::mpmc::{Consumer, Options, Producer};
-use ring_shm::{Trust, unlink};
+use ring_shm::unlink;
 use std::io::Read as _;
+use std::ops::Range;
 use std::process::{Child, Command};
 use std::sync::{Arc, OnceLock};
 
-/// Slots of every queue.
-pub(crate) const SLOTS: u64 = 1024;
-/// Messages of the full check.
-pub(crate) const CHECKED: u64 = 2_000;
 /// The word that ends whoever receives it.
-pub(crate) const STOP: u64 = u64::MAX;
+pub(crate) const STOP: u64 = u64::MAX >> 1;
 
 /// Set in a child: its job, and its CPU.
 const JOB: &str = "RING_BENCH_JOB";
 
-pub(crate) fn options() -> Options {
-    Options::new().slots(SLOTS).slot_size(8)
-}
-
 /// Polls `done`, not for ever: whoever should have done it may have died. Gives the CPU away now and then, since there may
 /// be more parties than CPUs.
-fn poll<T>(mut done: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn poll<T>(mut done: impl FnMut() -> Option<T>) -> T {
     let (mut patience, mut tries) = (Patience::new(), 0);
     loop {
         if let Some(done) = done() {
@@ -37,70 +30,42 @@ fn poll<T>(mut done: impl FnMut() -> Option<T>) -> T {
 
 /// A sending end for words.
 pub(crate) trait Send {
-    fn try_send_word(&mut self, word: u64) -> bool;
+    fn send(&mut self, word: u64);
 
+    /// All of them in order.
     #[inline(always)]
-    fn send(&mut self, word: u64) {
-        poll(|| self.try_send_word(word).then_some(()));
+    fn send_all(&mut self, words: Range<u64>) {
+        words.for_each(|word| self.send(word));
     }
 }
 
 /// A receiving end.
 pub(crate) trait Receive {
-    fn try_receive(&mut self) -> Option<u64>;
+    /// Shows `see` the next word, or those of the next batch; false when there is nothing now.
+    fn try_each(&mut self, see: impl FnMut(u64)) -> bool;
 
+    /// The next word, polling; not for batches.
     #[inline(always)]
     fn receive(&mut self) -> u64 {
-        poll(|| self.try_receive())
-    }
-}
-
-impl<T: Trust> Send for Producer<T> {
-    #[inline(always)]
-    fn try_send_word(&mut self, word: u64) -> bool {
-        self.try_send(0, &word.to_le_bytes()).is_ok()
-    }
-}
-
-impl<T: Trust> Receive for Consumer<T> {
-    #[inline(always)]
-    fn try_receive(&mut self) -> Option<u64> {
-        let mut word = [0; 8];
-        self.try_recv_into(&mut word).ok().map(|received| {
-            assert_eq!(received.len, 8);
-            u64::from_le_bytes(word)
+        poll(|| {
+            let mut seen = None;
+            self.try_each(|word| seen = Some(word));
+            seen
         })
     }
 }
 
 impl Send for Arc<ArrayQueue<u64>> {
     #[inline(always)]
-    fn try_send_word(&mut self, word: u64) -> bool {
-        self.push(word).is_ok()
+    fn send(&mut self, word: u64) {
+        poll(|| self.push(word).ok());
     }
 }
 
 impl Receive for Arc<ArrayQueue<u64>> {
     #[inline(always)]
-    fn try_receive(&mut self) -> Option<u64> {
-        self.pop()
-    }
-}
-
-/// A receiving end that does something whenever it finds nothing.
-pub(crate) struct Idle<R, F> {
-    pub(crate) rx: R,
-    pub(crate) idle: F,
-}
-
-impl<R: Receive, F: FnMut()> Receive for Idle<R, F> {
-    #[inline(always)]
-    fn try_receive(&mut self) -> Option<u64> {
-        let word = self.rx.try_receive();
-        if word.is_none() {
-            (self.idle)();
-        }
-        word
+    fn try_each(&mut self, see: impl FnMut(u64)) -> bool {
+        self.pop().map(see).is_some()
     }
 }
 

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use ring_bench::Quartiles;
-use ring_shm::Trusted;
 use ring_shm::spsc::{self, AsyncConsumer, Consumer, Producer};
-use ring_shm::wait::{self, Park};
+use ring_shm::wait::{self, Chime, Park};
+use ring_shm::{Memfd, Trust, Trusted, Untrusted};
 use tokio::runtime::{Builder, Runtime};
 
 /// Wake-ups of one sample.
@@ -34,6 +34,7 @@ const BATCH: usize = 256;
 const TURNS_FOR: Duration = Duration::from_millis(20);
 
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Ends<T> = (Producer<T>, Consumer<T>);
 type Wakes = Task<Vec<f64>>;
 type Failure = Box<dyn std::error::Error>;
 
@@ -57,19 +58,41 @@ fn main() -> ExitCode {
 }
 
 fn run(rounds: u32) -> Result<(), Failure> {
-    let current = Builder::new_current_thread().build()?;
-    let multi = Builder::new_multi_thread().worker_threads(2).build()?;
-    pairs("wake-up, block_on / parked", rounds, wake_parked, || wake_by(wait::block_on))?;
-    for (name, runtime) in [("current-thread", &current), ("multi-thread", &multi)] {
-        pairs(&format!("wake-up, task, {name} / parked"), rounds, wake_parked, || {
-            wake_by(|task| spawned(runtime, task))
-        })?;
+    let current = Builder::new_current_thread().enable_io().build()?;
+    let multi = Builder::new_multi_thread().worker_threads(2).enable_io().build()?;
+    let runtimes = [("current-thread", &current), ("multi-thread", &multi)];
+    pairs("wake-up, block_on / parked", rounds, || wake_parked(heap), || wake_by(heap, wait::block_on))?;
+    for (name, runtime) in runtimes {
+        pairs(
+            &format!("wake-up, task, {name} / parked"),
+            rounds,
+            || wake_parked(heap),
+            || wake_by(heap, |task| spawned(runtime, task)),
+        )?;
+    }
+    for (name, runtime) in runtimes {
+        let name = format!("wake-up, task, {name}, by its chime");
+        pairs(
+            &format!("{name}, memfd / parked"),
+            rounds,
+            || wake_parked(memfd),
+            || chimed(runtime, || wake_by(memfd, |task| spawned(runtime, task)))?,
+        )?;
+        pairs(
+            &format!("{name}, heap / parked"),
+            rounds,
+            || wake_parked(heap),
+            || chimed(runtime, || wake_by(heap, |task| spawned(runtime, task)))?,
+        )?;
     }
     let rate = "recv_many / read_batch, messages a second";
     pairs(&format!("{rate}, block_on"), rounds, stream_blocking, || stream_by(None, wait::block_on))?;
-    for (name, runtime) in [("current-thread", &current), ("multi-thread", &multi)] {
+    for (name, runtime) in runtimes {
         pairs(&format!("{rate}, {name}"), rounds, stream_blocking, || stream_by(None, |task| spawned(runtime, task)))?;
     }
+    pairs(&format!("{rate}, multi-thread, by its chime"), rounds, stream_blocking, || {
+        chimed(&multi, || stream_by(None, |task| spawned(&multi, task)))?
+    })?;
     let never = Some(Duration::ZERO);
     pairs(&format!("{rate}, current-thread, never polled at once"), rounds, stream_blocking, || {
         stream_by(never, |task| spawned(&current, task))
@@ -86,6 +109,27 @@ fn run(rounds: u32) -> Result<(), Failure> {
 /// What `task` gives, as a task of its own.
 fn spawned<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
     runtime.block_on(async { tokio::spawn(task).await.ok() })
+}
+
+/// What `measure` says while `runtime` hears chimes.
+fn chimed<R>(runtime: &Runtime, measure: impl FnOnce() -> R) -> Result<R, Failure> {
+    let serves = runtime.spawn(Chime::new()?.serve_in_tokio());
+    let measured = measure();
+    serves.abort();
+    match runtime.block_on(serves) {
+        Err(error) if error.is_cancelled() => Ok(measured),
+        ended => Err(format!("the chime has ended: {ended:?}").into()),
+    }
+}
+
+fn heap() -> Result<Ends<Trusted>, Failure> {
+    Ok(spsc::heap(1 << 12)?)
+}
+
+/// One that two processes could share.
+fn memfd() -> Result<Ends<Untrusted>, Failure> {
+    let (ring, options) = (Memfd::new("awaits")?, spsc::Options::new().capacity(1 << 12));
+    Ok((Producer::create(&ring, &options)?, Consumer::open(&ring)?))
 }
 
 /// Both ways in each round; what `ours` says in terms of what `base` says.
@@ -113,10 +157,10 @@ fn pairs(
 }
 
 /// What `receive` says, in a thread of its own, of all that `send` has sent.
-fn carry<R: Send>(
-    (mut tx, rx): (Producer<Trusted>, Consumer<Trusted>),
-    send: impl FnOnce(&mut Producer<Trusted>) -> Result<(), Failure>,
-    receive: impl FnOnce(Consumer<Trusted>) -> R + Send,
+fn carry<T: Trust + Send, R: Send>(
+    (mut tx, rx): Ends<T>,
+    send: impl FnOnce(&mut Producer<T>) -> Result<(), Failure>,
+    receive: impl FnOnce(Consumer<T>) -> R + Send,
 ) -> Result<R, Failure> {
     thread::scope(|s| {
         let receives = s.spawn(move || receive(rx));
@@ -133,9 +177,12 @@ fn all_came(received: usize, sent: u32) -> Result<(), Failure> {
 }
 
 /// Sends the time, `WAKES` times, to a consumer that is asleep each time. The median of what it says, in nanoseconds.
-fn wakes(receive: impl FnOnce(Consumer<Trusted>, Instant) -> Vec<f64> + Send) -> Result<f64, Failure> {
-    let (ring, start) = (spsc::heap(1 << 12)?, Instant::now());
-    let send = |tx: &mut Producer<Trusted>| {
+fn wakes<T: Trust + Send>(
+    ring: Ends<T>,
+    receive: impl FnOnce(Consumer<T>, Instant) -> Vec<f64> + Send,
+) -> Result<f64, Failure> {
+    let start = Instant::now();
+    let send = |tx: &mut Producer<T>| {
         for _ in 0..WAKES {
             thread::sleep(PAUSE);
             let sent = start.elapsed().as_nanos() as u64;
@@ -152,8 +199,8 @@ fn late(start: Instant, sent: [u8; 8]) -> f64 {
     (start.elapsed().as_nanos() as u64).saturating_sub(u64::from_le_bytes(sent)) as f64
 }
 
-fn wake_parked() -> Result<f64, Failure> {
-    wakes(|mut rx, start| {
+fn wake_parked<T: Trust + Send>(ring: impl FnOnce() -> Result<Ends<T>, Failure>) -> Result<f64, Failure> {
+    wakes(ring()?, |mut rx, start| {
         rx.set_wait_strategy(Park::after(Duration::ZERO));
         let (mut seen, mut sent) = (Vec::new(), [0; 8]);
         while rx.recv_into(&mut sent).is_ok() {
@@ -163,9 +210,12 @@ fn wake_parked() -> Result<f64, Failure> {
     })
 }
 
-fn wake_by<R: Into<Option<Vec<f64>>>>(run: impl FnOnce(Wakes) -> R + Send) -> Result<f64, Failure> {
-    wakes(|rx, start| {
-        let mut rx: AsyncConsumer<Trusted> = rx.into_async();
+fn wake_by<T: Trust + Send + 'static, R: Into<Option<Vec<f64>>>>(
+    ring: impl FnOnce() -> Result<Ends<T>, Failure>,
+    run: impl FnOnce(Wakes) -> R + Send,
+) -> Result<f64, Failure> {
+    wakes(ring()?, |rx, start| {
+        let mut rx: AsyncConsumer<T> = rx.into_async();
         rx.spin_for(Duration::ZERO);
         let task = async move {
             let (mut seen, mut sent) = (Vec::new(), [0; 8]);

@@ -7,15 +7,6 @@ use crate::park::{Bell, Wake};
 use crate::region::Control;
 use crate::sync::Word;
 
-/// Stands in for a wake whose weight was asked for before, and goes into the [pace](super::pace::Pace).
-const LIGHT: Wake = Wake::new(|_| false, true);
-
-/// [`LIGHT`], or what is as light, by which models know whether anybody sleeps at all.
-#[inline(always)]
-fn light(wake: &Wake) -> &Wake {
-    if cfg!(loom) && wake.is_light() { wake } else { &LIGHT }
-}
-
 /// The words that all handles share: one pointer, so that an operation can keep it in a register.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ends<'m> {
@@ -45,7 +36,7 @@ impl<'m> Ends<'m> {
     pub(super) fn data(self) -> Bell<'m> {
         Bell {
             sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.receivers) }>(),
-            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
+            fences: Some(self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>()),
         }
     }
 
@@ -54,31 +45,31 @@ impl<'m> Ends<'m> {
     pub(super) fn space(self) -> Bell<'m> {
         Bell {
             sleepers: self.control.word::<{ offset_of!(MpmcControl, waiters.senders) }>(),
-            fences: self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>(),
+            fences: Some(self.control.word::<{ offset_of!(MpmcControl, waiters.fences) }>()),
         }
     }
 
     /// Whether somebody may wait for messages. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn receivers_wait(self, wake: &Wake) -> bool {
-        self.data().is_wanted(wake)
+        self.data().may_be_wanted(wake)
     }
 
     /// Whether somebody may wait for free slots. After what they may be waiting for.
     #[inline(always)]
     pub(super) fn senders_wait(self, wake: &Wake) -> bool {
-        self.space().is_wanted(wake)
+        self.space().may_be_wanted(wake)
     }
 
-    /// [`receivers_wait`](Self::receivers_wait) of who knows whether `wake` is light.
+    /// [`receivers_wait`](Self::receivers_wait) of who takes the long way if `wake` is not light.
     #[inline(always)]
     pub(super) fn receivers_seem_to_wait(self, wake: &Wake) -> bool {
-        self.receivers_wait(light(wake))
+        self.data().is_wanted(|| wake)
     }
 
-    /// [`senders_wait`](Self::senders_wait) of who knows whether `wake` is light.
+    /// [`senders_wait`](Self::senders_wait) of who takes the long way if `wake` is not light.
     #[inline(always)]
     pub(super) fn senders_seem_to_wait(self, wake: &Wake) -> bool {
-        self.senders_wait(light(wake))
+        self.space().is_wanted(|| wake)
     }
 }

@@ -10,7 +10,7 @@ use super::word::{MAX_POSITION, Tail, free};
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{Identity, Kind, MpmcControl, Purpose, mpmc_data_offset, slot_stride};
-use crate::park::{self, Sleeper, Waiting, Wake};
+use crate::park::{self, Bed, Sleeper, Waiting, Wake};
 use crate::position::Position;
 use crate::region::{Control, Slots, Walk};
 use crate::seat::{MAX_LEASE, Role, SeatFacts};
@@ -179,18 +179,19 @@ impl<'m> Ring<'m> {
     #[cold]
     #[inline(never)]
     pub(super) fn wake_receivers(&self, count: u64) {
-        self.ends().data().ring(count, &self.wake, |index| self.event(index));
+        self.ends().data().ring(count, &self.wake, |index| self.bed(index));
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn wake_senders(&self, count: u64) {
-        self.ends().space().ring(count, &self.wake, |index| self.event(index));
+        self.ends().space().ring(count, &self.wake, |index| self.bed(index));
     }
 
-    /// The word on which the participant `index` sleeps.
-    fn event(&self, index: u32) -> Option<&'m Word> {
-        self.table.entry(u64::from(index))?.event()
+    /// Where the participant `index` is woken.
+    fn bed(&self, index: u32) -> Option<Bed<'m>> {
+        let entry = self.table.entry(u64::from(index))?;
+        Some(Bed { event: entry.event()?, lease: Some(entry.lease) })
     }
 
     /// Wakes everybody: the ring has ended, or was repaired.

@@ -7,9 +7,11 @@
 //!
 //! R8. `at` and `end` of a `Stretch` point into one area, `end` is not before `at`, both are multiples of 8, and the eight
 //!     bytes from `end` on are inside.
-//! R9. What `Geometry::size_of` says of `len` is a multiple of 8, at least 8 more than `len`, and does not wrap.
+//! R9. What `Geometry::size_of` says of `len` is a multiple of 8, at least 8 more than `len`, does not wrap, and is at most
+//!     `AHEAD`, unless that is 0.
 //! R10. A `Taken` was taken of a stretch, or of an area with the same bounds: from `at` on there are eight bytes, and `len`
 //!     more, rounded up to 8, inside an area; `at` is a multiple of 8.
+//! R11. `AHEAD` more than the address of any byte of an area, and the one behind it, is an address still.
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -17,7 +19,7 @@ use core::ptr::NonNull;
 
 use super::{Area, Span};
 use crate::position::Position;
-use crate::record::Geometry;
+use crate::record::{AHEAD, Geometry};
 use crate::sync::{Ordering, Word};
 
 /// A place in an area, and the end of what records may take from there on. Kept privately by a handle that knows it.
@@ -109,13 +111,19 @@ impl<'m> Stretch<'m> {
     /// Takes a record of `len` payload bytes; `None`, and nothing taken, where it is not known to fit, whatever `len`.
     #[inline(always)]
     pub(crate) fn take(&mut self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
-        let size = geometry.size_of(len)?;
-        let at = self.at;
-        if size > self.end.addr().get().wrapping_sub(at.addr().get()) {
+        let (at, size) = (self.at, geometry.size_of(len)?);
+        let next = at.as_ptr().wrapping_byte_add(size);
+        // The next place is needed in any case, so to compare it costs less than a difference. It does not wrap (R9, R11)
+        // where addresses are long enough.
+        let fits = match AHEAD {
+            0 => size <= self.end.addr().get().wrapping_sub(at.addr().get()),
+            _ => next.addr() <= self.end.addr().get(),
+        };
+        if !fits {
             return None;
         }
-        // SAFETY: R8, and `size` is not more than what is left.
-        self.at = unsafe { at.add(size) };
+        // SAFETY: R8, and `size` is not more than what is left: in bounds, so not null.
+        self.at = unsafe { NonNull::new_unchecked(next) };
         // R8: `size` is a multiple of 8 (R9). R10: by R9 it is at least 8 and `len` rounded up to 8.
         Some(Taken { at, len, memory: PhantomData })
     }

@@ -204,7 +204,10 @@ impl<'m> Consumer<'m> {
         }
         found.span().copy_out(buf);
         self.stretch = found.rest;
-        self.received::<TELLS>(found.rest.position());
+        self.received::<false>(found.rest.position());
+        if TELLS {
+            self.tell();
+        }
         Ok(Received { len, tag: told.tag(), position, redelivered: told.redelivered() })
     }
 
@@ -341,15 +344,15 @@ impl<'m> Consumer<'m> {
         self.published = head;
         // Release, partner of S1: our reads of the space come before the producer's overwriting it.
         self.control.word::<{ offset_of!(SpscControl, head) }>().store(head.get(), ord!(C4, Release));
-        if TELLS {
-            self.tell();
+        if TELLS && bell::of_space(&self.control).is_wanted(|| self.wake) {
+            bell::wake_sender(self.control, self.wake);
         }
     }
 
     /// Wakes the producer if it sleeps. After everything that it may be waiting for.
     #[inline(always)]
-    fn tell(&self) {
-        if bell::of_space(&self.control).is_wanted(self.wake) {
+    pub(super) fn tell(&self) {
+        if bell::of_space(&self.control).may_be_wanted(self.wake) {
             bell::wake_sender(self.control, self.wake);
         }
     }
@@ -373,7 +376,8 @@ impl<'m> Consumer<'m> {
     /// Tells the producer of everything released so far, where `release_every` held it back. Call before sleeping.
     pub fn flush(&mut self) {
         if self.published != self.head() {
-            self.publish_head::<true>(self.head());
+            self.publish_head::<false>(self.head());
+            self.tell();
         }
     }
 

@@ -120,7 +120,8 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub(super) fn on_empty(&mut self, at: Position) -> ReadError {
         if self.published != self.head() {
-            self.publish_head::<true>(self.head());
+            self.publish_head::<false>(self.head());
+            self.tell();
         }
         if self.dry != at {
             self.told_here = false;
@@ -145,7 +146,8 @@ impl<'m> Consumer<'m> {
             Some((taken, mut rest)) if size <= held => {
                 self.slip.found(record);
                 let (end, redelivered) = (record.plus(size), record.precedes(self.redelivered_before));
-                if end.precedes(self.redelivered_before) {
+                // What is found without a question has been seen by nobody, and a light process releases it.
+                if end.precedes(self.redelivered_before) || !self.wake.is_light() {
                     rest = self.area.stretch(end, 0);
                 }
                 Ok(Found { record, taken, rest, told: Told::new(word, redelivered) })

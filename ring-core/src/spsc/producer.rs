@@ -32,7 +32,8 @@ pub struct Producer<'m> {
     pub(super) area: Area<'m>,
     pub(super) geometry: Geometry,
     /// The tail, where the next record goes, and how far from there on a record is free, with the header after it, and not
-    /// too long: the quick part's one question. Nothing is left where that is not known.
+    /// too long: the quick part's one question. Nothing is left where that is not known, and in a process that has to
+    /// fence before it looks for sleepers: its records go the long way.
     pub(super) stretch: Stretch<'m>,
     /// The head as last loaded: everything before it may be overwritten.
     pub(super) cached_head: Position,
@@ -215,8 +216,8 @@ impl<'m> Producer<'m> {
         if rest.is_past_line_of(taken) {
             self.area.prefetch_write(rest.position_of(taken).plus(WRITE_AHEAD), rest.position().plus(WRITE_AHEAD));
         }
-        if TELLS {
-            self.tell();
+        if TELLS && bell::of_data(&self.control).is_wanted(|| self.wake) {
+            bell::wake_receiver(self.control, self.wake);
         }
     }
 
@@ -228,13 +229,14 @@ impl<'m> Producer<'m> {
         let Some((taken, rest)) = self.area.record(record, len, size) else { return }; // it had a span
         let at = core::mem::replace(&mut self.stretch, rest);
         if record == at.position() {
-            return self.publish_here::<TELLS>(&taken, &rest, len as u64, tag);
+            self.publish_here::<false>(&taken, &rest, len as u64, tag);
+        } else {
+            // The record first, unreachable still; then the padding before it, which publishes both.
+            end_with_zero(&rest);
+            taken.store_header(record_word(len as u64, tag), ord!(S4, Relaxed));
+            at.store_header(padding_word(self.geometry.room_to_end(at.position())), ord!(S5, Release));
+            self.tail_moved(rest.position());
         }
-        // The record first, unreachable still; then the padding before it, which publishes both.
-        end_with_zero(&rest);
-        taken.store_header(record_word(len as u64, tag), ord!(S4, Relaxed));
-        at.store_header(padding_word(self.geometry.room_to_end(at.position())), ord!(S5, Release));
-        self.tail_moved(rest.position());
         if TELLS {
             self.tell();
         }
@@ -250,7 +252,7 @@ impl<'m> Producer<'m> {
     /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
     #[inline(always)]
     pub(super) fn tell(&self) {
-        if bell::of_data(&self.control).is_wanted(self.wake) {
+        if bell::of_data(&self.control).may_be_wanted(self.wake) {
             bell::wake_receiver(self.control, self.wake);
         }
     }

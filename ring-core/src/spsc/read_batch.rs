@@ -127,7 +127,8 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     pub fn release(self) -> usize {
         if self.at.read > 0 {
             self.consumer.stretch = self.at.rest;
-            self.consumer.release::<true>(self.at.rest.position());
+            self.consumer.release::<false>(self.at.rest.position());
+            self.consumer.tell();
         }
         self.at.read
     }

@@ -69,7 +69,8 @@ impl Record<'_, '_> {
     #[inline(always)]
     pub fn release(self) {
         self.consumer.stretch = self.found.rest;
-        self.consumer.release::<true>(self.found.rest.position());
+        self.consumer.release::<false>(self.found.rest.position());
+        self.consumer.tell();
     }
 
     /// Leaves the record in the ring; the next call returns it again.

@@ -44,9 +44,12 @@ impl<'m> Producer<'m> {
     }
 
     /// How much from `at` on, which is the tail or behind it, is known to be free: for records that are not too long, and
-    /// the header behind each.
+    /// the header behind each. Nothing where quick ways are not for this process.
     #[inline]
     pub(super) fn free_at(&self, at: Position) -> Stretch<'m> {
+        if !self.wake.is_light() {
+            return self.area.stretch(at, 0);
+        }
         let free = self.window.saturating_sub(at.since(self.cached_head)).saturating_sub(HEADER);
         self.area.stretch(at, free.min(self.geometry.reach(at)))
     }

@@ -47,13 +47,13 @@ fn whoever_is_armed_is_woken_once() {
     let waker = Waker::from(Arc::clone(&counts));
     for _ in 0..3 {
         let before = counts.now();
-        watch.arm(bell.sleeper().announce(), &waker, None).unwrap();
+        watch.arm(bell.sleeper().announce(), &waker, None, By::Event).unwrap();
         ring(bell);
         assert!(counts.beyond(before, Duration::from_secs(1)));
         assert_ne!(watch.told(), Told::Nothing);
         assert!(!counts.beyond(before + 1, 3 * SLICE), "woken without being armed");
     }
-    watch.arm(bell.sleeper().announce(), &waker, None).unwrap();
+    watch.arm(bell.sleeper().announce(), &waker, None, By::Event).unwrap();
     watch.disarm();
     let before = counts.now();
     ring(bell);
@@ -66,7 +66,7 @@ fn a_ticket_that_is_out_of_date_wakes_at_once() {
     let (counts, watch) = (Arc::new(Counts::default()), Watch::new(bell.sleeper().event()).unwrap());
     let ticket = bell.sleeper().announce();
     ring(bell);
-    watch.arm(ticket, &Waker::from(Arc::clone(&counts)), None).unwrap();
+    watch.arm(ticket, &Waker::from(Arc::clone(&counts)), None, By::Event).unwrap();
     assert!(counts.beyond(0, SLICE / 2));
     assert_eq!(watch.told(), Told::Woken);
 }
@@ -76,12 +76,12 @@ fn a_slice_is_told_and_a_short_one_sooner() {
     let bell = doorbell();
     let (counts, watch) = (Arc::new(Counts::default()), Watch::new(bell.sleeper().event()).unwrap());
     let waker = Waker::from(Arc::clone(&counts));
-    watch.arm(bell.sleeper().announce(), &waker, None).unwrap();
+    watch.arm(bell.sleeper().announce(), &waker, None, By::Event).unwrap();
     assert!(counts.beyond(0, Duration::from_secs(1)));
     assert_eq!(watch.told(), Told::Expired);
     for _ in 0..5 {
         let before = counts.now();
-        watch.arm(bell.sleeper().announce(), &waker, Some(Duration::from_millis(2))).unwrap();
+        watch.arm(bell.sleeper().announce(), &waker, Some(Duration::from_millis(2)), By::Event).unwrap();
         assert!(counts.beyond(before, SLICE / 2));
         assert_eq!(watch.told(), Told::Expired);
     }
@@ -101,10 +101,10 @@ fn a_waker_that_panics_costs_nobody_else_anything() {
     let bells = [doorbell(), doorbell()];
     let watches = bells.map(|bell| Watch::new(bell.sleeper().event()).unwrap());
     let counts = Arc::new(Counts::default());
-    watches[0].arm(bells[0].sleeper().announce(), &Waker::from(Arc::new(Panics)), None).unwrap();
+    watches[0].arm(bells[0].sleeper().announce(), &Waker::from(Arc::new(Panics)), None, By::Event).unwrap();
     ring(bells[0]);
     thread::sleep(SLICE);
-    watches[1].arm(bells[1].sleeper().announce(), &Waker::from(Arc::clone(&counts)), None).unwrap();
+    watches[1].arm(bells[1].sleeper().announce(), &Waker::from(Arc::clone(&counts)), None, By::Event).unwrap();
     ring(bells[1]);
     // A thread that has died of it does not even tell of slices.
     assert!(counts.beyond(0, 3 * SLICE));

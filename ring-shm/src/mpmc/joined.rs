@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use core::mem::ManuallyDrop;
+use std::path::PathBuf;
 use std::thread;
 
 use ring_core::mpmc::{self as core_mpmc, ClaimError, ReadError, Ring, SeatFacts};
@@ -214,6 +215,10 @@ impl<C: Core> Joined<C> {
     /// It polls seldom, so every look counts.
     pub(super) fn slept(&mut self) {
         self.cold.cure.slept();
+    }
+
+    pub(super) fn chime_path(&self) -> Option<PathBuf> {
+        self.cold.place.life.chime_path()
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@ use ring_core::mpmc::{Ring, SeatFacts};
 
 use super::Options;
 use crate::attach;
+use crate::chime;
 use crate::facts::Facts;
 use crate::futex;
 use crate::heap::{Heap, HeapLease};
@@ -65,7 +66,7 @@ impl Place {
             // A counter that is used up yields 0, which is no lease number.
             Ok(ring.next_lease().unwrap_or(0))
         })?;
-        let ring = Ring::attach(life::leased_region(&mapping)?)?.with_wake(futex::registered_wake());
+        let ring = Ring::attach(life::leased_region(&mapping)?)?.with_wake(futex::registered_wake(mapping.object()));
         let lease = mapping.lease();
         Ok(Self { waiter: None, ring, life: Life::mapped(mapping), lease, dead: 0 })
     }
@@ -83,7 +84,7 @@ impl Place {
 
     /// The same for who wants payload of that type.
     pub(super) fn in_heap_of(heap: &Arc<Heap>, wanted: Option<&PayloadType>) -> Result<Self, SetupError> {
-        let ring = Ring::attach(life::heap_region(heap))?.with_wake(futex::registered_wake());
+        let ring = Ring::attach(life::heap_region(heap))?.with_wake(futex::registered_wake(chime::HEAP));
         payload::check(wanted, ring.type_hash(), || ring.type_text())?;
         let lease = ring.next_lease()?;
         Ok(Self { waiter: None, ring, life: Life::heap(HeapLease::take(heap.clone(), lease)), lease, dead: 0 })

@@ -1,5 +1,6 @@
 //! The blocking calls of MPMC handles: each is its `try_` twin in a loop that waits. See [`crate::wait`].
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ring_core::mpmc::Received;
@@ -26,6 +27,10 @@ impl<T: Trust> Waits for Producer<T> {
         self.joined.slept();
     }
 
+    fn chime_path(&self) -> Option<PathBuf> {
+        self.joined.chime_path()
+    }
+
     fn pass_wake(&mut self) {
         self.wake_another();
     }
@@ -42,6 +47,10 @@ impl<T: Trust> Waits for Consumer<T> {
 
     fn slept(&mut self) {
         self.joined.slept();
+    }
+
+    fn chime_path(&self) -> Option<PathBuf> {
+        self.joined.chime_path()
     }
 
     fn pass_wake(&mut self) {

@@ -7,6 +7,7 @@ use ring_core::{Role, SeatError, SeatState, Verdict};
 
 use super::Options;
 use crate::attach;
+use crate::chime;
 use crate::facts::Facts;
 use crate::futex;
 use crate::heap::{Heap, HeapLease};
@@ -63,7 +64,7 @@ impl Place {
             // A counter that is used up yields 0, which is no lease number.
             Ok(ring.next_lease().unwrap_or(0))
         })?;
-        let ring = Ring::attach(life::leased_region(&mapping)?)?.with_wake(futex::registered_wake());
+        let ring = Ring::attach(life::leased_region(&mapping)?)?.with_wake(futex::registered_wake(mapping.object()));
         let lease = mapping.lease();
         Ok(Self { waiter: None, ring, life: Life::mapped(mapping), lease })
     }
@@ -76,7 +77,7 @@ impl Place {
 
     /// A place in a heap ring.
     pub(super) fn in_heap(heap: &Arc<Heap>) -> Result<Self, SetupError> {
-        let ring = Ring::attach(life::heap_region(heap))?.with_wake(futex::registered_wake());
+        let ring = Ring::attach(life::heap_region(heap))?.with_wake(futex::registered_wake(chime::HEAP));
         let lease = ring.next_lease()?;
         Ok(Self { waiter: None, ring, life: Life::heap(HeapLease::take(heap.clone(), lease)), lease })
     }

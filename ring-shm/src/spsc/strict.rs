@@ -17,6 +17,7 @@ use ring_core::{CONTROL_SIZE, Role, STRICT_BLOCK, STRICT_COMMON, STRICT_OTHER, S
 
 use super::setup::Place;
 use super::{Consumer, Options, Producer};
+use crate::descriptor;
 use crate::error::{CreateError, HandoverError, MapError, OsError, StrictObject};
 use crate::fork;
 use crate::futex;
@@ -169,7 +170,8 @@ fn examine(file: &File, object: StrictObject, expected: u64) -> Result<u64, Setu
 /// always the same.
 fn lease(common: &File, at: Location, role: Role) -> Result<LeasedMapping, SetupError> {
     let stat = sys::stat(common.as_raw_fd()).map_err(MapError::from)?;
-    let file = common.try_clone().map_err(|error| os("dup", &error))?;
+    // Of a description that memfd_create made the kernel tells nobody: the chime needs another one.
+    let file = descriptor::open_anew(common.as_raw_fd()).map_err(MapError::from)?;
     let number = match role {
         Role::Producer => 1,
         Role::Consumer => 2,
@@ -179,8 +181,8 @@ fn lease(common: &File, at: Location, role: Role) -> Result<LeasedMapping, Setup
 
 /// A place in a ring that has been made or validated.
 fn place(ring: Ring<'static>, leased: LeasedMapping) -> Place {
-    let lease = leased.lease();
-    Place { waiter: None, ring: ring.with_wake(futex::registered_wake()), life: Life::mapped(leased), lease }
+    let (lease, wake) = (leased.lease(), futex::registered_wake(leased.object()));
+    Place { waiter: None, ring: ring.with_wake(wake), life: Life::mapped(leased), lease }
 }
 
 fn send(

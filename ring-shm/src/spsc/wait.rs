@@ -1,5 +1,6 @@
 //! The blocking calls of SPSC handles: each is its `try_` twin in a loop that waits. See [`crate::wait`].
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ring_core::spsc::Received;
@@ -24,6 +25,10 @@ impl<T: Trust> Waits for Producer<T> {
     fn slept(&mut self) {
         self.seated.place.life.ask_soon();
     }
+
+    fn chime_path(&self) -> Option<PathBuf> {
+        self.seated.place.life.chime_path()
+    }
 }
 
 impl<T: Trust> Waits for Consumer<T> {
@@ -38,6 +43,10 @@ impl<T: Trust> Waits for Consumer<T> {
     fn slept(&mut self) {
         self.seated.core.ask_soon();
         self.seated.place.life.ask_soon();
+    }
+
+    fn chime_path(&self) -> Option<PathBuf> {
+        self.seated.place.life.chime_path()
     }
 }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use ring_shm::wait::SLICE;
+use ring_shm::wait::{Chime, SLICE};
 use ring_shm::{mpmc, spsc};
 
 use super::chance::{Rng, now};
@@ -58,7 +58,11 @@ pub(super) fn run(kind: &str, name: &str, seed: &str, share: Share, plant: &str)
     signals::catch()?;
     let plant = Plant::parse(plant).ok_or("which plant?")?;
     let (mut rng, crew) = (Rng(seed.parse()?), Rc::new(Crew::new(share)));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Every other process is woken by the reactor of its runtime, the rest by its waiter.
+    if rng.once_in(2) {
+        runtime.spawn(Chime::new()?.serve_in_tokio());
+    }
     let mut total = Account::default();
     match Kind::parse(kind).ok_or("which kind of ring?")? {
         Kind::Spsc => {
