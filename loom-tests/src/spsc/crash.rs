@@ -49,8 +49,8 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("close_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &CLOSE))),
     model("close_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLOSE))),
     model("send_dies", Bound::preemptions(1), Body::Crash(send_dies)).short(LARGE),
-    model("two_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_producers_die)).short(LARGE).early(),
-    model("two_batches_die", Bound::preemptions(1), Body::TwoCrashes(two_batches_die))
+    model("two_producers_die", Bound::preemptions(0), Body::TwoCrashes(two_producers_die)).short(LARGE),
+    model("two_batches_die", Bound::preemptions(0), Body::TwoCrashes(two_batches_die))
         .capacity(128)
         .short(LARGE)
         .early(),
