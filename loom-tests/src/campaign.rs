@@ -39,7 +39,7 @@ pub fn side_by_side<J: Sync>(jobs: &[J], run: impl Fn(&J) -> bool + Sync) {
     });
 }
 
-/// Explores `models` and prints a line for each: `model NAME: N executions, P points, T s, BOUND`, with what was cut.
+/// Explores `models` and prints a line for each: `model NAME: N executions, P points, S s, T threads, BOUND, whole`, or `cut`.
 ///
 /// With `done`, a file of such lines, those named in it are passed over, and each line is added to it. With `time`, no
 /// model is begun after it.

@@ -18,7 +18,7 @@ pub mod waiting;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 /// How far models are explored.
@@ -26,32 +26,48 @@ use std::sync::{Arc, Once};
 pub enum Form {
     /// To its own bound, some minutes for all models: what every change has to pass.
     Gate,
-    /// The same, and words remember their readers: for the models that catch a weakened ordering.
-    Watched,
     /// The same, the first [`SAMPLE`] executions of each body and order: a model that fails whatever is planted fails early.
-    /// The gate has explored it without watching, and the campaign explores it whole.
     Sampled,
-    /// Deeper, one preemption at a time, to [`DEEP`] and on until an exploration took [`ENOUGH`] executions; where one more
-    /// preemption makes little difference, to the end; words remember their readers. The campaign.
+    /// To what is [asked](asked) of it, and deeper, one preemption at a time, until an exploration took [`ENOUGH`]
+    /// executions; where one more preemption makes little difference, to the end. The campaign.
     Long {
         /// An exploration of more executions than about so many is cut there, and said to be.
         most: u64,
     },
 }
 
+/// Why a model does not get in the gate what is asked of it, where the reason is its size alone: the campaign goes on.
+pub const LARGE: &str = "more executions than the gate has time for";
+
 /// Executions of a sample.
 pub const SAMPLE: usize = 1_000;
-
-/// So many preemptions the campaign grants every model, as far as it gets.
-pub const DEEP: usize = 3;
 
 /// Beyond, a model that took so many executions is not explored deeper; the next preemption may cost ten times as many.
 pub const ENOUGH: u64 = 60_000;
 
-/// Executions after which the campaign cuts an exploration, if it is told nothing else: some minutes.
+/// Executions after which the campaign cuts an exploration, if it is told nothing else: a minute or two.
 pub const MOST: u64 = 1_000_000;
 
-/// The most preemptions of an execution in the gate.
+/// What is asked of a model of so many threads, in the campaign; less in the gate needs a reason. None of four threads:
+/// how far they get is in their line.
+#[must_use]
+pub const fn asked(threads: usize) -> Option<Bound> {
+    match threads {
+        0..=2 => Some(Bound::ALL),
+        3 => Some(Bound::preemptions(3)),
+        _ => None,
+    }
+}
+
+/// Whether a model of so many threads is granted less in the gate than is asked of it, and nobody says why; or somebody
+/// says why, and it is not.
+#[must_use]
+pub fn unexcused(threads: usize, gate: Bound, short: Option<&str>) -> bool {
+    let falls_short = asked(threads).is_some_and(|asked| !gate.reaches(asked));
+    falls_short != short.is_some_and(|reason| !reason.trim().is_empty())
+}
+
+/// The most preemptions of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound(Option<usize>);
 
@@ -63,6 +79,16 @@ impl Bound {
     #[must_use]
     pub const fn preemptions(n: usize) -> Self {
         Self(Some(n))
+    }
+
+    /// Whether all that `other` allows is allowed.
+    #[must_use]
+    pub const fn reaches(self, other: Self) -> bool {
+        match (self.0, other.0) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(mine), Some(other)) => mine >= other,
+        }
     }
 }
 
@@ -94,10 +120,16 @@ pub struct Run {
     died: Arc<[AtomicBool; 2]>,
     /// Whether threads are started last first.
     reversed: bool,
-    form: Form,
+    /// How many were started. Outside of loom's sight.
+    threads: Arc<AtomicUsize>,
 }
 
 impl Run {
+    /// Notes that so many threads start.
+    fn starts(&self, threads: usize) {
+        self.threads.fetch_max(threads, Ordering::Relaxed);
+    }
+
     /// Notes the death of a victim.
     fn dies(&self, victim: usize) {
         self.died[victim].store(true, Ordering::Relaxed);
@@ -120,12 +152,20 @@ pub enum Body<W> {
 pub struct Model<K: Kind> {
     name: &'static str,
     bound: Bound,
+    short: Option<&'static str>,
     ring: K,
     body: Body<K::World>,
     early: bool,
 }
 
 impl<K: Kind> Model<K> {
+    /// The same, and why the gate grants it less than is [asked].
+    #[must_use]
+    pub const fn short(mut self, reason: &'static str) -> Self {
+        self.short = Some(reason);
+        self
+    }
+
     /// The same, begun before the others: it takes more than 200,000 executions in the gate.
     #[must_use]
     pub const fn early(mut self) -> Self {
@@ -141,6 +181,8 @@ pub struct Count {
     pub executions: u64,
     /// Crash points, or pairs of them, that were run; 1 for a model without.
     pub points: u64,
+    /// Threads of the model, without the one that starts and joins them; 1 where there are no others.
+    pub threads: usize,
     /// How far.
     pub bound: Bound,
     /// Whether that was cut: the bound itself was not got to if nothing was explored before, and else only a part of what
@@ -161,11 +203,12 @@ pub enum Cut {
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cut {
-            Cut::Nowhere => write!(f, "{}", self.bound),
-            Cut::Beyond => write!(f, "{} and a part beyond", self.bound),
-            Cut::Within => write!(f, "a part of {}", self.bound),
-        }
+        let cut = match self.cut {
+            Cut::Nowhere => "whole",
+            Cut::Beyond => "whole, and a part beyond",
+            Cut::Within => "cut",
+        };
+        write!(f, "{} threads, {}, {cut}", self.threads, self.bound)
     }
 }
 
@@ -182,11 +225,21 @@ pub trait Explore: Sync {
         false
     }
 
+    /// What the gate grants it.
+    fn gate(&self) -> Bound {
+        Bound::ALL
+    }
+
+    /// Why that is less than is [asked], where it is.
+    fn short(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Explores it without a word; panics when an execution fails.
     ///
-    /// Each body is explored twice, with the threads started first to last and last to first. Within a bound, what is
-    /// reached depends on who runs first; and where words do not remember their readers, loom finds from the one side
-    /// most of what it misses from the other.
+    /// Each body is explored twice, with the threads started first to last and last to first, the latter with two
+    /// preemptions where a bound allows more. Whom loom runs first when all are about to begin is no preemption; who goes
+    /// on when one waits is, and within a bound what is reached depends on it.
     fn explore(&'static self, form: Form) -> Count;
 }
 
@@ -207,13 +260,20 @@ impl<K: Kind> Explore for Model<K> {
         self.early
     }
 
+    fn gate(&self) -> Bound {
+        self.bound
+    }
+
+    fn short(&self) -> Option<&'static str> {
+        self.short
+    }
+
     fn explore(&'static self, form: Form) -> Count {
         let Form::Long { .. } = form else { return self.explore_within(self.bound, form) };
-        // The campaign begins where all models end soon.
-        let start = if self.bound == Bound::ALL { self.bound } else { Bound(Some(1)) };
-        let mut count = self.explore_within(start, form);
+        let threads = self.explore_within(Bound::preemptions(0), Form::Long { most: 1 }).threads;
+        let mut count = self.explore_within(asked(threads).unwrap_or(self.bound), form);
         while let Bound(Some(n)) = count.bound {
-            if count.cut != Cut::Nowhere || n >= DEEP && count.executions >= ENOUGH {
+            if count.cut != Cut::Nowhere || count.executions >= ENOUGH {
                 break;
             }
             let mut deeper = self.explore_within(Bound(Some(n + 1)), form);
@@ -232,7 +292,7 @@ impl<K: Kind> Explore for Model<K> {
 
 impl<K: Kind> Model<K> {
     fn explore_within(&self, bound: Bound, form: Form) -> Count {
-        let mut count = Count { executions: 0, points: 0, bound, cut: Cut::Nowhere };
+        let mut count = Count { executions: 0, points: 0, threads: 1, bound, cut: Cut::Nowhere };
         match self.body {
             Body::Plain(body) => {
                 self.check(form, &mut count, String::new(), body);
@@ -275,13 +335,11 @@ impl<K: Kind> Model<K> {
     ) -> (bool, bool) {
         let executions = Arc::new(AtomicU64::new(0));
         let died = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-        let watched = form != Form::Gate;
-        ring_core::model::watch(watched);
-        let orders: &[bool] = if watched && count.bound == Bound::ALL { &[false] } else { &[false, true] };
-        for reversed in orders.iter().copied() {
+        let threads = Arc::new(AtomicUsize::new(1));
+        for reversed in [false, true] {
             let before = executions.load(Ordering::Relaxed);
             let most = match form {
-                Form::Gate | Form::Watched => None,
+                Form::Gate => None,
                 Form::Sampled => Some(SAMPLE),
                 // One at least of each body, so that who dies is seen to die.
                 Form::Long { most } => {
@@ -296,10 +354,10 @@ impl<K: Kind> Model<K> {
                 builder.checkpoint_interval = most.saturating_add(1).min(10_000);
             }
             if builder.preemption_bound.is_none() {
-                builder.preemption_bound = count.bound.0;
+                builder.preemption_bound = count.bound.0.map(|n| if reversed { n.min(2) } else { n });
             }
             let (ring, seen) = (self.ring, Arc::clone(&executions));
-            let run = Run { died: Arc::clone(&died), reversed, form };
+            let run = Run { died: Arc::clone(&died), reversed, threads: Arc::clone(&threads) };
             let _where = Where(&at);
             builder.check(move || {
                 seen.fetch_add(1, Ordering::Relaxed);
@@ -312,6 +370,7 @@ impl<K: Kind> Model<K> {
         }
         count.executions += executions.load(Ordering::Relaxed);
         count.points += 1;
+        count.threads = count.threads.max(threads.load(Ordering::Relaxed));
         (died[0].load(Ordering::Relaxed), died[1].load(Ordering::Relaxed))
     }
 }

@@ -51,7 +51,13 @@ impl Explore for Flag {
             }
             writer.join().unwrap();
         });
-        Count { executions: executions.load(Ordering::Relaxed), points: 1, bound: Bound::ALL, cut: Cut::Nowhere }
+        Count {
+            executions: executions.load(Ordering::Relaxed),
+            points: 1,
+            threads: 2,
+            bound: Bound::ALL,
+            cut: Cut::Nowhere,
+        }
     }
 }
 

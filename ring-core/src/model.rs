@@ -26,7 +26,7 @@ mod stretch;
 mod tickets;
 mod words;
 
-pub use readers::{WatchedU64, begin, watch};
+pub use readers::{WatchedU64, begin};
 pub(crate) use slots::{Ahead, Passed, Slot, Slots, Walk};
 pub(crate) use stretch::{Stretch, Taken};
 pub(crate) use tickets::{Ticket, ticket_is_void};

@@ -6,29 +6,29 @@ use ring_core::Position;
 use ring_core::mpmc::{Blocked, Consumer, Producer};
 
 use super::{Body, Mpmc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("send_dies", 5, Bound::preemptions(1), Body::Crash(send_dies)),
-    model("send_dies_unattended", 4, Bound::preemptions(2), Body::Crash(send_dies_unattended)),
-    model("second_send_dies", 5, Bound::preemptions(2), Body::Crash(second_send_dies)).early(),
-    model("claim_dies", 5, Bound::preemptions(2), Body::Crash(claim_dies)),
-    model("abort_dies", 5, Bound::preemptions(2), Body::Crash(abort_dies)),
-    model("batch_dies", 5, Bound::preemptions(2), Body::Crash(batch_dies)),
-    model("send_into_full_dies", 5, Bound::preemptions(2), Body::Crash(send_into_full_dies)),
-    model("recv_dies", 5, Bound::preemptions(1), Body::Crash(recv_dies)),
-    model("recv_dies_unattended", 4, Bound::preemptions(2), Body::Crash(recv_dies_unattended)),
-    model("second_recv_dies", 5, Bound::preemptions(2), Body::Crash(second_recv_dies)).early(),
-    model("read_dies", 5, Bound::preemptions(2), Body::Crash(read_dies)),
-    model("read_batch_dies", 5, Bound::preemptions(2), Body::Crash(read_batch_dies)),
-    model("keep_dies", 5, Bound::preemptions(2), Body::Crash(keep_dies)),
-    model("skip_dies", 5, Bound::preemptions(2), Body::Crash(skip_dies)),
-    model("skip_among_three_dies", 5, Bound::preemptions(0), Body::Crash(skip_among_three_dies)),
-    model("recv_dies_at_most_once", 5, Bound::preemptions(1), Body::Crash(recv_dies)).at_most_once(),
-    model("two_senders_die", 5, Bound::preemptions(1), Body::TwoCrashes(two_senders_die)),
-    model("sender_and_receiver_die", 5, Bound::preemptions(1), Body::TwoCrashes(sender_and_receiver_die)),
-    model("sender_and_repairer_die", 5, Bound::preemptions(1), Body::TwoCrashes(sender_and_repairer_die)),
+    model("send_dies", 5, Bound::preemptions(1), Body::Crash(send_dies)).short(LARGE),
+    model("send_dies_unattended", 4, Bound::preemptions(2), Body::Crash(send_dies_unattended)).short(LARGE),
+    model("second_send_dies", 5, Bound::preemptions(2), Body::Crash(second_send_dies)).early().short(LARGE),
+    model("claim_dies", 5, Bound::preemptions(2), Body::Crash(claim_dies)).short(LARGE),
+    model("abort_dies", 5, Bound::preemptions(2), Body::Crash(abort_dies)).short(LARGE),
+    model("batch_dies", 5, Bound::preemptions(2), Body::Crash(batch_dies)).short(LARGE),
+    model("send_into_full_dies", 5, Bound::preemptions(2), Body::Crash(send_into_full_dies)).short(LARGE),
+    model("recv_dies", 5, Bound::preemptions(1), Body::Crash(recv_dies)).short(LARGE),
+    model("recv_dies_unattended", 4, Bound::preemptions(2), Body::Crash(recv_dies_unattended)).short(LARGE),
+    model("second_recv_dies", 5, Bound::preemptions(2), Body::Crash(second_recv_dies)).early().short(LARGE),
+    model("read_dies", 5, Bound::preemptions(2), Body::Crash(read_dies)).short(LARGE),
+    model("read_batch_dies", 5, Bound::preemptions(2), Body::Crash(read_batch_dies)).short(LARGE),
+    model("keep_dies", 5, Bound::preemptions(2), Body::Crash(keep_dies)).short(LARGE),
+    model("skip_dies", 5, Bound::preemptions(2), Body::Crash(skip_dies)).short(LARGE),
+    model("skip_among_three_dies", 5, Bound::preemptions(0), Body::Crash(skip_among_three_dies)).short(LARGE),
+    model("recv_dies_at_most_once", 5, Bound::preemptions(1), Body::Crash(recv_dies)).at_most_once().short(LARGE),
+    model("two_senders_die", 5, Bound::preemptions(1), Body::TwoCrashes(two_senders_die)).short(LARGE),
+    model("sender_and_receiver_die", 5, Bound::preemptions(1), Body::TwoCrashes(sender_and_receiver_die)).short(LARGE),
+    model("sender_and_repairer_die", 5, Bound::preemptions(1), Body::TwoCrashes(sender_and_repairer_die)).short(LARGE),
 ];
 
 fn at(p: u64) -> Position {

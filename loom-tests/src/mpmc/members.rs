@@ -4,23 +4,24 @@ use ring_core::Position;
 use ring_core::mpmc::{Blocked, Recovery, Ring};
 
 use super::{Body, Mpmc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("entry_reuse", 4, Bound::preemptions(1), Body::Plain(entry_reuse)),
-    model("entry_reuse_by_a_loser", 4, Bound::preemptions(2), Body::Plain(entry_reuse_by_a_loser)),
-    model("left_entry_is_reused", 4, Bound::preemptions(1), Body::Plain(left_entry_is_reused)),
-    model("entry_taken_over", 4, Bound::preemptions(2), Body::Plain(entry_taken_over)),
-    model("entry_recovered", 4, Bound::preemptions(2), Body::Plain(entry_recovered)),
-    model("left_reader_entry_is_reused", 4, Bound::preemptions(1), Body::Plain(left_reader_entry_is_reused)),
-    model("leave_and_repair", 6, Bound::preemptions(2), Body::Plain(leave_and_repair)),
-    model("leaving_reader_and_repair", 6, Bound::preemptions(2), Body::Plain(leaving_reader_and_repair)),
-    model("two_joiners_for_one_entry", 3, Bound::preemptions(2), Body::Plain(two_joiners_for_one_entry)),
-    model("joiner_dies", 3, Bound::preemptions(2), Body::Crash(joiner_dies)),
-    model("leaver_dies", 3, Bound::preemptions(2), Body::Crash(leaver_dies)),
-    model("attach_while_working", 4, Bound::preemptions(1), Body::Plain(attach_while_working)).attached(),
-    model("recovery_dies", 4, Bound::preemptions(2), Body::Crash(recovery_dies)),
+    model("entry_reuse", 4, Bound::preemptions(1), Body::Plain(entry_reuse)).short(LARGE),
+    model("entry_reuse_by_a_loser", 4, Bound::ALL, Body::Plain(entry_reuse_by_a_loser)),
+    model("left_entry_is_reused", 4, Bound::preemptions(1), Body::Plain(left_entry_is_reused)).short(LARGE),
+    model("entry_taken_over", 4, Bound::preemptions(2), Body::Plain(entry_taken_over)).short(LARGE),
+    model("entry_recovered", 4, Bound::preemptions(3), Body::Plain(entry_recovered)),
+    model("left_reader_entry_is_reused", 4, Bound::preemptions(1), Body::Plain(left_reader_entry_is_reused))
+        .short(LARGE),
+    model("leave_and_repair", 6, Bound::ALL, Body::Plain(leave_and_repair)),
+    model("leaving_reader_and_repair", 6, Bound::ALL, Body::Plain(leaving_reader_and_repair)),
+    model("two_joiners_for_one_entry", 3, Bound::preemptions(2), Body::Plain(two_joiners_for_one_entry)).short(LARGE),
+    model("joiner_dies", 3, Bound::preemptions(2), Body::Crash(joiner_dies)).short(LARGE),
+    model("leaver_dies", 3, Bound::preemptions(2), Body::Crash(leaver_dies)).short(LARGE),
+    model("attach_while_working", 4, Bound::preemptions(1), Body::Plain(attach_while_working)).attached().short(LARGE),
+    model("recovery_dies", 4, Bound::preemptions(2), Body::Crash(recovery_dies)).short(LARGE),
 ];
 
 fn at(p: u64) -> Position {

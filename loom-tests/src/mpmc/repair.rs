@@ -4,20 +4,20 @@ use ring_core::mpmc::{Blocked, Repair};
 use ring_core::{Position, Verdict};
 
 use super::{Body, Mpmc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("living_are_never_repaired", 5, Bound::preemptions(1), Body::Plain(living_are_never_repaired)),
-    model("same_producer_twice", 6, Bound::preemptions(2), Body::Plain(same_producer_twice)),
-    model("same_consumer_twice", 6, Bound::preemptions(2), Body::Plain(same_consumer_twice)),
-    model("losing_producer", 6, Bound::preemptions(1), Body::Plain(losing_producer)),
-    model("losing_consumer", 6, Bound::preemptions(1), Body::Plain(losing_consumer)),
-    model("two_write_repairers", 6, Bound::preemptions(1), Body::Plain(two_write_repairers)),
-    model("repaired_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(repaired_slot_is_reused)),
-    model("redelivered_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(redelivered_slot_is_reused)),
-    model("write_repairer_dies", 6, Bound::preemptions(2), Body::Crash(write_repairer_dies)),
-    model("read_repairer_dies", 6, Bound::preemptions(2), Body::Crash(read_repairer_dies)),
+    model("living_are_never_repaired", 5, Bound::preemptions(3), Body::Plain(living_are_never_repaired)),
+    model("same_producer_twice", 6, Bound::ALL, Body::Plain(same_producer_twice)),
+    model("same_consumer_twice", 6, Bound::ALL, Body::Plain(same_consumer_twice)),
+    model("losing_producer", 6, Bound::preemptions(1), Body::Plain(losing_producer)).short(LARGE),
+    model("losing_consumer", 6, Bound::preemptions(1), Body::Plain(losing_consumer)).short(LARGE),
+    model("two_write_repairers", 6, Bound::preemptions(1), Body::Plain(two_write_repairers)).short(LARGE),
+    model("repaired_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(repaired_slot_is_reused)).short(LARGE),
+    model("redelivered_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(redelivered_slot_is_reused)).short(LARGE),
+    model("write_repairer_dies", 6, Bound::ALL, Body::Crash(write_repairer_dies)),
+    model("read_repairer_dies", 6, Bound::preemptions(2), Body::Crash(read_repairer_dies)).short(LARGE),
 ];
 
 fn at(p: u64) -> Position {
@@ -97,7 +97,6 @@ fn losing_producer(w: &World) {
         },
         move |w| {
             let _ = w.send(&mut q, 11);
-            let _ = w.send(&mut q, 12);
         },
         |w| {
             let _ = w.repair_by_tool(Blocked::Write(Position::new(0)));
@@ -119,7 +118,6 @@ fn losing_consumer(w: &World) {
             let _ = w.recv(&mut c);
         },
         move |w| {
-            let _ = w.recv(&mut d);
             let _ = w.recv(&mut d);
         },
         |w| {

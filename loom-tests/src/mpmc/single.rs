@@ -3,26 +3,41 @@
 use ring_core::mpmc::{Consumer, Producer, ReadError, Repair};
 
 use super::{Body, Mpmc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("single_each", 2, Bound::preemptions(3), Body::Plain(single_each)).producers(1).consumers(1),
-    model("single_producer", 3, Bound::preemptions(2), Body::Plain(single_producer)).producers(1),
-    model("single_consumer", 3, Bound::preemptions(2), Body::Plain(single_consumer)).consumers(1),
-    model("single_producer_close", 3, Bound::preemptions(2), Body::Plain(single_producer_close)).producers(1),
-    model("single_producer_asked_to_close", 3, Bound::preemptions(2), Body::Plain(single_producer_asked)).producers(1),
-    model("single_producer_succession", 4, Bound::preemptions(1), Body::Plain(single_producer_succession)).producers(1),
-    model("single_producer_closed_for", 4, Bound::preemptions(1), Body::Plain(single_producer_closed_for)).producers(1),
-    model("single_producer_dies", 3, Bound::preemptions(1), Body::Crash(single_producer_dies)).producers(1),
+    model("single_each", 2, Bound::preemptions(3), Body::Plain(single_each)).producers(1).consumers(1).short(LARGE),
+    model("single_producer", 3, Bound::preemptions(2), Body::Plain(single_producer)).producers(1).short(LARGE),
+    model("single_consumer", 3, Bound::preemptions(2), Body::Plain(single_consumer)).consumers(1).short(LARGE),
+    model("single_producer_close", 3, Bound::preemptions(2), Body::Plain(single_producer_close))
+        .producers(1)
+        .short(LARGE),
+    model("single_producer_asked_to_close", 3, Bound::preemptions(2), Body::Plain(single_producer_asked))
+        .producers(1)
+        .short(LARGE),
+    model("single_producer_succession", 4, Bound::preemptions(1), Body::Plain(single_producer_succession))
+        .producers(1)
+        .short(LARGE),
+    model("single_producer_closed_for", 4, Bound::preemptions(1), Body::Plain(single_producer_closed_for))
+        .producers(1)
+        .short(LARGE),
+    model("single_producer_dies", 3, Bound::preemptions(1), Body::Crash(single_producer_dies))
+        .producers(1)
+        .short(LARGE),
     model("single_producers_batch_dies", 3, Bound::preemptions(1), Body::Crash(single_producers_batch_dies))
-        .producers(1),
-    model("single_consumer_dies", 4, Bound::preemptions(1), Body::Crash(single_consumer_dies)).consumers(1),
+        .producers(1)
+        .short(LARGE),
+    model("single_consumer_dies", 4, Bound::preemptions(1), Body::Crash(single_consumer_dies))
+        .consumers(1)
+        .short(LARGE),
     model("single_consumers_batch_dies", 4, Bound::preemptions(1), Body::Crash(single_consumers_batch_dies))
-        .consumers(1),
+        .consumers(1)
+        .short(LARGE),
     model("single_consumer_dies_at_most_once", 4, Bound::preemptions(1), Body::Crash(single_consumer_dies))
         .at_most_once()
-        .consumers(1),
+        .consumers(1)
+        .short(LARGE),
 ];
 
 /// One of each by creation: no read-modify-write at all.

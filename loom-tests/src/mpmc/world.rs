@@ -53,6 +53,7 @@ impl World {
     #[allow(clippy::type_complexity)] // one use
     #[expect(clippy::disallowed_methods, reason = "run inside of `together`")]
     fn all<'a>(&self, roles: Vec<Box<dyn FnOnce(&Self) + 'a>>) {
+        self.run.starts(roles.len());
         let start = |role: Box<dyn FnOnce(&Self) + 'a>| {
             // SAFETY: the thread is joined below; a model that fails instead never returns to the borrowed frame.
             #[allow(unsafe_code)]

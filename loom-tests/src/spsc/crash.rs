@@ -1,29 +1,61 @@
 //! Models in which a producer dies at every step of every operation, the consumer goes on at the same time, and a
-//! successor takes the seat; and those in which the successor dies, too.
+//! successor takes the seat; and those in which the successor dies, too. Each operation in three models of two threads, to
+//! the end: the dying beside the consumer, the dying beside the successor, and these two when it is dead. All three at once
+//! stand in one, for the shortest send.
 //!
 //! The op of a victim runs under [`World::kill`]: its lease is free after the fatal step, or after the op.
 
 use ring_core::Verdict;
-use ring_core::spsc::Producer;
+use ring_core::spsc::{Consumer, Producer};
 
 use super::streams::dirty;
 use super::world::{CLOSED, DIED, Event, Last, got, msg, payload, try_send};
 use super::{Body, Spsc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("send_dies", Bound::preemptions(1), Body::Crash(send_dies)),
-    model("padded_send_dies", Bound::preemptions(1), Body::Crash(padded_send_dies)),
-    model("claim_dies", Bound::preemptions(1), Body::Crash(claim_dies)),
-    model("batch_dies", Bound::preemptions(1), Body::Crash(batch_dies)),
-    model("padded_batch_dies", Bound::preemptions(1), Body::Crash(padded_batch_dies)),
-    model("full_send_dies", Bound::preemptions(1), Body::Crash(full_send_dies)),
-    model("close_dies", Bound::preemptions(1), Body::Crash(close_dies)),
-    model("two_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_producers_die)).early(),
-    model("two_batches_die", Bound::preemptions(1), Body::TwoCrashes(two_batches_die)).capacity(128).early(),
-    model("two_unread_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_unread_producers_die)),
-    model("closer_and_successor_die", Bound::preemptions(1), Body::TwoCrashes(closer_and_successor_die)),
+    model("send_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &SEND))),
+    model("send_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &SEND))),
+    model("send_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &SEND))),
+    model("padded_send_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &PADDED_SEND))),
+    model(
+        "padded_send_dies_and_is_succeeded",
+        Bound::ALL,
+        Body::Crash(|w, step| dies_and_is_succeeded(w, step, &PADDED_SEND)),
+    ),
+    model("padded_send_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &PADDED_SEND))),
+    model("claim_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &CLAIM))),
+    model("claim_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &CLAIM))),
+    model("claim_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLAIM))),
+    model("batch_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &BATCH))),
+    model("batch_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &BATCH))),
+    model("batch_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &BATCH))),
+    model("padded_batch_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &PADDED_BATCH))),
+    model(
+        "padded_batch_dies_and_is_succeeded",
+        Bound::ALL,
+        Body::Crash(|w, step| dies_and_is_succeeded(w, step, &PADDED_BATCH)),
+    ),
+    model("padded_batch_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &PADDED_BATCH))),
+    model("full_send_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &FULL_SEND))),
+    model(
+        "full_send_dies_and_is_succeeded",
+        Bound::ALL,
+        Body::Crash(|w, step| dies_and_is_succeeded(w, step, &FULL_SEND)),
+    ),
+    model("full_send_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &FULL_SEND))),
+    model("close_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &CLOSE))),
+    model("close_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &CLOSE))),
+    model("close_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLOSE))),
+    model("send_dies", Bound::preemptions(1), Body::Crash(send_dies)).short(LARGE),
+    model("two_producers_die", Bound::preemptions(0), Body::TwoCrashes(two_producers_die)).short(LARGE),
+    model("two_batches_die", Bound::preemptions(0), Body::TwoCrashes(two_batches_die))
+        .capacity(128)
+        .short(LARGE)
+        .early(),
+    model("two_unread_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_unread_producers_die)).short(LARGE),
+    model("closer_and_successor_die", Bound::ALL, Body::TwoCrashes(closer_and_successor_die)),
 ];
 
 /// What a producer does when it dies: true when it has committed all the tags.
@@ -32,23 +64,112 @@ type Op = fn(&mut Producer<'_>, &[u32]) -> bool;
 /// The record of the last producer.
 const LAST: u32 = msg(15, 8);
 
-/// A producer dies in `op`, which sends `tags` by one commit, while the consumer reads; a successor goes on.
-fn producer_dies(w: &World, step: u32, before: &'static [u32], unread: &'static [u32], tags: &'static [u32], op: Op) {
-    let (mut tx, mut rx) = (w.producer(), w.consumer());
-    dirty(&mut tx, &mut rx, before);
-    for tag in unread {
-        assert!(try_send(&mut tx, *tag).is_some());
+/// What a producer dies in.
+struct Death {
+    /// Records of former laps.
+    before: &'static [u32],
+    /// Records that nobody has read.
+    unread: &'static [u32],
+    /// What `op` sends by one commit.
+    tags: &'static [u32],
+    op: Op,
+    /// Whether `op` ends the session.
+    closes: bool,
+}
+
+impl Death {
+    const fn new(before: &'static [u32], unread: &'static [u32], tags: &'static [u32], op: Op) -> Self {
+        Self { before, unread, tags, op, closes: false }
     }
-    let (first, second, third, last) = (w.clone(), w.clone(), w.clone(), Last::new(w.lease(), LAST));
-    let victim = move || first.kill(0, step, 1, || op(&mut tx, tags));
-    let successor = move || last.go(&second);
-    let receiver = move || (third.glance(&mut rx, 3), rx);
+
+    fn begin(&self, w: &World) -> (Producer<'static>, Consumer<'static>, Last) {
+        let (mut tx, mut rx) = (w.producer(), w.consumer());
+        dirty(&mut tx, &mut rx, self.before);
+        for tag in self.unread {
+            assert!(try_send(&mut tx, *tag).is_some());
+        }
+        (tx, rx, Last::new(w.lease(), LAST))
+    }
+
+    /// Whether `log` is that of a producer that died in the operation, or has `done` it, and of its successor.
+    fn check(&self, done: Option<bool>, log: &[Event]) {
+        let expect =
+            |tags: &[u32], end| [&records(self.unread)[..], &records(tags), &[end, got(LAST), CLOSED]].concat();
+        let with = done != Some(false) && log == expect(self.tags, if self.closes { CLOSED } else { DIED });
+        let without = done != Some(true) && log == expect(&[], DIED);
+        assert!(with || without, "committed {done:?}: {log:?}");
+    }
+}
+
+/// Is a record committed or not, whatever step of the send is the last one?
+const SEND: Death = Death::new(&[msg(8, 24), msg(9, 24)], &[], &[msg(1, 8)], send_all);
+
+/// The same with padding before the record.
+const PADDED_SEND: Death = Death::new(&[msg(8, 24), msg(9, 8)], &[], &[msg(1, 16)], send_all);
+
+/// The same for a claim that is written in two pieces, shortened, and comes after one that was given up.
+const CLAIM: Death = Death::new(&[msg(8, 24), msg(9, 24)], &[], &[msg(1, 8)], claim_all);
+
+/// Is a batch seen as a whole or not at all?
+const BATCH: Death = Death::new(&[msg(8, 24), msg(9, 24)], &[], &[msg(1, 8), msg(2, 8)], batch_all);
+
+/// The same with padding inside the batch.
+const PADDED_BATCH: Death = Death::new(&[msg(8, 24), msg(9, 0)], &[], &[msg(1, 8), msg(2, 8)], batch_all);
+
+/// Does a producer die harmlessly that looks for space, and a successor that finds the ring full go on?
+const FULL_SEND: Death =
+    Death::new(&[], &[msg(1, 24), msg(2, 16)], &[msg(3, 8)], |tx, tags| send_all(tx, tags) || send_all(tx, tags));
+
+/// Does a producer end exactly once, closed or dead, if it dies in the close?
+const CLOSE: Death = Death {
+    before: &[],
+    unread: &[msg(1, 8)],
+    tags: &[],
+    op: |tx, _| {
+        tx.close();
+        true
+    },
+    closes: true,
+};
+
+/// A producer dies while the consumer reads; a successor goes on afterwards.
+fn dies_and_is_read(w: &World, step: u32, death: &'static Death) {
+    let (mut tx, mut rx, last) = death.begin(w);
+    let (first, second) = (w.clone(), w.clone());
+    let victim = move || first.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
+    let receiver = move || (second.glance(&mut rx, 3), rx);
+    let (done, (log, mut rx)) = w.both(victim, receiver);
+    death.check(done, &last.finish(w, &mut rx, log));
+}
+
+/// A producer dies while a successor looks for the seat; a consumer reads afterwards.
+fn dies_and_is_succeeded(w: &World, step: u32, death: &'static Death) {
+    let (mut tx, mut rx, last) = death.begin(w);
+    let (first, second) = (w.clone(), w.clone());
+    let victim = move || first.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
+    let (done, last) = w.both(victim, move || last.go(&second));
+    death.check(done, &last.finish(w, &mut rx, vec![]));
+}
+
+/// A producer has died; a successor goes on while the consumer reads.
+fn died_long_ago(w: &World, step: u32, death: &'static Death) {
+    let (mut tx, mut rx, last) = death.begin(w);
+    let done = w.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
+    let (first, second) = (w.clone(), w.clone());
+    let (last, (log, mut rx)) = w.both(move || last.send(&first), move || (second.glance(&mut rx, 2), rx));
+    death.check(done, &last.finish(w, &mut rx, log));
+}
+
+/// All three at once: a record after another one, and a consumer that looks twice.
+fn send_dies(w: &World, step: u32) {
+    const DEATH: Death = Death::new(&[msg(8, 24), msg(9, 24)], &[], &[msg(1, 0)], send_all);
+    let (mut tx, mut rx, last) = DEATH.begin(w);
+    let (first, second, third) = (w.clone(), w.clone(), w.clone());
+    let victim = move || first.kill(0, step, 1, || (DEATH.op)(&mut tx, DEATH.tags));
+    let successor = move || last.send(&second);
+    let receiver = move || (third.glance(&mut rx, 2), rx);
     let (done, last, (log, mut rx)) = w.three(victim, successor, receiver);
-    let log = last.finish(w, &mut rx, log);
-    let expect = |tags: &[u32]| [&records(unread)[..], &records(tags), &[DIED, got(LAST), CLOSED]].concat();
-    let with = done != Some(false) && log == expect(tags);
-    let without = done != Some(true) && log == expect(&[]);
-    assert!(with || without, "committed {done:?}: {log:?}");
+    DEATH.check(done, &last.finish(w, &mut rx, log));
 }
 
 fn records(tags: &[u32]) -> Vec<Event> {
@@ -68,64 +189,18 @@ fn batch_all(tx: &mut Producer<'_>, tags: &[u32]) -> bool {
     batch.commit() > 0
 }
 
-/// Is a record committed or not, whatever step of the send is the last one?
-fn send_dies(w: &World, step: u32) {
-    producer_dies(w, step, const { &[msg(8, 24), msg(9, 24)] }, &[], const { &[msg(1, 8)] }, send_all);
-}
-
-/// The same with padding before the record.
-fn padded_send_dies(w: &World, step: u32) {
-    producer_dies(w, step, const { &[msg(8, 24), msg(9, 8)] }, &[], const { &[msg(1, 16)] }, send_all);
-}
-
-/// The same for a claim that is written in two pieces, shortened, and comes after one that was given up.
-fn claim_dies(w: &World, step: u32) {
-    producer_dies(w, step, const { &[msg(8, 24), msg(9, 24)] }, &[], const { &[msg(1, 8)] }, |tx, tags| {
-        let mut given_up = tx.try_claim(24).unwrap();
-        given_up.write(&payload(msg(9, 24)));
-        given_up.abort();
-        let mut claim = tx.try_claim(24).unwrap();
-        claim.set_tag(tags[0]);
-        let bytes = payload(tags[0]);
-        claim.write(&bytes[..4]);
-        claim.write(&bytes[4..]);
-        claim.truncate(8);
-        claim.commit();
-        true
-    });
-}
-
-/// Is a batch seen as a whole or not at all?
-fn batch_dies(w: &World, step: u32) {
-    let batch = const { &[msg(1, 8), msg(2, 8)] };
-    producer_dies(w, step, const { &[msg(8, 24), msg(9, 24)] }, &[], batch, batch_all);
-}
-
-/// The same with padding inside the batch.
-fn padded_batch_dies(w: &World, step: u32) {
-    let batch = const { &[msg(1, 8), msg(2, 8)] };
-    producer_dies(w, step, const { &[msg(8, 24), msg(9, 0)] }, &[], batch, batch_all);
-}
-
-/// Does a producer die harmlessly that looks for space, and a successor that finds the ring full go on?
-fn full_send_dies(w: &World, step: u32) {
-    producer_dies(w, step, &[], const { &[msg(1, 24), msg(2, 16)] }, const { &[msg(3, 8)] }, |tx, tags| {
-        send_all(tx, tags) || send_all(tx, tags)
-    });
-}
-
-/// Does a producer end exactly once, closed or dead, if it dies in the close?
-fn close_dies(w: &World, step: u32) {
-    let (mut tx, mut rx) = (w.producer(), w.consumer());
-    assert!(try_send(&mut tx, msg(1, 8)).is_some());
-    let (first, second, third, last) = (w.clone(), w.clone(), w.clone(), Last::new(w.lease(), LAST));
-    let victim = move || first.kill(0, step, 1, || tx.close());
-    let successor = move || last.go(&second);
-    let receiver = move || (third.glance(&mut rx, 3), rx);
-    let (done, last, (log, mut rx)) = w.three(victim, successor, receiver);
-    let log = last.finish(w, &mut rx, log);
-    let expect = |end| [got(msg(1, 8)), end, got(LAST), CLOSED];
-    assert!(log == expect(CLOSED) || done.is_none() && log == expect(DIED), "closed {done:?}: {log:?}");
+fn claim_all(tx: &mut Producer<'_>, tags: &[u32]) -> bool {
+    let mut given_up = tx.try_claim(24).unwrap();
+    given_up.write(&payload(msg(9, 24)));
+    given_up.abort();
+    let mut claim = tx.try_claim(24).unwrap();
+    claim.set_tag(tags[0]);
+    let bytes = payload(tags[0]);
+    claim.write(&bytes[..4]);
+    claim.write(&bytes[4..]);
+    claim.truncate(8);
+    claim.commit();
+    true
 }
 
 /// The log of two dead sessions and a last one. What a session committed comes whole, or not at all if it died in the
@@ -162,8 +237,7 @@ fn two_die(w: &World, steps: (u32, u32), before: &[u32], op: (&'static [u32], Op
         let second = a.kill(1, steps.1, leases.0, || next.1(&mut a.succeed_producer(leases.0), next.0));
         (first, second, Last::new(leases.1, LAST).go(&a))
     };
-    let looks = if w.long() { 3 } else { 2 };
-    let receiver = move || (b.glance(&mut rx, looks), rx);
+    let receiver = move || (b.glance(&mut rx, 2), rx);
     let ((first, second, last), (log, mut rx)) = w.both(producers, receiver);
     let log = last.finish(w, &mut rx, log);
     three_sessions(&log, (op.0, first), (next.0, second), (DIED, DIED));

@@ -8,31 +8,31 @@ use ring_core::{Role, SeatError, SeatState, SessionEnd};
 use super::streams::dirty;
 use super::world::{CLOSED, DIED, Event, Last, got, msg, recv, recv_wait, send, try_send};
 use super::{Body, Spsc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("close", Bound::preemptions(4), Body::Plain(close)),
-    model("death", Bound::preemptions(4), Body::Plain(death)),
-    model("consumer_close", Bound::preemptions(4), Body::Plain(consumer_close)),
-    model("consumer_death", Bound::preemptions(4), Body::Plain(consumer_death)),
-    model("positions_in_motion", Bound::preemptions(4), Body::Plain(positions_in_motion)),
-    model("seen_mark_in_motion", Bound::preemptions(4), Body::Plain(seen_mark_in_motion)),
-    model("attach_while_sitting", Bound::preemptions(4), Body::Plain(attach_while_sitting)).attached(),
-    model("taken", Bound::preemptions(4), Body::Plain(taken)),
-    model("one_of_two_sits", Bound::preemptions(4), Body::Plain(one_of_two_sits)),
-    model("successor_after_close", Bound::preemptions(2), Body::Plain(successor_after_close)),
-    model("successor_after_death", Bound::preemptions(2), Body::Plain(successor_after_death)),
-    model("successor_writes_over_released", Bound::preemptions(4), Body::Plain(successor_writes_over_released)),
-    model("mark_over_old_bytes", Bound::preemptions(4), Body::Plain(mark_over_old_bytes)),
-    model("mark_waits_for_space", Bound::preemptions(2), Body::Plain(mark_waits_for_space)),
-    model("told_before_the_mark", Bound::preemptions(4), Body::Plain(told_before_the_mark)),
-    model("new_consumer_after_death", Bound::preemptions(4), Body::Plain(new_consumer_after_death)),
-    model("new_consumer_after_close", Bound::preemptions(4), Body::Plain(new_consumer_after_close)),
-    model("both_sit_after_a_close", Bound::preemptions(4), Body::Plain(both_sit_after_a_close)),
-    model("both_sit_after_a_death", Bound::preemptions(4), Body::Plain(both_sit_after_a_death)),
-    model("recovered_between", Bound::preemptions(2), Body::Plain(recovered_between)),
-    model("both_sides_pass_on", Bound::preemptions(1), Body::Plain(both_sides_pass_on)),
+    model("close", Bound::ALL, Body::Plain(close)),
+    model("death", Bound::ALL, Body::Plain(death)),
+    model("consumer_close", Bound::ALL, Body::Plain(consumer_close)),
+    model("consumer_death", Bound::ALL, Body::Plain(consumer_death)),
+    model("positions_in_motion", Bound::ALL, Body::Plain(positions_in_motion)),
+    model("seen_mark_in_motion", Bound::preemptions(4), Body::Plain(seen_mark_in_motion)).short(LARGE),
+    model("attach_while_sitting", Bound::ALL, Body::Plain(attach_while_sitting)).attached(),
+    model("taken", Bound::ALL, Body::Plain(taken)),
+    model("one_of_two_sits", Bound::ALL, Body::Plain(one_of_two_sits)),
+    model("successor_after_close", Bound::preemptions(2), Body::Plain(successor_after_close)).short(LARGE),
+    model("successor_after_death", Bound::preemptions(2), Body::Plain(successor_after_death)).short(LARGE),
+    model("successor_writes_over_released", Bound::ALL, Body::Plain(successor_writes_over_released)),
+    model("mark_over_old_bytes", Bound::preemptions(4), Body::Plain(mark_over_old_bytes)).short(LARGE),
+    model("mark_waits_for_space", Bound::preemptions(2), Body::Plain(mark_waits_for_space)).short(LARGE),
+    model("told_before_the_mark", Bound::preemptions(4), Body::Plain(told_before_the_mark)).short(LARGE),
+    model("new_consumer_after_death", Bound::ALL, Body::Plain(new_consumer_after_death)),
+    model("new_consumer_after_close", Bound::ALL, Body::Plain(new_consumer_after_close)),
+    model("both_sit_after_a_close", Bound::preemptions(4), Body::Plain(both_sit_after_a_close)).short(LARGE),
+    model("both_sit_after_a_death", Bound::preemptions(4), Body::Plain(both_sit_after_a_death)).short(LARGE),
+    model("recovered_between", Bound::ALL, Body::Plain(recovered_between)),
+    model("both_sides_pass_on", Bound::preemptions(1), Body::Plain(both_sides_pass_on)).short(LARGE),
 ];
 
 /// Comes the end by a close after the last record, although the consumer never looks at the tail?
@@ -214,15 +214,13 @@ fn successor_after_death(w: &World) {
 
 fn succession(w: &World, end: fn(&World, &mut Producer<'_>), reported: Event) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let (first, second, third, last) = (w.clone(), w.clone(), w.clone(), Last::new(w.lease(), msg(2, 8)));
-    let sender = move || {
-        assert!(try_send(&mut tx, msg(1, 16)).is_some());
-        end(&first, &mut tx);
-    };
+    let (first, second, third, last) = (w.clone(), w.clone(), w.clone(), Last::new(w.lease(), msg(2, 0)));
+    assert!(try_send(&mut tx, msg(1, 0)).is_some());
+    let sender = move || end(&first, &mut tx);
     let successor = move || last.go(&second);
-    let receiver = move || (third.glance(&mut rx, 3), rx);
+    let receiver = move || (third.glance(&mut rx, 2), rx);
     let ((), last, (log, mut rx)) = w.three(sender, successor, receiver);
-    assert_eq!(last.finish(w, &mut rx, log), [got(msg(1, 16)), reported, got(msg(2, 8)), CLOSED]);
+    assert_eq!(last.finish(w, &mut rx, log), [got(msg(1, 0)), reported, got(msg(2, 0)), CLOSED]);
 }
 
 /// Does a successor overwrite what the consumer is still reading, if all it knows is the head it found?

@@ -9,7 +9,7 @@ use ring_core::spsc::{Claim, ClaimError, Consumer, Producer, ReadError};
 
 use super::world::{Event, check, msg, payload, recv, recv_wait, send, try_send};
 use super::{Body, Spsc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
@@ -18,17 +18,17 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("abort", Bound::ALL, Body::Plain(abort)),
     model("full", Bound::ALL, Body::Plain(full)),
     model("padding", Bound::ALL, Body::Plain(padding)),
-    model("wrap", Bound::preemptions(3), Body::Plain(wrap)),
-    model("wrap_at_2_64", Bound::preemptions(2), Body::Plain(wrap)).start_at(u64::MAX),
-    model("stream", Bound::preemptions(2), Body::Plain(stream)),
+    model("wrap", Bound::preemptions(3), Body::Plain(wrap)).short(LARGE),
+    model("wrap_at_2_64", Bound::preemptions(2), Body::Plain(wrap)).start_at(u64::MAX).short(LARGE),
+    model("stream", Bound::preemptions(2), Body::Plain(stream)).short(LARGE),
     model("in_place", Bound::ALL, Body::Plain(in_place)),
     model("batch_is_all_or_nothing", Bound::ALL, Body::Plain(batch_is_all_or_nothing)),
     model("batch_with_padding", Bound::ALL, Body::Plain(batch_with_padding)),
-    model("batch_read", Bound::preemptions(3), Body::Plain(batch_read)),
+    model("batch_read", Bound::preemptions(3), Body::Plain(batch_read)).short(LARGE),
     // Large enough for records that are marked as seen ahead.
-    model("many_at_once", Bound::preemptions(3), Body::Plain(many_at_once)).capacity(512),
-    model("rest", Bound::preemptions(3), Body::Plain(rest)),
-    model("release_every", Bound::preemptions(3), Body::Plain(release_every)).release_every(16),
+    model("many_at_once", Bound::ALL, Body::Plain(many_at_once)).capacity(512),
+    model("rest", Bound::ALL, Body::Plain(rest)),
+    model("release_every", Bound::preemptions(3), Body::Plain(release_every)).release_every(16).short(LARGE),
 ];
 
 /// Leaves forged headers of former records all over the data area, and the ring empty.

@@ -11,7 +11,7 @@ use ring_core::model::WatchedU64;
 use ring_core::spsc::{ClaimError, Consumer, Producer, ReadError, Ring};
 use ring_core::{Position, Region, SeatError, SessionEnd, Verdict, model};
 
-use crate::{Form, Run};
+use crate::Run;
 
 /// Leases a model can use.
 const LEASES: usize = 8;
@@ -37,12 +37,6 @@ impl World {
         Self { ring, region, dead: Rc::new(std::array::from_fn(|_| WatchedU64::new(0))), run }
     }
 
-    /// Whether this is the long form, in which a body may do more.
-    #[must_use]
-    pub fn long(&self) -> bool {
-        matches!(self.run.form, Form::Long { .. })
-    }
-
     /// Runs two threads. The one loom runs first is `a`, or `b` in the reversed form: see [`crate::Explore::explore`].
     #[expect(clippy::disallowed_methods, reason = "inside of `together`")]
     pub fn both<A: 'static, B: 'static>(
@@ -50,6 +44,7 @@ impl World {
         a: impl FnOnce() -> A + 'static,
         b: impl FnOnce() -> B + 'static,
     ) -> (A, B) {
+        self.run.starts(2);
         self.region.together(|| {
             let (a, b) = if self.run.reversed {
                 let (b, a) = (thread::spawn(b), thread::spawn(a));
@@ -70,6 +65,7 @@ impl World {
         b: impl FnOnce() -> B + 'static,
         c: impl FnOnce() -> C + 'static,
     ) -> (A, B, C) {
+        self.run.starts(3);
         self.region.together(|| {
             let (a, b, c) = if self.run.reversed {
                 let (c, b, a) = (thread::spawn(c), thread::spawn(b), thread::spawn(a));
@@ -220,18 +216,28 @@ impl Last {
         Self { lease: 0, tx: Some(tx), tag, sent: false, closed: false }
     }
 
-    /// Goes as far as it can without waiting.
+    /// Sits down and sends, or goes as far as it can without waiting.
     #[must_use]
-    pub fn go(mut self, w: &World) -> Self {
+    pub fn send(mut self, w: &World) -> Self {
         self.tx = self.tx.or_else(|| w.try_producer(self.lease));
         if let Some(tx) = &mut self.tx {
             self.sent = self.sent || try_send(tx, self.tag).is_some();
-            if self.sent && !self.closed {
-                tx.close();
-                self.closed = true;
-            }
         }
         self
+    }
+
+    /// The same, and closes.
+    #[must_use]
+    pub fn go(self, w: &World) -> Self {
+        let mut this = self.send(w);
+        if let Some(tx) = &mut this.tx
+            && this.sent
+            && !this.closed
+        {
+            tx.close();
+            this.closed = true;
+        }
+        this
     }
 
     /// The end of a model, with no other thread left: sends, closes, and adds what the consumer gets to `log`.

@@ -10,13 +10,13 @@ use ring_core::spsc::Consumer;
 use super::{Way, kernel, wait_by};
 use crate::spsc::world::{Event, got, msg, send};
 use crate::spsc::{Body, Spsc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
     model("cancel", Bound::ALL, Body::Plain(cancel)).waking(false),
     model("cancel_behind_kernels_barrier", Bound::ALL, Body::Plain(cancel_behind_kernels_barrier)).waking(false),
-    model("cancel_and_commit", Bound::preemptions(2), Body::Plain(cancel_and_commit)).waking(false),
+    model("cancel_and_commit", Bound::preemptions(2), Body::Plain(cancel_and_commit)).waking(false).short(LARGE),
     model("cancel_and_leave", Bound::ALL, Body::Plain(cancel_and_leave)).waking(false),
 ];
 

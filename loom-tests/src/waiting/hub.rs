@@ -12,12 +12,16 @@ use super::{Sleeps as _, kernel, wait};
 use crate::mpmc::{self, Mpmc};
 use crate::spsc::world::{got, msg, send};
 use crate::spsc::{Body, Spsc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("await_message", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 1))).waking(false),
-    model("await_messages", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 2))).waking(false),
+    model("await_message", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 1)))
+        .waking(false)
+        .short(LARGE),
+    model("await_messages", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 2)))
+        .waking(false)
+        .short(LARGE),
 ];
 
 /// Those of a task that gives up, while somebody else waits for the same.

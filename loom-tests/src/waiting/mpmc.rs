@@ -6,46 +6,60 @@ use ring_core::mpmc::{Blocked, ClaimError, Consumer, Producer, ReadError, Repair
 use super::cancel::{interrupt, request};
 use super::{Tells, Way, kernel, wait, wait_by};
 use crate::mpmc::{Body, Mpmc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("commit_wakes", 2, Bound::preemptions(3), Body::Plain(commit)).waking(false),
-    model("commit_wakes_by_wish", 2, Bound::preemptions(3), Body::Plain(commit_by_wish)).waking(true),
-    model("guessed_commit_wakes", 2, Bound::preemptions(3), Body::Plain(commit_guessed)).waking(false),
-    model("abort_wakes", 3, Bound::preemptions(3), Body::Plain(abort)).waking(false),
-    model("put_back_wakes", 3, Bound::preemptions(3), Body::Plain(put_back)).waking(false),
-    model("repair_of_a_writer_wakes", 3, Bound::preemptions(3), Body::Plain(repair_of_a_writer)).waking(false),
-    model("repair_of_a_reader_wakes", 3, Bound::preemptions(3), Body::Plain(repair_of_a_reader)).waking(false),
-    model("close_wakes", 2, Bound::preemptions(3), Body::Plain(close)).waking(false),
-    model("close_wakes_a_sender", 2, Bound::preemptions(3), Body::Plain(close_and_full)).slots(1).waking(false),
-    model("last_release_wakes", 3, Bound::preemptions(3), Body::Plain(last_release)).waking(false),
-    model("close_and_last_release_wake", 3, Bound::preemptions(2), Body::Plain(close_and_last_release)).waking(false),
-    model("release_wakes", 2, Bound::preemptions(3), Body::Plain(release)).slots(1).waking(false),
-    model("drop_wakes", 3, Bound::preemptions(3), Body::Plain(drop_by_repair)).slots(1).at_most_once().waking(false),
-    model("batch_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch)).waking(false),
-    model("batch_release_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch_release)).waking(false),
-    model("commits_out_of_order", 4, Bound::preemptions(1), Body::Plain(commits_out_of_order)).waking(false),
-    model("releases_out_of_order", 4, Bound::preemptions(1), Body::Plain(releases_out_of_order)).waking(false),
-    model("put_backs_wake_two", 4, Bound::preemptions(1), Body::Plain(put_backs)).waking(false).early(),
+    model("commit_wakes", 2, Bound::preemptions(3), Body::Plain(commit)).waking(false).short(LARGE),
+    model("commit_wakes_by_wish", 2, Bound::preemptions(3), Body::Plain(commit_by_wish)).waking(true).short(LARGE),
+    model("guessed_commit_wakes", 2, Bound::preemptions(3), Body::Plain(commit_guessed)).waking(false).short(LARGE),
+    model("abort_wakes", 3, Bound::preemptions(3), Body::Plain(abort)).waking(false).short(LARGE),
+    model("put_back_wakes", 3, Bound::ALL, Body::Plain(put_back)).waking(false),
+    model("repair_of_a_writer_wakes", 3, Bound::preemptions(3), Body::Plain(repair_of_a_writer))
+        .waking(false)
+        .short(LARGE),
+    model("repair_of_a_reader_wakes", 3, Bound::preemptions(3), Body::Plain(repair_of_a_reader))
+        .waking(false)
+        .short(LARGE),
+    model("close_wakes", 2, Bound::preemptions(3), Body::Plain(close)).waking(false).short(LARGE),
+    model("close_wakes_a_sender", 2, Bound::ALL, Body::Plain(close_and_full)).slots(1).waking(false),
+    model("last_release_wakes", 3, Bound::ALL, Body::Plain(last_release)).waking(false),
+    model("close_and_last_release_wake", 3, Bound::preemptions(2), Body::Plain(close_and_last_release))
+        .waking(false)
+        .short(LARGE),
+    model("release_wakes", 2, Bound::preemptions(3), Body::Plain(release)).slots(1).waking(false).short(LARGE),
+    model("drop_wakes", 3, Bound::preemptions(3), Body::Plain(drop_by_repair))
+        .slots(1)
+        .at_most_once()
+        .waking(false)
+        .short(LARGE),
+    model("batch_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch)).waking(false).short(LARGE),
+    model("batch_release_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch_release)).waking(false).short(LARGE),
+    model("commits_out_of_order", 4, Bound::preemptions(1), Body::Plain(commits_out_of_order))
+        .waking(false)
+        .short(LARGE),
+    model("releases_out_of_order", 4, Bound::preemptions(1), Body::Plain(releases_out_of_order))
+        .waking(false)
+        .short(LARGE),
+    model("put_backs_wake_two", 4, Bound::preemptions(1), Body::Plain(put_backs)).waking(false).early().short(LARGE),
     model("put_back_and_commit_wake_two", 4, Bound::preemptions(1), Body::Plain(put_back_and_commit))
         .waking(false)
-        .early(),
-    model("dead_sleeper", 3, Bound::preemptions(3), Body::Plain(dead_sleeper)).waking(false),
-    model("cancel_one_of_two", 3, Bound::preemptions(1), Body::Plain(cancel_one_of_two)).waking(false),
+        .early()
+        .short(LARGE),
+    model("dead_sleeper", 3, Bound::preemptions(3), Body::Plain(dead_sleeper)).waking(false).short(LARGE),
+    model("cancel_one_of_two", 3, Bound::preemptions(1), Body::Plain(cancel_one_of_two)).waking(false).short(LARGE),
     // A waker that goes on when nobody slept and a look on leaving: either is enough.
     model("cancelled_when_woken", 3, Bound::preemptions(2), Body::Plain(cancelled_when_woken))
         .waking(false)
-        .telling(Tells::CountingTheAwake),
+        .telling(Tells::CountingTheAwake)
+        .short(LARGE),
     model("single_wake", 2, Bound::preemptions(1), Body::Plain(both_wait))
         .producers(1)
         .consumers(1)
         .slots(1)
-        .waking(false),
-    model("single_producer_close_wakes", 2, Bound::preemptions(2), Body::Plain(close_for))
-        .producers(1)
-        .slots(1)
-        .waking(false),
+        .waking(false)
+        .short(LARGE),
+    model("single_producer_close_wakes", 2, Bound::ALL, Body::Plain(close_for)).producers(1).slots(1).waking(false),
 ];
 
 /// Those that must fail.

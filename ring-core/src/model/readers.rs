@@ -8,8 +8,12 @@
 //! So each word has a marker for each thread that loads it, and stores look at the markers. A marker is a loom `Arc`:
 //! its clone and its count are the two operations that loom takes for dependent on each other, although neither
 //! synchronizes anything. (A relaxed atomic would, behind a fence.)
+//!
+//! A marker is no place of its own at which loom tries another thread: it is touched right after its access, and loom is
+//! told to explore nothing there, so that it goes back to the access itself. Of each race there is one pair of orders to
+//! try and not four, most of which would differ in nothing.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::vec::Vec;
 
 use loom::sync::Arc;
@@ -20,14 +24,7 @@ use crate::sync::Ordering;
 
 std::thread_local! {
     // As for what is planted: one OS thread runs all threads of a model.
-    static WATCHING: Cell<bool> = const { Cell::new(true) };
     static THREADS: RefCell<Vec<ThreadId>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Whether the words of models run by this OS thread remember their readers from now on. They do at first; it costs two
-/// to twenty times the executions.
-pub fn watch(on: bool) {
-    WATCHING.set(on);
 }
 
 /// A new execution begins, in its main thread: to be called before the first word is made.
@@ -38,12 +35,8 @@ pub fn begin() {
     });
 }
 
-/// The number of the running thread; `None` for the main one, which runs before and after all others, and where nothing
-/// is watched.
+/// The number of the running thread; `None` for the main one, which runs before and after all others.
 fn running() -> Option<usize> {
-    if !WATCHING.get() {
-        return None;
-    }
     let me = loom::thread::current().id();
     let number = THREADS.with_borrow_mut(|threads| {
         threads.iter().position(|id| *id == me).unwrap_or_else(|| {
@@ -52,6 +45,14 @@ fn running() -> Option<usize> {
         })
     });
     (number > 0).then_some(number)
+}
+
+/// Touches a marker in one step with the access before it: loom tries no other thread in between.
+fn with_its_access<R>(touch: impl FnOnce() -> R) -> R {
+    loom::stop_exploring();
+    let result = touch();
+    loom::explore();
+    result
 }
 
 /// A loom atomic that remembers who has loaded it.
@@ -71,25 +72,25 @@ impl WatchedU64 {
         Self { word: AtomicU64::new(value), markers: Default::default(), clones: RefCell::default() }
     }
 
-    /// The running thread is about to load the word.
-    fn loading(&self) -> &AtomicU64 {
+    /// The running thread has just loaded the word.
+    fn loaded(&self, value: u64) -> u64 {
         if let Some(me) = running() {
-            // Other threads run inside of `clone`: nothing is borrowed here.
-            let clone = Arc::clone(self.markers[me].get_or_init(|| Arc::new(())));
+            let marker = self.markers[me].get_or_init(|| Arc::new(()));
+            let clone = with_its_access(|| Arc::clone(marker));
             self.clones.borrow_mut().push(clone);
         }
-        &self.word
+        value
     }
 
-    /// The running thread is about to store to the word, or to swap it.
-    fn storing(&self) -> &AtomicU64 {
+    /// The running thread has just stored to the word, or swapped it.
+    fn stored<R>(&self, result: R) -> R {
         if let Some(me) = running() {
             let others = self.markers.iter().enumerate().filter(|(thread, _)| *thread != me);
             for marker in others.filter_map(|(_, marker)| marker.get()) {
-                Arc::strong_count(marker);
+                with_its_access(|| Arc::strong_count(marker));
             }
         }
-        &self.word
+        result
     }
 
     /// One of the newest values, for who runs alone: several, where stores raced and no ordering says which was the last.
@@ -99,12 +100,13 @@ impl WatchedU64 {
 
     /// As [`AtomicU64::load`].
     pub fn load(&self, ordering: Ordering) -> u64 {
-        self.loading().load(ordering)
+        self.loaded(self.word.load(ordering))
     }
 
     /// As [`AtomicU64::store`].
     pub fn store(&self, value: u64, ordering: Ordering) {
-        self.storing().store(value, ordering);
+        self.word.store(value, ordering);
+        self.stored(());
     }
 
     /// As [`AtomicU64::compare_exchange`].
@@ -112,31 +114,31 @@ impl WatchedU64 {
     /// # Errors
     /// The value that is there instead.
     pub fn compare_exchange(&self, old: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
-        self.storing().compare_exchange(old, new, ok, failed)
+        self.stored(self.word.compare_exchange(old, new, ok, failed))
     }
 
     /// As [`AtomicU64::fetch_add`].
     pub fn fetch_add(&self, value: u64, ordering: Ordering) -> u64 {
-        self.storing().fetch_add(value, ordering)
+        self.stored(self.word.fetch_add(value, ordering))
     }
 
     /// As [`AtomicU64::fetch_sub`].
     pub fn fetch_sub(&self, value: u64, ordering: Ordering) -> u64 {
-        self.storing().fetch_sub(value, ordering)
+        self.stored(self.word.fetch_sub(value, ordering))
     }
 
     /// As [`AtomicU64::fetch_and`].
     pub fn fetch_and(&self, value: u64, ordering: Ordering) -> u64 {
-        self.storing().fetch_and(value, ordering)
+        self.stored(self.word.fetch_and(value, ordering))
     }
 
     /// As [`AtomicU64::fetch_or`].
     pub fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
-        self.storing().fetch_or(value, ordering)
+        self.stored(self.word.fetch_or(value, ordering))
     }
 
     /// As [`AtomicU64::swap`].
     pub fn swap(&self, value: u64, ordering: Ordering) -> u64 {
-        self.storing().swap(value, ordering)
+        self.stored(self.word.swap(value, ordering))
     }
 }
