@@ -1,7 +1,7 @@
 //! Who must be woken, and how a sleeper makes sure that it will be. The system calls are the caller's: a ring is given
 //! a [`Wake`] to end a sleep, and a [`Sleeper`] is told when the sleep itself may begin.
 //!
-//! The publisher's side costs two loads of a line that nobody writes while nobody sleeps. What makes that enough is an
+//! The publisher's side costs a load or two of a line that nobody writes while nobody sleeps. What makes that enough is an
 //! order that the *sleeper* pays for: between setting its bit and looking once more it runs a barrier on every CPU
 //! that runs a publisher. Where that cannot be had, publishers fence. Steps and rows: `docs/protocol-waiting.md`.
 

@@ -6,7 +6,7 @@ use ring_core::spsc::Consumer;
 use super::{Sleeps as _, Tells, kernel, wait};
 use crate::spsc::world::{got, msg, send};
 use crate::spsc::{Body, Spsc, World, model};
-use crate::{Bound, Model};
+use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
@@ -15,7 +15,8 @@ pub static MODELS: &[Model<Spsc>] = &[
         .telling(Tells::Chiming),
     model("commit_chimes_then_wakes", Bound::preemptions(3), Body::Plain(a_wish_withdrawn))
         .waking(false)
-        .telling(Tells::Chiming),
+        .telling(Tells::Chiming)
+        .short(LARGE),
 ];
 
 /// Those that must fail.

@@ -183,7 +183,7 @@ fn membarrier() -> Finding {
     /// GLOBAL_EXPEDITED and its registration.
     const WANTED: u64 = 1 << 1 | 1 << 2;
     if probe::membarrier().is_some_and(|commands| commands & WANTED == WANTED) {
-        let means = "a publisher looks for sleepers by two loads, without a fence";
+        let means = "a publisher looks for sleepers by a load or two, without a fence";
         return Finding::good("membarrier", "membarrier works across processes", means);
     }
     Finding::warning(
