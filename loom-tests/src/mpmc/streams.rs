@@ -12,7 +12,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("one_to_two_once", 4, Bound::preemptions(2), Body::Plain(one_to_two_once)).short(LARGE),
     model("one_to_two", 4, Bound::preemptions(1), Body::Plain(one_to_two)).short(LARGE),
     model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
-    model("wrap", 3, Bound::preemptions(2), Body::Plain(wrap)).short(LARGE),
+    model("wrap", 3, Bound::preemptions(1), Body::Plain(wrap)).short(LARGE),
     model("wrap_one_slot", 4, Bound::preemptions(1), Body::Plain(wrap_one_slot)).slots(1).short(LARGE),
     model("full_one_slot", 4, Bound::preemptions(2), Body::Plain(full_one_slot)).slots(1).short(LARGE),
     model("late_commit", 4, Bound::ALL, Body::Plain(late_commit)),
@@ -25,7 +25,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("abort_one_slot", 4, Bound::preemptions(2), Body::Plain(abort_one_slot)).slots(1).short(LARGE),
     model("batch", 4, Bound::preemptions(1), Body::Plain(batch)).short(LARGE),
     model("batch_in_the_way", 4, Bound::preemptions(1), Body::Plain(batch_in_the_way)).short(LARGE),
-    model("batch_given_up", 3, Bound::ALL, Body::Plain(batch_given_up)),
+    model("batch_given_up", 3, Bound::preemptions(2), Body::Plain(batch_given_up)).short(LARGE),
     model("close_against_claims", 4, Bound::preemptions(1), Body::Plain(close_against_claims)).short(LARGE),
     model("closed_is_after_all", 4, Bound::ALL, Body::Plain(closed_is_after_all)),
 ];

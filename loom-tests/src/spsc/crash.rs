@@ -17,7 +17,7 @@ use crate::{Bound, LARGE, Model};
 pub static MODELS: &[Model<Spsc>] = &[
     model("send_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &SEND))),
     model("send_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &SEND))),
-    model("send_died_long_ago", Bound::preemptions(3), Body::Crash(|w, step| died_long_ago(w, step, &SEND)))
+    model("send_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &SEND)))
         .short(LARGE),
     model("padded_send_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &PADDED_SEND))),
     model(
@@ -27,17 +27,17 @@ pub static MODELS: &[Model<Spsc>] = &[
     ),
     model(
         "padded_send_died_long_ago",
-        Bound::preemptions(3),
+        Bound::preemptions(2),
         Body::Crash(|w, step| died_long_ago(w, step, &PADDED_SEND)),
     )
     .short(LARGE),
     model("claim_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &CLAIM))),
     model("claim_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &CLAIM))),
-    model("claim_died_long_ago", Bound::preemptions(3), Body::Crash(|w, step| died_long_ago(w, step, &CLAIM)))
+    model("claim_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &CLAIM)))
         .short(LARGE),
     model("batch_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &BATCH))),
     model("batch_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &BATCH))),
-    model("batch_died_long_ago", Bound::preemptions(3), Body::Crash(|w, step| died_long_ago(w, step, &BATCH)))
+    model("batch_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &BATCH)))
         .short(LARGE),
     model("padded_batch_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &PADDED_BATCH))),
     model(
@@ -47,7 +47,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     ),
     model(
         "padded_batch_died_long_ago",
-        Bound::preemptions(3),
+        Bound::preemptions(2),
         Body::Crash(|w, step| died_long_ago(w, step, &PADDED_BATCH)),
     )
     .short(LARGE),
@@ -57,11 +57,11 @@ pub static MODELS: &[Model<Spsc>] = &[
         Bound::ALL,
         Body::Crash(|w, step| dies_and_is_succeeded(w, step, &FULL_SEND)),
     ),
-    model("full_send_died_long_ago", Bound::preemptions(3), Body::Crash(|w, step| died_long_ago(w, step, &FULL_SEND)))
+    model("full_send_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &FULL_SEND)))
         .short(LARGE),
     model("close_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &CLOSE))),
     model("close_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &CLOSE))),
-    model("close_died_long_ago", Bound::preemptions(3), Body::Crash(|w, step| died_long_ago(w, step, &CLOSE)))
+    model("close_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &CLOSE)))
         .short(LARGE),
     model("send_dies", Bound::preemptions(1), Body::Crash(send_dies)).short(LARGE),
     model("two_producers_die", Bound::preemptions(0), Body::TwoCrashes(two_producers_die)).short(LARGE),
