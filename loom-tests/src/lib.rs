@@ -28,6 +28,9 @@ pub enum Form {
     Gate,
     /// The same, the first [`SAMPLE`] executions of each body and order: a model that fails whatever is planted fails early.
     Sampled,
+    /// The same, but further where the model says that it takes more to see what it is for: whether it catches what is planted,
+    /// which ends an exploration early.
+    Planted,
     /// To what is [asked](asked) of it, and deeper, one preemption at a time, until an exploration took [`ENOUGH`]
     /// executions; where one more preemption makes little difference, to the end. The campaign.
     Long {
@@ -152,6 +155,7 @@ pub enum Body<W> {
 pub struct Model<K: Kind> {
     name: &'static str,
     bound: Bound,
+    planted: Option<Bound>,
     short: Option<&'static str>,
     ring: K,
     body: Body<K::World>,
@@ -163,6 +167,13 @@ impl<K: Kind> Model<K> {
     #[must_use]
     pub const fn short(mut self, reason: &'static str) -> Self {
         self.short = Some(reason);
+        self
+    }
+
+    /// The same, explored to `bound` where something is planted: too far for the gate, and needed to catch an ordering.
+    #[must_use]
+    pub const fn planted(mut self, bound: Bound) -> Self {
+        self.planted = Some(bound);
         self
     }
 
@@ -269,7 +280,11 @@ impl<K: Kind> Explore for Model<K> {
     }
 
     fn explore(&'static self, form: Form) -> Count {
-        let Form::Long { .. } = form else { return self.explore_within(self.bound, form) };
+        match form {
+            Form::Gate | Form::Sampled => return self.explore_within(self.bound, form),
+            Form::Planted => return self.explore_within(self.planted.unwrap_or(self.bound), form),
+            Form::Long { .. } => {}
+        }
         let threads = self.explore_within(Bound::preemptions(0), Form::Long { most: 1 }).threads;
         let mut count = self.explore_within(asked(threads).unwrap_or(self.bound), form);
         while let Bound(Some(n)) = count.bound {
@@ -339,7 +354,7 @@ impl<K: Kind> Model<K> {
         for reversed in [false, true] {
             let before = executions.load(Ordering::Relaxed);
             let most = match form {
-                Form::Gate => None,
+                Form::Gate | Form::Planted => None,
                 Form::Sampled => Some(SAMPLE),
                 // One at least of each body, so that who dies is seen to die.
                 Form::Long { most } => {

@@ -93,7 +93,7 @@ orderings: weakens each half of each row of docs/protocol*.md, or those named. -
         halves.retain(|half| args.names.is_empty() || args.names.contains(&half.name));
         let with: Vec<_> =
             args.get("--with").into_iter().flat_map(|names| names.split(',')).map(String::from).collect();
-        let sound = if args.get("--sound").is_some() { Form::Gate } else { Form::Sampled };
+        let sound = if args.get("--sound").is_some() { Form::Planted } else { Form::Sampled };
         let fine = orderings::run(&halves, &chosen(&with)?, args.get("--learn").is_some(), sound);
         let fine = fine.map_err(|e| e.to_string())?;
         Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })

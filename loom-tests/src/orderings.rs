@@ -41,7 +41,7 @@ pub fn weaken(half: &str, models: impl IntoIterator<Item = &'static dyn Explore>
     let mut reached = false;
     for model in models {
         plant(Some(half));
-        let result = attempt(model, Form::Gate);
+        let result = attempt(model, Form::Planted);
         reached |= plant_reached();
         plant(None);
         if let Err(failure) = result {

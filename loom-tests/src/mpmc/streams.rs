@@ -10,7 +10,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("one_to_one", 3, Bound::preemptions(2), Body::Plain(one_to_one)).early().short(LARGE),
     model("two_to_one", 4, Bound::preemptions(1), Body::Plain(two_to_one)).early().short(LARGE),
     model("one_to_two_once", 4, Bound::preemptions(2), Body::Plain(one_to_two_once)).short(LARGE),
-    model("one_to_two", 4, Bound::preemptions(1), Body::Plain(one_to_two)).short(LARGE),
+    model("one_to_two", 4, Bound::preemptions(0), Body::Plain(one_to_two)).planted(Bound::preemptions(1)).short(LARGE),
     model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
     model("wrap", 3, Bound::preemptions(1), Body::Plain(wrap)).short(LARGE),
     model("wrap_one_slot", 4, Bound::preemptions(1), Body::Plain(wrap_one_slot)).slots(1).short(LARGE),
