@@ -10,8 +10,8 @@
 #   ci/loom.sh --long --report        explores nothing more, and writes down how far it has come
 #
 # A line for each model: executions, threads, preemptions granted, whole or cut. Then those of which less was seen than is
-# asked, and as the last line `loom: M models, N executions; 2 threads exhaustive: A of B; 3 threads, >=3 preemptions: C of D;
-# 4 threads, at their bound: E of F`. Models of one thread count as of two.
+# asked, and how many are left: `asked: 2 threads exhaustive: A of B; 3 threads, >=3 preemptions: C of D; 4 threads, at their
+# bound: E of F`. Models of one thread count as of two. Last line: `loom: M models, N executions`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 form="" report="" options=()
@@ -37,8 +37,9 @@ total() {
         if (!reached) print "less than asked: " substr(name[1], 7) ", " $4 ", " $5 ", " $6
     }
     END {
-        printf "loom: %d models, %d executions; 2 threads exhaustive: %d of %d; ", models, n, seen[2], of[2]
-        printf "3 threads, >=3 preemptions: %d of %d; 4 threads, at their bound: %d of %d\n", seen[3], of[3], seen[4], of[4]
+        printf "asked: 2 threads exhaustive: %d of %d; 3 threads, >=3 preemptions: %d of %d; ", seen[2], of[2], seen[3], of[3]
+        printf "4 threads, at their bound: %d of %d\n", seen[4], of[4]
+        printf "loom: %d models, %d executions\n", models, n
     }' "$1"
 }
 

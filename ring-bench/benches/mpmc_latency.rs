@@ -12,7 +12,7 @@ use crossbeam_queue::ArrayQueue;
 use ring_shm::Trust;
 use ring_shm::mpmc::{self, Consumer, Options, Producer};
 use std::sync::Arc;
-use support::queue::{self, Crew, Receive, STOP, Send, job, pin, words};
+use support::queue::{self, Crew, Receive, STOP, Send, pin, words};
 use support::{SIZES, checked};
 use wide::{Copies, Wide};
 
@@ -150,9 +150,5 @@ fn waiting(c: &mut Criterion) {
 criterion_group!(benches, latency, waiting);
 
 fn main() {
-    if let Some(job) = job() {
-        return serve(&job);
-    }
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+    queue::main(benches, serve);
 }

@@ -14,7 +14,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use crossbeam_queue::ArrayQueue;
 use crowd::Shape;
 use std::sync::Arc;
-use support::queue::job;
+use support::queue;
 use support::{SIZES, Way};
 
 /// Slots of every queue of the first group.
@@ -76,9 +76,5 @@ fn capacities(c: &mut Criterion) {
 criterion_group!(benches, throughput, copies_and_places, batches, capacities);
 
 fn main() {
-    if let Some(job) = job() {
-        return crowd::serve(&job);
-    }
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+    queue::main(benches, crowd::serve);
 }

@@ -13,7 +13,7 @@ use criterion::{Bencher, BenchmarkId, Criterion, criterion_group};
 use nix::time::{ClockId, clock_gettime};
 use ring_shm::{mpmc, spsc};
 use std::time::Duration;
-use support::queue::{self, Crew, Receive, STOP, Send, job, pin, words};
+use support::queue::{self, Crew, Receive, STOP, Send, pin, words};
 use support::{SIZES, checked};
 use wide::{Copies, Wide};
 
@@ -165,9 +165,5 @@ fn latency(c: &mut Criterion) {
 criterion_group!(benches, latency);
 
 fn main() {
-    if let Some(job) = job() {
-        return serve(&job);
-    }
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+    queue::main(benches, serve);
 }

@@ -8,7 +8,7 @@ mod support;
 use criterion::{BenchmarkId, Criterion, criterion_group};
 use ring_shm::Trust;
 use ring_shm::spsc::{self, Consumer, Options, Producer};
-use support::queue::{self, Crew, job, pin, words};
+use support::queue::{self, Crew, pin, words};
 use support::{LARGEST_VALUE, Message, SIZES, checked, poll, recv, send};
 
 /// Two maximal records and a little.
@@ -128,9 +128,5 @@ fn latency(c: &mut Criterion) {
 criterion_group!(benches, latency);
 
 fn main() {
-    if let Some(job) = job() {
-        return serve(&job);
-    }
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+    queue::main(benches, serve);
 }

@@ -10,7 +10,7 @@ use ring_shm::Trust;
 use ring_shm::spsc::{self, Consumer, Options, Producer, RecvError};
 use ring_shm::wait::Park;
 use std::time::Duration;
-use support::queue::{self, Crew, job, pin, words};
+use support::queue::{self, Crew, pin, words};
 use support::{Message, checked, recv, send};
 
 /// Bytes of a message.
@@ -110,13 +110,14 @@ fn waiting(c: &mut Criterion) {
 
 criterion_group!(benches, waiting);
 
+/// The echo of a child.
+fn serve(job: &str) {
+    let [out, back, word] = words(job);
+    let ends = (Consumer::open(&out).expect("a ring"), Producer::open(&back).expect("a ring"));
+    let wait = if word == "polled" { Wait::Polled } else { Wait::Parked };
+    queue::attached(|| echo(ends.0, ends.1, wait));
+}
+
 fn main() {
-    if let Some(job) = job() {
-        let [out, back, word] = words(&job);
-        let ends = (Consumer::open(&out).expect("a ring"), Producer::open(&back).expect("a ring"));
-        let wait = if word == "polled" { Wait::Polled } else { Wait::Parked };
-        return queue::attached(|| echo(ends.0, ends.1, wait));
-    }
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+    queue::main(benches, serve);
 }

@@ -12,7 +12,7 @@ mod support;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use flow::{measure, receive};
 use ring_shm::spsc::{self, Consumer, Options, Producer};
-use support::queue::{self, Crew, job, pin, words};
+use support::queue::{self, Crew, pin, words};
 use support::{SIZES, Way};
 
 /// Bytes of a ring unless its capacity is what is measured; larger messages get room for four.
@@ -86,9 +86,5 @@ fn capacities(c: &mut Criterion) {
 criterion_group!(benches, copies_and_places, batches, capacities);
 
 fn main() {
-    if let Some(job) = job() {
-        return serve(&job);
-    }
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+    queue::main(benches, serve);
 }

@@ -21,7 +21,7 @@ pub(crate) const MAX_LEN: u64 = (1 << 31) - 16;
 
 /// How far beyond any byte of a ring addresses go on, so that what is compared does not wrap: more than any record is long.
 /// 0, and of no use, where addresses are too short for that.
-pub(crate) const AHEAD: usize = match 1usize.checked_shl(33) {
+pub(crate) const BEYOND: usize = match 1usize.checked_shl(33) {
     Some(bytes) => bytes,
     None => 0,
 };
@@ -69,12 +69,12 @@ impl Geometry {
         (len.wrapping_add(HEADER).wrapping_neg() & self.down as u64).wrapping_neg()
     }
 
-    /// The same for any `len`: `None` where it would be more than [`AHEAD`], or than numbers can say. A multiple of 8, and at
+    /// The same for any `len`: `None` where it would be more than [`BEYOND`], or than numbers can say. A multiple of 8, and at
     /// least 8 more than `len`.
     #[inline(always)]
     pub(crate) const fn size_of(&self, len: usize) -> Option<usize> {
         // The bound is a constant, so of a constant `len` nothing is asked.
-        const LONGEST: usize = (if AHEAD == 0 { usize::MAX } else { AHEAD }) - HEADER_BYTES - 63;
+        const LONGEST: usize = (if BEYOND == 0 { usize::MAX } else { BEYOND }) - HEADER_BYTES - 63;
         if len > LONGEST {
             return None;
         }
@@ -174,3 +174,6 @@ impl Header {
 pub(crate) const fn tag(word: u64) -> u32 {
     (word >> 32) as u32
 }
+
+#[cfg(test)]
+mod tests;

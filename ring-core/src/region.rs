@@ -20,7 +20,7 @@ use core::ptr::NonNull;
 
 use crate::layout::CONTROL_SIZE;
 use crate::position::Position;
-use crate::record::AHEAD;
+use crate::record::BEYOND;
 use crate::sync::{Ordering, Word};
 
 mod slots;
@@ -176,8 +176,8 @@ impl<'m> Region<'m> {
             return None;
         }
         let base = self.address(offset)?;
-        // R11. Memory so near to the end of what can be addressed is nowhere to be had.
-        base.addr().get().checked_add(capacity)?.checked_add(AHEAD)?;
+        // R13. Memory so near to the end of what can be addressed is nowhere to be had.
+        base.addr().get().checked_add(capacity)?.checked_add(BEYOND)?;
         Some(Area { base, mask: capacity.wrapping_sub(1), memory: PhantomData })
     }
 }

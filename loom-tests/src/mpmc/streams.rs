@@ -9,10 +9,12 @@ use crate::{Bound, LARGE, Model};
 pub static MODELS: &[Model<Mpmc>] = &[
     model("one_to_one", 3, Bound::preemptions(2), Body::Plain(one_to_one)).early().short(LARGE),
     model("two_to_one", 4, Bound::preemptions(1), Body::Plain(two_to_one)).early().short(LARGE),
-    model("one_to_two_once", 4, Bound::preemptions(2), Body::Plain(one_to_two_once)).short(LARGE),
-    model("one_to_two", 4, Bound::preemptions(0), Body::Plain(one_to_two)).planted(Bound::preemptions(1)).short(LARGE),
+    model("one_to_two_once", 4, Bound::preemptions(2), Body::Plain(|w| one_to_two(w, 1))).short(LARGE),
+    model("one_to_two", 4, Bound::preemptions(0), Body::Plain(|w| one_to_two(w, 2)))
+        .planted(Bound::preemptions(1))
+        .short(LARGE),
     model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
-    model("wrap", 3, Bound::preemptions(1), Body::Plain(wrap)).short(LARGE),
+    model("wrap", 3, Bound::preemptions(2), Body::Plain(wrap)).short(LARGE),
     model("wrap_one_slot", 4, Bound::preemptions(1), Body::Plain(wrap_one_slot)).slots(1).short(LARGE),
     model("full_one_slot", 4, Bound::preemptions(2), Body::Plain(full_one_slot)).slots(1).short(LARGE),
     model("late_commit", 4, Bound::ALL, Body::Plain(late_commit)),
@@ -67,43 +69,27 @@ fn two_to_one(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// Two each: the second time a consumer knows of the first.
-fn one_to_two(w: &World) {
+/// Two consumers take `each` messages. The second time a consumer knows of the first.
+fn one_to_two(w: &World, each: u64) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut other = w.consumer();
     let mut p = w.producer();
     w.send(&mut tx, 1).unwrap();
     w.three(
         move |w| {
-            let _ = w.send(&mut p, 2);
-            let _ = w.send(&mut p, 3);
+            for n in 0..each {
+                let _ = w.send(&mut p, 2 + n);
+            }
         },
         move |w| {
-            let _ = w.recv(&mut other);
-            let _ = w.recv(&mut other);
+            for _ in 0..each {
+                let _ = w.recv(&mut other);
+            }
         },
         |w| {
-            let _ = w.read(&mut rx);
-            let _ = w.read(&mut rx);
-        },
-    );
-    w.settle(&mut tx, &mut rx);
-}
-
-fn one_to_two_once(w: &World) {
-    let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let mut other = w.consumer();
-    let mut p = w.producer();
-    w.send(&mut tx, 1).unwrap();
-    w.three(
-        move |w| {
-            let _ = w.send(&mut p, 2);
-        },
-        move |w| {
-            let _ = w.recv(&mut other);
-        },
-        |w| {
-            let _ = w.read(&mut rx);
+            for _ in 0..each {
+                let _ = w.read(&mut rx);
+            }
         },
     );
     w.settle(&mut tx, &mut rx);

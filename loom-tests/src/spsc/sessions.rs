@@ -29,8 +29,8 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("told_before_the_mark", Bound::preemptions(4), Body::Plain(told_before_the_mark)).short(LARGE),
     model("new_consumer_after_death", Bound::ALL, Body::Plain(new_consumer_after_death)),
     model("new_consumer_after_close", Bound::ALL, Body::Plain(new_consumer_after_close)),
-    model("both_sit_after_a_close", Bound::preemptions(3), Body::Plain(both_sit_after_a_close)).short(LARGE),
-    model("both_sit_after_a_death", Bound::preemptions(3), Body::Plain(both_sit_after_a_death)).short(LARGE),
+    model("both_sit_after_a_close", Bound::preemptions(4), Body::Plain(both_sit_after_a_close)).short(LARGE),
+    model("both_sit_after_a_death", Bound::preemptions(4), Body::Plain(both_sit_after_a_death)).short(LARGE),
     model("recovered_between", Bound::ALL, Body::Plain(recovered_between)),
     model("both_sides_pass_on", Bound::preemptions(1), Body::Plain(both_sides_pass_on)).short(LARGE),
 ];

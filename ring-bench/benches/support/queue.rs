@@ -2,6 +2,7 @@
 //! pinning.
 #![allow(dead_code, reason = "each bench uses its part")]
 
+use criterion::Criterion;
 use crossbeam_queue::ArrayQueue;
 use ring_bench::kit::Patience;
 use ring_shm::unlink;
@@ -89,9 +90,13 @@ fn cpus() -> Option<[usize; 2]> {
     })
 }
 
-/// The job of this process, if it is a child.
-pub(crate) fn job() -> Option<String> {
-    std::env::var(JOB).ok()
+/// What the executable of a bench does: a child serves its job, any other process runs the benches.
+pub(crate) fn main(benches: fn(), serve: fn(&str)) {
+    if let Ok(job) = std::env::var(JOB) {
+        return serve(&job);
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
 }
 
 /// The words of a job.

@@ -8,10 +8,10 @@
 //! R8. `at` and `end` of a `Stretch` point into one area, `end` is not before `at`, both are multiples of 8, and the eight
 //!     bytes from `end` on are inside.
 //! R9. What `Geometry::size_of` says of `len` is a multiple of 8, at least 8 more than `len`, does not wrap, and is at most
-//!     `AHEAD`, unless that is 0.
+//!     `BEYOND`, unless that is 0.
 //! R10. A `Taken` was taken of a stretch, or of an area with the same bounds: from `at` on there are eight bytes, and `len`
 //!     more, rounded up to 8, inside an area; `at` is a multiple of 8.
-//! R11. `AHEAD` more than the address of any byte of an area, and the one behind it, is an address still.
+//! R13. `BEYOND` more than the address of any byte of an area, and the one behind it, is an address still.
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
@@ -19,7 +19,7 @@ use core::ptr::NonNull;
 
 use super::{Area, Span};
 use crate::position::Position;
-use crate::record::{AHEAD, Geometry};
+use crate::record::{BEYOND, Geometry};
 use crate::sync::{Ordering, Word};
 
 /// A place in an area, and the end of what records may take from there on. Kept privately by a handle that knows it.
@@ -113,9 +113,9 @@ impl<'m> Stretch<'m> {
     pub(crate) fn take(&mut self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
         let (at, size) = (self.at, geometry.size_of(len)?);
         let next = at.as_ptr().wrapping_byte_add(size);
-        // The next place is needed in any case, so to compare it costs less than a difference. It does not wrap (R9, R11)
+        // The next place is needed in any case, so to compare it costs less than a difference. It does not wrap (R9, R13)
         // where addresses are long enough.
-        let fits = match AHEAD {
+        let fits = match BEYOND {
             0 => size <= self.end.addr().get().wrapping_sub(at.addr().get()),
             _ => next.addr() <= self.end.addr().get(),
         };
