@@ -23,6 +23,7 @@ use crate::position::Position;
 use crate::record::BEYOND;
 use crate::sync::{Ordering, Word};
 
+mod copy;
 mod slots;
 mod span;
 mod stretch;

@@ -8,6 +8,7 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
+use super::copy;
 use crate::sync::{Word, ord};
 
 /// A record's payload: bytes inside the area that the protocol has granted to one side.
@@ -46,18 +47,24 @@ impl<'m> Span<'m> {
         unsafe { at.as_ref() }
     }
 
-    /// Copies `bytes` (as many as fit) in from byte 0, through relaxed word stores; the rest of the last word is
-    /// zeroed. Sound whatever a peer does meanwhile.
+    /// Copies `bytes` (as many as fit) in from byte 0, by whole lines and relaxed word stores; the rest of the last word
+    /// is zeroed. Sound whatever a peer does meanwhile.
+    ///
+    /// No pairs of words besides the lines: what a caller has just written field by field is known to the compiler word by
+    /// word, and goes on so without a way through memory.
     #[inline(always)]
     pub(crate) fn copy_in(&self, bytes: &[u8]) {
-        let len = bytes.len().min(self.len);
-        let mut words = bytes.get(..len).unwrap_or_default().chunks_exact(8);
-        for (i, chunk) in words.by_ref().enumerate() {
-            self.word(i.wrapping_mul(8)).store(load_partial(chunk), ord!(D1, Relaxed));
+        let bytes = bytes.get(..bytes.len().min(self.len)).unwrap_or_default();
+        // SAFETY: R14: `bytes` is not longer than the span.
+        let mut at = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr(), bytes.len()) };
+        let mut words = bytes.get(at..).unwrap_or_default().chunks_exact(8);
+        for chunk in words.by_ref() {
+            self.word(at).store(load_partial(chunk), ord!(D1, Relaxed));
+            at = at.wrapping_add(8);
         }
         let rest = words.remainder();
         if !rest.is_empty() {
-            self.word(len.wrapping_sub(1)).store(load_partial(rest), ord!(D2, Relaxed));
+            self.word(at).store(load_partial(rest), ord!(D2, Relaxed));
         }
     }
 
@@ -72,19 +79,27 @@ impl<'m> Span<'m> {
         true
     }
 
-    /// Copies as many bytes as fit into `buf` from byte 0, through relaxed word loads; returns how many.
+    /// Copies as many bytes as fit into `buf` from byte 0, by whole lines, pairs and relaxed word loads; returns how many.
     #[inline(always)]
     pub(crate) fn copy_out(&self, buf: &mut [u8]) -> usize {
         let len = buf.len().min(self.len);
-        let mut at = self.copy_pairs_out(buf.get_mut(..len).unwrap_or_default());
-        let mut words = buf.get_mut(at..len).unwrap_or_default().chunks_exact_mut(8);
+        let buf = buf.get_mut(..len).unwrap_or_default();
+        // SAFETY: R14: `buf` is not longer than the span.
+        let mut at = unsafe { copy::lines(self.base.as_ptr(), buf.as_mut_ptr(), len) };
+        if let Some(rest) = buf.get_mut(at..) {
+            // SAFETY: R14: neither is what is left of it, and the span has as much.
+            at = at.wrapping_add(unsafe {
+                copy::pairs(self.base.as_ptr().wrapping_add(at), rest.as_mut_ptr(), rest.len())
+            });
+        }
+        let mut words = buf.get_mut(at..).unwrap_or_default().chunks_exact_mut(8);
         for chunk in words.by_ref() {
             chunk.copy_from_slice(&self.word(at).load(ord!(D3, Relaxed)).to_le_bytes());
             at = at.wrapping_add(8);
         }
         let rest = words.into_remainder();
         if !rest.is_empty() {
-            let last = self.word(len.wrapping_sub(1)).load(ord!(D4, Relaxed)).to_le_bytes();
+            let last = self.word(at).load(ord!(D4, Relaxed)).to_le_bytes();
             for (to, from) in rest.iter_mut().zip(last) {
                 *to = from;
             }
@@ -92,49 +107,18 @@ impl<'m> Span<'m> {
         len
     }
 
-    /// Copies as many pairs of words as fit into `buf`, which is not longer than the span; returns how many bytes.
-    ///
-    /// A caller that looks at what it received by 16-byte loads would wait for the copy's 8-byte stores to reach the
-    /// cache, behind a head store that may miss; so the copy stores 16 bytes at a time. On x86-64 each aligned half of
-    /// such a load is one access, as of a relaxed atomic word, which is all that is claimed of it.
-    #[cfg(all(target_arch = "x86_64", not(miri), not(ring_word_copy)))]
-    #[inline(always)]
-    fn copy_pairs_out(&self, buf: &mut [u8]) -> usize {
-        let mut at = 0;
-        for chunk in buf.chunks_exact_mut(16) {
-            // SAFETY: R5: `buf` is not longer than the span, so all of the chunk's counterpart is inside.
-            let from = unsafe { self.base.add(at) };
-            // SAFETY: 16 readable bytes by R5, 16 writable bytes by the chunk's length; no flags, no stack.
-            unsafe {
-                core::arch::asm!(
-                    "movups {pair}, [{from}]",
-                    "movups [{to}], {pair}",
-                    pair = out(xmm_reg) _,
-                    from = in(reg) from.as_ptr(),
-                    to = in(reg) chunk.as_mut_ptr(),
-                    options(nostack, preserves_flags)
-                );
-            }
-            at = at.wrapping_add(16);
-        }
-        at
-    }
-
-    /// No pairs where the machine's rules for them are not known, or where a sanitizer has to see each access.
-    #[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_word_copy))))]
-    #[inline(always)]
-    fn copy_pairs_out(&self, _buf: &mut [u8]) -> usize {
-        0
-    }
-
     /// Copies `bytes` in at byte `at`, merging with what the words at both ends hold; as many as fit.
     pub(crate) fn copy_in_at(&self, at: usize, bytes: &[u8]) {
         let Some(room) = self.len.checked_sub(at) else { return };
         let bytes = bytes.get(..bytes.len().min(room)).unwrap_or_default();
-        // Bytes up to the next word, whole words, and what is left.
+        // Bytes up to the next word, whole lines and words, and what is left.
         let (head, bytes) = bytes.split_at(bytes.len().min(at.wrapping_neg() % 8));
-        let (mut to, mut words) = (at.wrapping_add(head.len()), bytes.chunks_exact(8));
         self.merge(at, head);
+        let mut to = at.wrapping_add(head.len());
+        // SAFETY: R14: `bytes` is not longer than what the span has from `to` on.
+        let lines = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr().wrapping_add(to), bytes.len()) };
+        to = to.wrapping_add(lines);
+        let mut words = bytes.get(lines..).unwrap_or_default().chunks_exact(8);
         for chunk in words.by_ref() {
             self.word(to).store(load_partial(chunk), ord!(D7, Relaxed));
             to = to.wrapping_add(8);
@@ -187,3 +171,6 @@ fn load_partial(bytes: &[u8]) -> u64 {
     }
     u64::from_le_bytes(word)
 }
+
+#[cfg(test)]
+mod tests;
