@@ -17,6 +17,8 @@ mod primitives;
 
 /// A type whose values can be sent as they lie in memory, and be received whatever is there instead.
 ///
+/// So can slices of such values: `[T]` is the payload of records that hold any number of them. SPSC rings carry those.
+///
 /// [`payload!`](crate::payload) implements it for a struct, field by field. A type that cannot be written down that way
 /// (generic, a union, made by a generator) states a version of its own:
 ///
@@ -152,6 +154,15 @@ impl PayloadType {
         this.cut()
     }
 
+    /// Any number of `T`s; what is said of the size is said of one.
+    const fn slice<T: Payload>() -> Self {
+        let mut this = Self::new::<T>(T::TYPE.align);
+        this.push(b"[");
+        this.push_type(T::TYPE);
+        this.push(b"]");
+        this.cut()
+    }
+
     /// Appends to the text, of which the hash counts all and the rest keeps what fits.
     const fn push(&mut self, bytes: &[u8]) {
         let mut i = 0;
@@ -206,7 +217,7 @@ impl PayloadType {
         if self.hash == 0 { 1 } else { self.hash }
     }
 
-    /// Bytes of a value.
+    /// Bytes of a value; of a slice's those of one of its values.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size

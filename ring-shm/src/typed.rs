@@ -21,12 +21,14 @@ use crate::payload::{MAX_ALIGN, Payload};
 use crate::trust::Trust;
 use crate::{mpmc, spsc};
 
+mod slices;
+
 /// A claim or a record of a typed handle: [`spsc::TypedClaim`], [`spsc::TypedRecord`], [`mpmc::TypedClaim`],
 /// [`mpmc::TypedRecord`]. What the guard of bytes says of dropping holds here too.
 ///
 /// From a trusting handle it derefs to the `T` in the ring's memory; otherwise a record gives a copy.
 #[must_use = "a claim that is dropped is aborted, a record that is dropped is released"]
-pub struct Typed<G, T> {
+pub struct Typed<G, T: ?Sized> {
     guard: G,
     payload: PhantomData<fn() -> T>,
 }
@@ -49,6 +51,13 @@ macro_rules! guards {
 }
 guards!(spsc::Claim<'_, P>, spsc::Record<'_, P>, mpmc::Claim<'_, P>, mpmc::Record<'_, P>);
 
+impl<G: Guard, T: ?Sized> Typed<G, T> {
+    #[inline(always)]
+    fn of(guard: G) -> Self {
+        Self { guard, payload: PhantomData }
+    }
+}
+
 impl<G: Guard, T: Payload> Typed<G, T> {
     const LIES_RIGHT: () = assert!(align_of::<T>() <= MAX_ALIGN, "payloads lie on multiples of 8: the type wants more");
 
@@ -59,7 +68,7 @@ impl<G: Guard, T: Payload> Typed<G, T> {
     pub(crate) fn lend<E>(lent: Result<G, E>, wrong: impl FnOnce(usize) -> E) -> Result<Self, E> {
         let () = Self::LIES_RIGHT;
         match lent {
-            Ok(guard) if guard.len() == size_of::<T>() => Ok(Self { guard, payload: PhantomData }),
+            Ok(guard) if guard.len() == size_of::<T>() => Ok(Self::of(guard)),
             Ok(guard) => Err(wrong(guard.len())),
             Err(error) => Err(error),
         }
@@ -72,7 +81,7 @@ impl<G: Guard, T: Payload> Typed<G, T> {
     #[inline(always)]
     pub(crate) unsafe fn lend_exact<E>(lent: Result<G, E>) -> Result<Self, E> {
         let () = Self::LIES_RIGHT;
-        lent.map(|guard| Self { guard, payload: PhantomData })
+        lent.map(Self::of)
     }
 }
 
@@ -97,7 +106,7 @@ impl<G: Guard + DerefMut<Target = [u8]>, T: Payload> DerefMut for Typed<G, T> {
     }
 }
 
-impl<G: fmt::Debug, T> fmt::Debug for Typed<G, T> {
+impl<G: fmt::Debug, T: ?Sized> fmt::Debug for Typed<G, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Typed").field("guard", &self.guard).finish_non_exhaustive()
     }
@@ -105,7 +114,7 @@ impl<G: fmt::Debug, T> fmt::Debug for Typed<G, T> {
 
 macro_rules! claims {
     ($($claim:path),+) => {$(
-        impl<T: Payload, P: Trust> Typed<$claim, T> {
+        impl<T: Payload + ?Sized, P: Trust> Typed<$claim, T> {
             /// Writes a copy of `value`, in the place of what was written before.
             #[inline(always)]
             pub fn set(&mut self, value: &T) {
@@ -147,7 +156,9 @@ macro_rules! records {
                 self.guard.copy_to(value.as_mut_bytes());
                 value
             }
+        }
 
+        impl<T: Payload + ?Sized, P: Trust> Typed<$record, T> {
             /// Gives the space back.
             #[inline(always)]
             pub fn release(self) {}

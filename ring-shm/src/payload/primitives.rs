@@ -1,4 +1,4 @@
-//! The payloads that are not structs: numbers of fixed width, in the machine's order or a stated one, and arrays.
+//! The payloads that are not structs: numbers of fixed width, in the machine's order or a stated one, arrays, and slices.
 
 use zerocopy::byteorder::{BigEndian, LittleEndian};
 use zerocopy::byteorder::{F32, F64, I16, I32, I64, I128, U16, U32, U64, U128};
@@ -21,6 +21,10 @@ numbers! {
 
 impl<T: Payload, const N: usize> Payload for [T; N] {
     const TYPE: &'static PayloadType = &PayloadType::array::<T, N>();
+}
+
+impl<T: Payload> Payload for [T] {
+    const TYPE: &'static PayloadType = &PayloadType::slice::<T>();
 }
 
 // Rings exist on little-endian machines only, where the first kind lies like a plain number; but neither wants an

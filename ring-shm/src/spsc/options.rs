@@ -73,9 +73,9 @@ impl Options {
 
     /// A ring of `T`s: typed handles of another type are refused. Handles of bytes are not, since every
     /// `T` is so many bytes.
-    /// A capacity too small for one is refused.
+    /// A capacity too small for one (of slices: of one value) is refused.
     #[must_use]
-    pub fn payload<T: Payload>(mut self) -> Self {
+    pub fn payload<T: Payload + ?Sized>(mut self) -> Self {
         self.payload = Some(T::TYPE);
         self
     }

@@ -5,6 +5,7 @@
 mod asynchronous;
 mod consumer;
 mod producer;
+mod slices;
 
 #[cfg(feature = "async")]
 pub use asynchronous::{AsyncTypedConsumer, AsyncTypedProducer};
@@ -19,10 +20,10 @@ use crate::setup_error::SetupError;
 use crate::trust::{Trusted, Untrusted};
 use crate::typed::Typed;
 
-/// Space for one value; from a trusting handle it derefs to the value itself.
+/// Space for one value, or for a slice of them; from a trusting handle it derefs to that itself.
 pub type TypedClaim<'a, T, P = Untrusted> = Typed<Claim<'a, P>, T>;
 
-/// One value, lent in place; from a trusting handle it derefs to the value itself.
+/// One value or one slice, lent in place; from a trusting handle it derefs to that itself.
 pub type TypedRecord<'a, T, P = Untrusted> = Typed<Record<'a, P>, T>;
 
 /// A ring of `T`s with a data area of `capacity` bytes on the heap, as [`heap`](super::heap).
@@ -30,7 +31,7 @@ pub type TypedRecord<'a, T, P = Untrusted> = Typed<Record<'a, P>, T>;
 /// # Errors
 /// [`SetupError`] for an impossible capacity, or when the memory cannot be had.
 #[expect(clippy::type_complexity, reason = "two handles")]
-pub fn typed_heap<T: Payload>(
+pub fn typed_heap<T: Payload + ?Sized>(
     capacity: u64,
 ) -> Result<(TypedProducer<T, Trusted>, TypedConsumer<T, Trusted>), SetupError> {
     let heap = setup::heap(&Options::new().capacity(capacity).payload::<T>())?;

@@ -39,18 +39,18 @@ use crate::typed::Typed;
 /// assert_eq!(*rx.try_read()?, 44);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct TypedConsumer<T: Payload, P: Trust = Untrusted> {
+pub struct TypedConsumer<T: Payload + ?Sized, P: Trust = Untrusted> {
     bytes: Consumer<P>,
     payload: PhantomData<fn() -> T>,
 }
 
-impl<T: Payload, P: Trust + fmt::Debug> fmt::Debug for TypedConsumer<T, P> {
+impl<T: Payload + ?Sized, P: Trust + fmt::Debug> fmt::Debug for TypedConsumer<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TypedConsumer").field("payload", T::TYPE).field("bytes", &self.bytes).finish()
     }
 }
 
-impl<T: Payload> TypedConsumer<T> {
+impl<T: Payload + ?Sized> TypedConsumer<T> {
     /// As [`Consumer::create`], for `T`s.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl<T: Payload> TypedConsumer<T> {
     }
 }
 
-impl<T: Payload, P: Trust> TypedConsumer<T, P> {
+impl<T: Payload + ?Sized, P: Trust> TypedConsumer<T, P> {
     pub(super) fn new(bytes: Consumer<P>) -> Self {
         Self { bytes, payload: PhantomData }
     }
@@ -118,6 +118,28 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
         TypedConsumer::new(unsafe { self.bytes.trust_peers() })
     }
 
+    /// The handle of bytes under this one: its numbers.
+    #[must_use]
+    pub fn get_ref(&self) -> &Consumer<P> {
+        &self.bytes
+    }
+
+    /// The handle of bytes under this one: batches, wait strategies, cancelling.
+    pub fn get_mut(&mut self) -> &mut Consumer<P> {
+        &mut self.bytes
+    }
+
+    /// The handle of bytes itself.
+    #[cfg(feature = "async")]
+    pub(super) fn into_bytes(self) -> Consumer<P> {
+        self.bytes
+    }
+
+    /// Closes in order. What was not read stays for a successor. The same as dropping the handle.
+    pub fn close(self) {}
+}
+
+impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     /// Takes the next value out. Sound whatever a peer does: what comes is a `T`, be it one that nobody sent.
     ///
     /// # Errors
@@ -229,24 +251,4 @@ impl<T: Payload, P: Trust> TypedConsumer<T, P> {
     pub(super) fn wrong(len: usize) -> TryRecvError {
         TryRecvError::WrongLength { len, expected: size_of::<T>() }
     }
-
-    /// The handle of bytes under this one: its numbers.
-    #[must_use]
-    pub fn get_ref(&self) -> &Consumer<P> {
-        &self.bytes
-    }
-
-    /// The handle of bytes under this one: batches, wait strategies, cancelling.
-    pub fn get_mut(&mut self) -> &mut Consumer<P> {
-        &mut self.bytes
-    }
-
-    /// The handle of bytes itself.
-    #[cfg(feature = "async")]
-    pub(super) fn into_bytes(self) -> Consumer<P> {
-        self.bytes
-    }
-
-    /// Closes in order. What was not read stays for a successor. The same as dropping the handle.
-    pub fn close(self) {}
 }

@@ -58,18 +58,18 @@ use crate::typed::Typed;
 /// # unlink(&name, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct TypedProducer<T: Payload, P: Trust = Untrusted> {
+pub struct TypedProducer<T: Payload + ?Sized, P: Trust = Untrusted> {
     bytes: Producer<P>,
     payload: PhantomData<fn(T)>,
 }
 
-impl<T: Payload, P: Trust + fmt::Debug> fmt::Debug for TypedProducer<T, P> {
+impl<T: Payload + ?Sized, P: Trust + fmt::Debug> fmt::Debug for TypedProducer<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TypedProducer").field("payload", T::TYPE).field("bytes", &self.bytes).finish()
     }
 }
 
-impl<T: Payload> TypedProducer<T> {
+impl<T: Payload + ?Sized> TypedProducer<T> {
     /// As [`Producer::create`], for `T`s.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ impl<T: Payload> TypedProducer<T> {
     }
 }
 
-impl<T: Payload, P: Trust> TypedProducer<T, P> {
+impl<T: Payload + ?Sized, P: Trust> TypedProducer<T, P> {
     pub(super) fn new(bytes: Producer<P>) -> Self {
         Self { bytes, payload: PhantomData }
     }
@@ -186,6 +186,48 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
         self.bytes.send_deadline(tag, value.as_bytes(), deadline)
     }
 
+    /// The handle of bytes under this one: its numbers.
+    #[must_use]
+    pub fn get_ref(&self) -> &Producer<P> {
+        &self.bytes
+    }
+
+    /// The handle of bytes under this one: batches, wait strategies, cancelling. A record sent through it that has
+    /// not a `T`'s length is refused by typed receivers.
+    ///
+    /// ```
+    /// use zerocopy::IntoBytes;
+    /// let (mut tx, mut rx) = ring_shm::spsc::typed_heap::<u64>(1 << 12)?;
+    /// let mut batch = tx.get_mut().try_claim_batch(3, size_of::<u64>())?;
+    /// for value in [1_u64, 2, 3] {
+    ///     batch.push(0, value.as_bytes())?;
+    /// }
+    /// batch.commit();
+    /// let mut batch = rx.get_mut().try_read_batch(10)?;
+    /// let (mut value, mut sum) = (0_u64, 0);
+    /// while let Some(one) = batch.next_record() {
+    ///     if one.copy_to(value.as_mut_bytes()) == one.len() { // else it is no value
+    ///         sum += value;
+    ///     }
+    /// }
+    /// assert_eq!((sum, batch.release()), (6, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_mut(&mut self) -> &mut Producer<P> {
+        &mut self.bytes
+    }
+
+    /// The handle of bytes itself.
+    #[cfg(feature = "async")]
+    pub(super) fn into_bytes(self) -> Producer<P> {
+        self.bytes
+    }
+
+    /// Closes the session in order. The same as dropping the handle.
+    pub fn close(self) {}
+}
+
+impl<T: Payload, P: Trust> TypedProducer<T, P> {
     /// Reserves space for a value. Dropping the claim aborts it: nothing was sent.
     ///
     /// ```
@@ -236,44 +278,4 @@ impl<T: Payload, P: Trust> TypedProducer<T, P> {
     pub(super) fn wrong(len: usize) -> TrySendError {
         TrySendError::TooLong { len: size_of::<T>(), max: len }
     }
-
-    /// The handle of bytes under this one: its numbers.
-    #[must_use]
-    pub fn get_ref(&self) -> &Producer<P> {
-        &self.bytes
-    }
-
-    /// The handle of bytes under this one: batches, wait strategies, cancelling. A record sent through it that has
-    /// not a `T`'s length is refused by typed receivers.
-    ///
-    /// ```
-    /// use zerocopy::IntoBytes;
-    /// let (mut tx, mut rx) = ring_shm::spsc::typed_heap::<u64>(1 << 12)?;
-    /// let mut batch = tx.get_mut().try_claim_batch(3, size_of::<u64>())?;
-    /// for value in [1_u64, 2, 3] {
-    ///     batch.push(0, value.as_bytes())?;
-    /// }
-    /// batch.commit();
-    /// let mut batch = rx.get_mut().try_read_batch(10)?;
-    /// let (mut value, mut sum) = (0_u64, 0);
-    /// while let Some(one) = batch.next_record() {
-    ///     if one.copy_to(value.as_mut_bytes()) == one.len() { // else it is no value
-    ///         sum += value;
-    ///     }
-    /// }
-    /// assert_eq!((sum, batch.release()), (6, 3));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn get_mut(&mut self) -> &mut Producer<P> {
-        &mut self.bytes
-    }
-
-    /// The handle of bytes itself.
-    #[cfg(feature = "async")]
-    pub(super) fn into_bytes(self) -> Producer<P> {
-        self.bytes
-    }
-
-    /// Closes the session in order. The same as dropping the handle.
-    pub fn close(self) {}
 }
