@@ -2,7 +2,7 @@
 //!
 //! The driver creates the rings, the peer opens them by name, and the names are removed at once. Both sides use the
 //! crate as its README shows it: default options but for the capacity, no trust, one `try_send` or `try_recv_into`
-//! per message, or the batch calls.
+//! per message, or the batch calls, or typed rings of slices, in which a batch is one record.
 
 use crate::candidate::{Build, Maker, Setup};
 use crate::duplex::{Ping, Pong};
@@ -10,7 +10,7 @@ use crate::message::{Message, bytes, bytes_mut, message};
 use crate::seam::{BatchRx, BatchTx, Fault, Outcome, Part, Rx, Tx, Work};
 use crate::stream::{BatchDrain, BatchSource, Drain, Source};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use ring_shm::spsc::{Consumer, Options, Producer};
+use ring_shm::spsc::{Consumer, Options, Producer, TypedConsumer, TypedProducer};
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -62,6 +62,39 @@ impl<const W: usize> BatchRx<W> for Receiver {
             each(&words)
         })?;
         Ok(batch.release())
+    }
+}
+
+/// A batch as one record, made in private memory.
+struct SliceSender<const W: usize> {
+    tx: TypedProducer<[[u64; W]]>,
+    messages: Vec<[u64; W]>,
+}
+
+/// A batch as one record, copied to private memory.
+struct SliceReceiver<const W: usize> {
+    rx: TypedConsumer<[[u64; W]]>,
+    messages: Vec<[u64; W]>,
+}
+
+impl<const W: usize> BatchTx<W> for SliceSender<W> {
+    #[inline(always)]
+    fn try_send_batch(&mut self, first: u64, count: usize) -> bool {
+        let messages = &mut self.messages[..count];
+        messages.iter_mut().zip(first..).for_each(|(to, number)| *to = message::<W>(number));
+        self.tx.try_send(0, messages).is_ok()
+    }
+}
+
+impl<const W: usize> BatchRx<W> for SliceReceiver<W> {
+    #[inline(always)]
+    fn try_recv_batch(&mut self, max: usize, each: impl FnMut(&[u64; W]) -> Result<(), Fault>) -> Result<usize, Fault> {
+        let Ok((count, _)) = self.rx.try_recv_into(&mut self.messages) else { return Ok(0) };
+        if count > max {
+            return Err(Fault::Content);
+        }
+        self.messages[..count].iter().try_for_each(each)?;
+        Ok(count)
     }
 }
 
@@ -198,6 +231,24 @@ fn one_ring<S: Part + 'static, D: Part + 'static>(
 /// One way, one operation a message, over a ring of `bytes`.
 pub(crate) fn one_way<const W: usize>(bytes: usize) -> Build {
     Box::new(move |_| Ok(one_ring(bytes, Source::<W, _>::new, Drain::<W, _>::new)))
+}
+
+/// One way in slices of `batch` messages over a ring of `bytes`.
+pub(crate) fn slices<const W: usize>(bytes: usize, batch: usize) -> Build {
+    Box::new(move |_| {
+        let name = fresh_name();
+        let published = unlink(vec![name.clone()]);
+        let create = name.clone();
+        let source = maker(move || {
+            let tx = TypedProducer::create(&create, &options(bytes)).map_err(failed)?;
+            Ok(BatchSource::<W, _>::new(SliceSender { tx, messages: vec![[0; W]; batch] }, batch))
+        });
+        let drain = maker(move || {
+            let rx = TypedConsumer::open(&name).map_err(failed)?;
+            Ok(BatchDrain::<W, _>::new(SliceReceiver { rx, messages: vec![[0; W]; batch] }, batch))
+        });
+        Ok(Setup { parties: vec![source, drain], published })
+    })
 }
 
 /// One way in batches over a ring of `bytes`.

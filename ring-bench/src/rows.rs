@@ -85,6 +85,11 @@ pub fn all() -> Vec<Row> {
         Row::higher("spsc-oneway-8-batch-vs-single", "ours-oneway-8-batch", "rtrb-oneway-8", 2.0),
         Row::higher("spsc-oneway-64-batch", "ours-oneway-64-batch", "rtrb-oneway-64-batch", 0.95),
         Row::higher("spsc-oneway-64-batch-vs-handover", "ours-oneway-64-batch", "handover-64", 0.90),
+        // The same with one record a batch.
+        Row::higher("spsc-oneway-8-slices", "ours-oneway-8-slices", "rtrb-oneway-8-batch", 1.0),
+        Row::higher("spsc-oneway-8-slices-vs-single", "ours-oneway-8-slices", "rtrb-oneway-8", 2.0),
+        Row::higher("spsc-oneway-64-slices", "ours-oneway-64-slices", "rtrb-oneway-64-batch", 0.95),
+        Row::higher("spsc-oneway-64-slices-vs-handover", "ours-oneway-64-slices", "handover-64", 0.90),
         // What it costs that neither side can touch what the other owns.
         Row::lower("strict-rtt-8", "strict-rtt-8", "ours-rtt-8", 1.10),
         Row::higher("strict-oneway-8", "strict-oneway-8", "ours-oneway-8", 1.0 / 1.10),
