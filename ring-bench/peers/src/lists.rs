@@ -59,13 +59,15 @@ fn absent() -> Vec<(&'static str, String)> {
 pub fn lists() -> Lists {
     let mut entries = entries();
     entries.sort_by_key(|entry| entry.scenario);
-    let rows: Vec<Row> = entries.iter().map(|entry| entry.scenario.row(entry)).collect();
     let mut own = own_candidates();
-    let mut candidates = Vec::new();
-    for (entry, row) in entries.into_iter().zip(&rows) {
-        // Ours stands before the first rival that is compared with it.
-        if let Some(place) = own.iter().position(|candidate| candidate.name == row.ours) {
-            candidates.push(own.swap_remove(place));
+    let (mut candidates, mut rows) = (Vec::new(), Vec::<Row>::new());
+    for entry in entries {
+        for row in entry.scenario.rows(&entry) {
+            // Ours stands before the first rival that is compared with it.
+            if let Some(place) = own.iter().position(|candidate| candidate.name == row.ours) {
+                candidates.push(own.swap_remove(place));
+            }
+            rows.push(row);
         }
         candidates.push(entry.candidate);
     }

@@ -65,9 +65,19 @@ impl Scenario {
         forever(format!("ours-{}{}", self.suffix(), if payload && copies { "-copied" } else { "" }))
     }
 
+    /// The comparisons of ours with a rival: batches of records, and the same as slices.
+    pub(crate) fn rows(self, entry: &Entry) -> Vec<Row> {
+        let mut rows = vec![self.row(entry)];
+        if matches!(self, Self::Batch8 | Self::Batch64) {
+            let slices = |name: &str| forever(name.replace("-batch", "-slices"));
+            rows.push(Row { name: slices(rows[0].name), ours: slices(rows[0].ours), ..rows[0].clone() });
+        }
+        rows
+    }
+
     /// The comparison of ours with a rival. A rival between processes has to be left behind by as much as our targets
     /// say; one between threads of a process, which has less to do, must not be ahead.
-    pub(crate) fn row(self, entry: &Entry) -> Row {
+    fn row(self, entry: &Entry) -> Row {
         let mpmc = matches!(self, Self::Mpmc1p1c | Self::Mpmc2p2c);
         let family = match self {
             Self::Payload1k | Self::Payload64k | Self::Payload1m | Self::MpmcTrip8 => "",

@@ -28,6 +28,7 @@ fn main() -> Outcome {
         "spsc-64" => spsc::<8>(count),
         "spsc-8-batch" => spsc_batch::<1>(count),
         "spsc-64-batch" => spsc_batch::<8>(count),
+        "spsc-8-slices" => spsc_slices(count),
         "spsc-empty" => spsc_empty(count),
         "mpmc-8" => mpmc(count),
         "spsc-64-typed" => spsc_typed(count),
@@ -81,6 +82,21 @@ fn spsc_batch<const W: usize>(count: u64) -> Outcome {
         if expected.next().is_some() || batch.release() != ROUND as usize {
             return Err("a record is missing".into());
         }
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn spsc_slices(count: u64) -> Outcome {
+    let (mut tx, mut rx) = spsc::typed_heap::<[u64]>(64 << 10)?;
+    let (mut out, mut into) = ([0; ROUND as usize], [0; ROUND as usize]);
+    for round in rounds(count) {
+        out.iter_mut().zip(round.clone()).for_each(|(word, n)| *word = message::<1>(n)[0]);
+        tx.try_send(0, &out)?;
+        if rx.try_recv_into(&mut into)?.0 != ROUND as usize {
+            return Err("a message is missing".into());
+        }
+        into.iter().zip(round).try_for_each(|(word, n)| expect(&[*word], n))?;
     }
     Ok(())
 }
