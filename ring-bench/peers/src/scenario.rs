@@ -65,27 +65,27 @@ impl Scenario {
         forever(format!("ours-{}{}", self.suffix(), if payload && copies { "-copied" } else { "" }))
     }
 
-    /// The comparisons of ours with a rival: batches of records, and the same as slices.
+    /// The comparisons of ours with a rival; of batches also with one record a batch.
     pub(crate) fn rows(self, entry: &Entry) -> Vec<Row> {
-        let mut rows = vec![self.row(entry)];
+        let family = match self {
+            Self::Payload1k | Self::Payload64k | Self::Payload1m | Self::MpmcTrip8 => "",
+            Self::Mpmc1p1c | Self::Mpmc2p2c => "mpmc-",
+            _ => "spsc-",
+        };
+        let name = forever(format!("{family}{}-vs-{}", self.suffix(), entry.rival));
+        let ours = self.ours(entry.rival);
+        let mut rows = vec![self.row(name, ours, entry)];
         if matches!(self, Self::Batch8 | Self::Batch64) {
             let slices = |name: &str| forever(name.replace("-batch", "-slices"));
-            rows.push(Row { name: slices(rows[0].name), ours: slices(rows[0].ours), ..rows[0].clone() });
+            rows.push(self.row(slices(name), slices(ours), entry));
         }
         rows
     }
 
-    /// The comparison of ours with a rival. A rival between processes has to be left behind by as much as our targets
-    /// say; one between threads of a process, which has less to do, must not be ahead.
-    fn row(self, entry: &Entry) -> Row {
-        let mpmc = matches!(self, Self::Mpmc1p1c | Self::Mpmc2p2c);
-        let family = match self {
-            Self::Payload1k | Self::Payload64k | Self::Payload1m | Self::MpmcTrip8 => "",
-            _ if mpmc => "mpmc-",
-            _ => "spsc-",
-        };
-        let name = forever(format!("{family}{}-vs-{}", self.suffix(), entry.rival));
-        let (ours, base) = (self.ours(entry.rival), entry.candidate.name);
+    /// One comparison. A rival between processes has to be left behind by as much as our targets say; one between threads
+    /// of a process, which has less to do, must not be ahead.
+    fn row(self, name: &'static str, ours: &'static str, entry: &Entry) -> Row {
+        let base = entry.candidate.name;
         let apart = entry.candidate.place == Place::Processes;
         let trip = |target| Row::lower(name, ours, base, if apart { target } else { 1.0 });
         let rate = |target| Row::higher(name, ours, base, if apart { target } else { 1.0 });
