@@ -23,11 +23,13 @@ use crate::position::Position;
 use crate::record::BEYOND;
 use crate::sync::{Ordering, Word};
 
+mod run;
 mod slots;
 mod span;
 mod stretch;
 mod walk;
 
+pub(crate) use run::Alike;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use span::Span;
 pub(crate) use stretch::{Stretch, Taken};
