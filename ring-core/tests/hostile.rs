@@ -350,7 +350,7 @@ fn a_batch_of_a_ring_without_an_end() {
 /// A header of nonsense at each place of equal records: those before it are good, and it ends the batch as what it is.
 #[test]
 fn nonsense_among_many_alike() {
-    let format = Format::new(1024).start_at(832);
+    let format = Format::new(16384).start_at(16384 - 192);
     for place in 1..12 {
         for nonsense in [9 | 1 << 30, 9 | 1 << 16, 9 | 1 << 31, 7 << 32 | 9 | 1 << 31, 1 << 31, u64::MAX, 7 << 32] {
             let arena = Arena::new(&format);
@@ -363,7 +363,7 @@ fn nonsense_among_many_alike() {
             batch.push_each(7, (0..12u64).map(u64::to_le_bytes)).unwrap();
             batch.commit();
             // The last one crossed the end of the area: it came after a word of padding.
-            let at = if place == 11 { 0 } else { 840 + 16 * place as u64 };
+            let at = if place == 11 { 0 } else { 16384 - 184 + 16 * place as u64 };
             let word = arena.word((CONTROL_SIZE + at) as usize / 8);
             assert_eq!(word.load(Relaxed), 7 << 32 | 9, "the header of record {place}");
             word.store(nonsense, Relaxed);

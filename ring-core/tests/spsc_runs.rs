@@ -10,7 +10,8 @@ use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadBatch, ReadErr
 use ring_core::{CONTROL_SIZE, Line, SessionEnd};
 use spsc_support::{Bench, Next, bytes, lines, recv, send};
 
-const CAPACITY: u64 = 1024;
+/// Large enough for a few dozen records of 16 bytes that are marked as seen ahead.
+const CAPACITY: u64 = 16 << 10;
 
 /// A ring in use whose next record is at `offset`, a multiple of 8.
 fn at<'m>(memory: &'m [Line], offset: u64) -> (Bench<'m>, Producer<'m>, Consumer<'m>) {
@@ -54,10 +55,10 @@ fn read(batch: &mut ReadBatch<'_, '_>, lens: &[usize], stop: usize) -> Result<us
 #[test]
 fn the_area_ends_inside() {
     for len in [0, 1, 8, 24, 40, 56, 64, 100] {
-        for offset in (0..CAPACITY).step_by(8) {
+        for offset in (CAPACITY - 800..CAPACITY).step_by(8) {
             let memory = lines(CONTROL_SIZE + CAPACITY);
             let (_b, mut tx, mut rx) = at(&memory, offset);
-            let lens = vec![len; (CAPACITY as usize - 128) / (len + 16)];
+            let lens = vec![len; 1600 / (len + 8)];
             push(&mut tx, len, &lens);
             let mut batch = rx.try_read_batch(usize::MAX).unwrap();
             assert_eq!(read(&mut batch, &lens, usize::MAX), Ok(lens.len()), "{len} from {offset}");
@@ -80,7 +81,7 @@ fn recv_after(tx: &mut Producer<'_>, rx: &mut Consumer<'_>) {
 fn max_is_reached_inside() {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     for max in 1..=14 {
-        let (_b, mut tx, mut rx) = at(&memory, 496);
+        let (_b, mut tx, mut rx) = at(&memory, CAPACITY - 104);
         let lens = [8; 12];
         push(&mut tx, 8, &lens);
         let mut batch = rx.try_read_batch(max).unwrap();
@@ -107,7 +108,7 @@ fn one_of_another_length_inside() {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     for (usual, other) in [(8, 0), (8, 1), (8, 7), (8, 9), (8, 16), (0, 8), (40, 8), (16, 40)] {
         for (first, second) in (0..10).flat_map(|first| (first..10).map(move |second| (first, second))) {
-            let (_b, mut tx, mut rx) = at(&memory, 8 * first as u64 + 896);
+            let (_b, mut tx, mut rx) = at(&memory, CAPACITY - 128 + 8 * first as u64);
             let mut lens = [usual; 10];
             (lens[first], lens[second]) = (other, other);
             push(&mut tx, usual.max(other), &lens);
@@ -124,7 +125,7 @@ fn one_of_another_length_inside() {
 fn one_too_long_inside() {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     for place in 0..10 {
-        let (_b, mut tx, mut rx) = at(&memory, 960);
+        let (_b, mut tx, mut rx) = at(&memory, CAPACITY - 64);
         let mut batch = tx.try_claim_batch_exact(10, 8).unwrap();
         let mut payloads = (0..11u64).map(|n| bytes(n, if n == place { 9 } else { 8 }));
         assert_eq!(batch.push_each(7, &mut payloads), Err(ClaimError::TooLong { len: 9, max: 8 }));
@@ -144,7 +145,7 @@ fn one_too_long_inside() {
 fn payloads_or_claims_run_out_inside() {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     for (claimed, there) in (1..12).flat_map(|claimed| (0..14).map(move |there| (claimed, there))) {
-        let (_b, mut tx, mut rx) = at(&memory, 904);
+        let (_b, mut tx, mut rx) = at(&memory, CAPACITY - 120);
         let mut batch = tx.try_claim_batch_exact(claimed, 16).unwrap();
         let mut payloads = (0..there as u64).map(|n| bytes(n, 16));
         let pushed = claimed.min(there);
@@ -161,7 +162,7 @@ fn payloads_or_claims_run_out_inside() {
 fn each_breaks_off_inside() {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     for stop in 1..=12 {
-        let (_b, mut tx, mut rx) = at(&memory, 880);
+        let (_b, mut tx, mut rx) = at(&memory, CAPACITY - 144);
         let lens = [8; 12];
         push(&mut tx, 8, &lens);
         let mut batch = rx.try_read_batch(100).unwrap();
@@ -189,7 +190,7 @@ fn each_breaks_off_inside() {
 fn each_unwinds_inside() {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     for stop in 0..12 {
-        let (_b, mut tx, mut rx) = at(&memory, 880);
+        let (_b, mut tx, mut rx) = at(&memory, CAPACITY - 144);
         let lens = [8; 12];
         push(&mut tx, 8, &lens);
         let mut batch = rx.try_read_batch(100).unwrap();
@@ -216,7 +217,7 @@ fn each_unwinds_inside() {
 fn a_session_ends_inside() {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     for (place, len) in (1..12u64).flat_map(|place| [0, 8].map(|len| (place, len))) {
-        let (b, mut tx, mut rx) = at(&memory, 888);
+        let (b, mut tx, mut rx) = at(&memory, CAPACITY - 136);
         for n in 0..12 {
             if n == place {
                 tx = b.replace_producer(tx);
