@@ -375,7 +375,8 @@ fn nonsense_among_many_alike() {
                 read += 1;
                 ControlFlow::<()>::Continue(())
             });
-            let corrupt = matches!(end, Err(ReadError::Corrupt(c)) if (c.field, c.found) == (Field::RecordHeader, nonsense));
+            let corrupt =
+                matches!(end, Err(ReadError::Corrupt(c)) if (c.field, c.found) == (Field::RecordHeader, nonsense));
             assert!(corrupt && (read, batch.len()) == (place as u64, place), "{nonsense:#x} at {place}: {end:?}");
             assert_eq!(batch.release(), place);
             arena.check(&|| format!("{nonsense:#x} at {place}"));

@@ -16,7 +16,9 @@ fn memory() -> [Line; ((CONTROL_SIZE + CAPACITY) / 128) as usize] {
 fn stretches<'m>(area: &Area<'m>) -> impl Iterator<Item = Stretch<'m>> {
     let starts = [0, 8, 64, 1000, 4096, 7000, 8120, 8184];
     let rooms = [0, 8, 16, 64, 72, 1016, 1024, 1032, 1040, 2048, 2072, 8184];
-    starts.into_iter().flat_map(move |start| rooms.into_iter().map(move |room| area.stretch(Position::new(start), room)))
+    starts
+        .into_iter()
+        .flat_map(move |start| rooms.into_iter().map(move |room| area.stretch(Position::new(start), room)))
 }
 
 const LENS: [usize; 9] = [0, 1, 8, 16, 64, 120, 250, 1016, 2000];
@@ -87,7 +89,8 @@ fn places_alike_are_what_fits() {
     for geometry in BOTH {
         for (stretch, len) in stretches(&area).flat_map(|s| LENS.map(|len| (s, len))) {
             let (size, room) = (geometry.size_of(len).unwrap(), stretch.room());
-            for (most, bytes) in MOST.into_iter().flat_map(|most| [0, 7, 8, 16, 100, 1024, u64::MAX].map(|b| (most, b))) {
+            for (most, bytes) in MOST.into_iter().flat_map(|most| [0, 7, 8, 16, 100, 1024, u64::MAX].map(|b| (most, b)))
+            {
                 let mut places = stretch.alike(len, most, bytes, &geometry);
                 let within = usize::try_from(bytes).unwrap_or(usize::MAX).min(room);
                 for i in 0..most.min(within / size) {
