@@ -142,6 +142,20 @@ pub(crate) const fn stated_len(word: u64) -> u32 {
     (word as u32).wrapping_sub(1)
 }
 
+/// What [`stated_len`] reads: the lower half of a word that commits a record of `len` payload bytes.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+pub(crate) const fn states_len(len: usize) -> u32 {
+    record_word(len as u64, 0) as u32
+}
+
+/// The lower half of `word`.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+pub(crate) const fn states(word: u64) -> u32 {
+    word as u32
+}
+
 /// The payload length, if `word`, loaded once at `position`, commits a record that is within bounds.
 const fn record_len(word: u64, position: Position, geometry: &Geometry) -> Option<u64> {
     let len = stated_len(word) as u64;

@@ -24,11 +24,13 @@ use crate::record::BEYOND;
 use crate::sync::{Ordering, Word};
 
 mod copy;
+mod run;
 mod slots;
 mod span;
 mod stretch;
 mod walk;
 
+pub(crate) use run::Alike;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use span::Span;
 pub(crate) use stretch::{Stretch, Taken};

@@ -347,6 +347,43 @@ fn a_batch_of_a_ring_without_an_end() {
     }
 }
 
+/// A header of nonsense at each place of equal records: those before it are good, and it ends the batch as what it is.
+#[test]
+fn nonsense_among_many_alike() {
+    let format = Format::new(16384).start_at(16384 - 192);
+    for place in 1..12 {
+        for nonsense in [9 | 1 << 30, 9 | 1 << 16, 9 | 1 << 31, 7 << 32 | 9 | 1 << 31, 1 << 31, u64::MAX, 7 << 32] {
+            let arena = Arena::new(&format);
+            let ring = Ring::attach(arena.region()).unwrap();
+            let mut tx = ring.sit_producer(8, |_| Verdict::Alive).unwrap();
+            let mut rx = ring.sit_consumer(9, |_| Verdict::Alive).unwrap();
+            tx.try_send(0, &[]).unwrap();
+            rx.try_recv_into(&mut []).unwrap();
+            let mut batch = tx.try_claim_batch_exact(12, 8).unwrap();
+            batch.push_each(7, (0..12u64).map(u64::to_le_bytes)).unwrap();
+            batch.commit();
+            // The last one crossed the end of the area: it came after a word of padding.
+            let at = if place == 11 { 0 } else { 16384 - 184 + 16 * place as u64 };
+            let word = arena.word((CONTROL_SIZE + at) as usize / 8);
+            assert_eq!(word.load(Relaxed), 7 << 32 | 9, "the header of record {place}");
+            word.store(nonsense, Relaxed);
+            let (mut batch, mut read) = (rx.try_read_batch(usize::MAX).unwrap(), 0);
+            let end = batch.try_for_each(|record| {
+                let mut buf = [0; 8];
+                record.copy_to(&mut buf);
+                assert_eq!((u64::from_le_bytes(buf), record.len()), (read, 8));
+                read += 1;
+                ControlFlow::<()>::Continue(())
+            });
+            let corrupt =
+                matches!(end, Err(ReadError::Corrupt(c)) if (c.field, c.found) == (Field::RecordHeader, nonsense));
+            assert!(corrupt && (read, batch.len()) == (place as u64, place), "{nonsense:#x} at {place}: {end:?}");
+            assert_eq!(batch.release(), place);
+            arena.check(&|| format!("{nonsense:#x} at {place}"));
+        }
+    }
+}
+
 /// FNV-1a as `docs/layout.md` has it: an attacker can compute it, too.
 fn checksum(words: &[u64]) -> u64 {
     words

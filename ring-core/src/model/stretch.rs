@@ -1,4 +1,4 @@
-//! The loom twin of a stretch.
+//! The loom twin of a stretch, and of runs of records in it.
 
 use super::{Area, Span};
 use crate::position::Position;
@@ -17,6 +17,22 @@ pub(crate) struct Taken<'m> {
     area: Area<'m>,
     at: Position,
     span: Span<'m>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'m> {
+    rest: Stretch<'m>,
+    left: usize,
+    len: usize,
+    geometry: Geometry,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alike<'m> {
+    rest: Stretch<'m>,
+    places: usize,
+    len: usize,
+    geometry: Geometry,
 }
 
 impl<'m> Area<'m> {
@@ -56,8 +72,61 @@ impl<'m> Stretch<'m> {
         Some(Taken { area: self.area, at, span })
     }
 
+    pub(crate) fn run(&self, len: usize, most: usize, geometry: &Geometry) -> Run<'m> {
+        Run { rest: *self, left: self.fitting(len, most, self.left, geometry), len, geometry: *geometry }
+    }
+
+    pub(crate) fn alike(&self, len: usize, most: usize, bytes: u64, geometry: &Geometry) -> Alike<'m> {
+        let places = self.fitting(len, most, self.left.min(bytes), geometry);
+        Alike { rest: *self, places, len, geometry: *geometry }
+    }
+
+    pub(crate) fn none_alike(&self) -> Alike<'m> {
+        Alike { rest: *self, places: 0, len: 0, geometry: Geometry::new(8, false) }
+    }
+
+    fn fitting(&self, len: usize, most: usize, bytes: u64, geometry: &Geometry) -> usize {
+        let fits = geometry.size_of(len).map_or(0, |size| bytes / size as u64);
+        most.min(usize::try_from(fits).unwrap_or(usize::MAX))
+    }
+
     pub(crate) fn is_past_line_of(&self, taken: &Taken<'_>) -> bool {
         (self.at.get() ^ taken.at.get()) >= 64
+    }
+}
+
+impl<'m> Run<'m> {
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    pub(crate) fn rest(&self) -> Stretch<'m> {
+        self.rest
+    }
+
+    pub(crate) fn take(&mut self, len: usize) -> Option<Taken<'m>> {
+        if len > self.len {
+            return None;
+        }
+        let left = self.left.checked_sub(1)?;
+        let taken = self.rest.take(len, &self.geometry)?;
+        self.left = left;
+        Some(taken)
+    }
+}
+
+impl<'m> Alike<'m> {
+    pub(crate) fn next(&self) -> Option<Stretch<'m>> {
+        (self.places > 0).then_some(self.rest)
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Taken<'m>> {
+        self.places = self.places.checked_sub(1)?;
+        self.rest.take(self.len, &self.geometry)
+    }
+
+    pub(crate) fn rest(&self) -> Stretch<'m> {
+        self.rest
     }
 }
 

@@ -11,20 +11,20 @@
 //!
 //! With the invariants of `region.rs`:
 //!
-//! R14. Of what is copied the one end is in a span (R5), the other one borrowed by the caller, and both have `len` bytes.
+//! R16. Of what is copied the one end is in a span (R5), the other one borrowed by the caller, and both have `len` bytes.
 #![allow(unsafe_code)]
 
 /// Copies as many whole lines of 64 bytes as there are in `len`; returns how many bytes.
 ///
 /// # Safety
-/// R14: `len` bytes can be read at `from` and written at `to`.
+/// R16: `len` bytes can be read at `from` and written at `to`.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_word_copy)))]
 #[inline(always)]
 pub(super) unsafe fn lines(from: *const u8, to: *mut u8, len: usize) -> usize {
     let mut at = 0_usize;
     while len.wrapping_sub(at) >= 64 {
         let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
-        // SAFETY: R14, and 64 bytes are left; no flags, no stack.
+        // SAFETY: R16, and 64 bytes are left; no flags, no stack.
         unsafe {
             core::arch::asm!(
                 "movups {a}, [{from}]",
@@ -59,7 +59,7 @@ pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
     let mut at = 0_usize;
     while len.wrapping_sub(at) >= 16 {
         let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
-        // SAFETY: R14, and 16 bytes are left; no flags, no stack.
+        // SAFETY: R16, and 16 bytes are left; no flags, no stack.
         unsafe {
             core::arch::asm!(
                 "movups {pair}, [{from}]",

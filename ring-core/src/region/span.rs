@@ -55,7 +55,7 @@ impl<'m> Span<'m> {
     #[inline(always)]
     pub(crate) fn copy_in(&self, bytes: &[u8]) {
         let bytes = bytes.get(..bytes.len().min(self.len)).unwrap_or_default();
-        // SAFETY: R14: `bytes` is not longer than the span.
+        // SAFETY: R16: `bytes` is not longer than the span.
         let mut at = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr(), bytes.len()) };
         let mut words = bytes.get(at..).unwrap_or_default().chunks_exact(8);
         for chunk in words.by_ref() {
@@ -84,10 +84,10 @@ impl<'m> Span<'m> {
     pub(crate) fn copy_out(&self, buf: &mut [u8]) -> usize {
         let len = buf.len().min(self.len);
         let buf = buf.get_mut(..len).unwrap_or_default();
-        // SAFETY: R14: `buf` is not longer than the span.
+        // SAFETY: R16: `buf` is not longer than the span.
         let mut at = unsafe { copy::lines(self.base.as_ptr(), buf.as_mut_ptr(), len) };
         if let Some(rest) = buf.get_mut(at..) {
-            // SAFETY: R14: neither is what is left of it, and the span has as much.
+            // SAFETY: R16: neither is what is left of it, and the span has as much.
             at = at.wrapping_add(unsafe {
                 copy::pairs(self.base.as_ptr().wrapping_add(at), rest.as_mut_ptr(), rest.len())
             });
@@ -115,7 +115,7 @@ impl<'m> Span<'m> {
         let (head, bytes) = bytes.split_at(bytes.len().min(at.wrapping_neg() % 8));
         self.merge(at, head);
         let mut to = at.wrapping_add(head.len());
-        // SAFETY: R14: `bytes` is not longer than what the span has from `to` on.
+        // SAFETY: R16: `bytes` is not longer than what the span has from `to` on.
         let lines = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr().wrapping_add(to), bytes.len()) };
         to = to.wrapping_add(lines);
         let mut words = bytes.get(lines..).unwrap_or_default().chunks_exact(8);

@@ -25,21 +25,21 @@ use crate::sync::{Ordering, Word};
 /// A place in an area, and the end of what records may take from there on. Kept privately by a handle that knows it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stretch<'m> {
-    at: NonNull<u8>,
+    pub(super) at: NonNull<u8>,
     /// Where the last header may be: the one behind the last record.
-    end: NonNull<u8>,
+    pub(super) end: NonNull<u8>,
     /// What makes a position of an address, as far as the stretch goes.
-    bias: u64,
-    memory: PhantomData<&'m [Word]>,
+    pub(super) bias: u64,
+    pub(super) memory: PhantomData<&'m [Word]>,
 }
 
 /// A record's bytes, taken of a stretch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken<'m> {
-    at: NonNull<u8>,
+    pub(super) at: NonNull<u8>,
     /// Payload bytes.
-    len: usize,
-    memory: PhantomData<&'m [Word]>,
+    pub(super) len: usize,
+    pub(super) memory: PhantomData<&'m [Word]>,
 }
 
 // SAFETY: as for `Region`.

@@ -111,26 +111,32 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         Ok(self.pushed.wrapping_sub(before))
     }
 
-    /// After the first one: payloads that lie within what is known to be free. Returns one that does not, or is too long; it
-    /// has to be pushed by itself.
+    /// After the first one: payloads that are known to fit, whatever their lengths. Returns one that is too long, or of which
+    /// that is not known; it has to be pushed by itself.
     #[inline(always)]
     fn push_run<P: AsRef<[u8]>>(&mut self, tag: u32, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
-        let (geometry, max_len) = (self.producer.geometry, self.max_len);
-        let (mut at, mut left) = (self.at, self.left);
+        let mut run = self.at.run(self.max_len, self.left, &self.producer.geometry);
+        let before = run.left();
         let mut other = None;
-        while left > 0 {
+        loop {
+            if run.left() == 0 {
+                if self.left > before {
+                    other = payloads.next();
+                }
+                break;
+            }
             let Some(payload) = payloads.next() else { break };
             let bytes = payload.as_ref();
-            let taken = if bytes.len() > max_len { None } else { lay(&mut at, tag, bytes.len(), &geometry) };
-            let Some(taken) = taken else {
+            let Some(taken) = run.take(bytes.len()) else {
                 other = Some(payload);
                 break;
             };
+            taken.store_header(record_word(bytes.len() as u64, tag), ord!(B1, Relaxed));
             taken.span().copy_in(bytes);
-            left = left.wrapping_sub(1);
         }
-        self.pushed = self.pushed.wrapping_add(self.left.wrapping_sub(left));
-        (self.at, self.left) = (at, left);
+        let pushed = before.wrapping_sub(run.left());
+        self.pushed = self.pushed.wrapping_add(pushed);
+        (self.at, self.left) = (run.rest(), self.left.wrapping_sub(pushed));
         other
     }
 

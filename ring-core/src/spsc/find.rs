@@ -6,8 +6,8 @@ use super::error::ReadError;
 use super::pace::streams;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, Header, PADDING, stated_len, tag};
-use crate::region::{Area, Span, Stretch, Taken};
+use crate::record::{Geometry, HEADER, Header, PADDING, stated_len, states, tag};
+use crate::region::{Alike, Area, Span, Stretch, Taken};
 use crate::seat::{SessionEnd, Verdict};
 use crate::sync::ord;
 
@@ -232,6 +232,19 @@ pub(super) fn peek<'m>(
     }
     // A stretch that is not empty lies behind what may have been seen before.
     (word, Some(Found { record, taken, rest, told: Told::new(word, false) }))
+}
+
+/// The record at the next of `places`, all of one length, if there is one whose header `states` just that.
+#[inline(always)]
+pub(super) fn next_alike<'m>(places: &mut Alike<'m>, states_their_len: u32) -> Option<Found<'m>> {
+    let at = places.next()?;
+    let word = header(&at);
+    if states(word) != states_their_len {
+        return None;
+    }
+    let taken = places.take()?;
+    // As in `peek`.
+    Some(Found { record: at.position(), taken, rest: places.rest(), told: Told::new(word, false) })
 }
 
 /// Asks for the lines that a stream comes to after a few more records like that at `record`, which ends where `rest` begins.

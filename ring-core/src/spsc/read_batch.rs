@@ -5,10 +5,11 @@ use core::ops::ControlFlow;
 
 use super::consumer::Consumer;
 use super::error::ReadError;
-use super::find::{Found, peek};
+use super::find::{Found, Told, next_alike, peek};
 use super::pace::streams;
 use crate::position::Position;
-use crate::region::Stretch;
+use crate::record::states_len;
+use crate::region::{Stretch, Taken};
 
 /// Records lent in place, released together by [`ReadBatch::release`]. Dropped, all of them come again.
 #[derive(Debug)]
@@ -49,6 +50,11 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     /// [`ReadError::Corrupt`] alone; records handed out before are good.
     #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_, 'm>>, ReadError> {
+        Ok(self.next_found()?.map(|found| BatchRecord::new(&found)))
+    }
+
+    #[inline(always)]
+    fn next_found(&mut self) -> Result<Option<Found<'m>>, ReadError> {
         if self.at.read == self.max {
             return Ok(None);
         }
@@ -63,7 +69,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         };
         self.consumer.mark_seen_ahead(found.rest.position());
         self.at.pass(&found);
-        Ok(Some(BatchRecord { batch: PhantomData, found }))
+        Ok(Some(found))
     }
 
     /// Hands the next records to `each`, until it breaks off or there is none as [`next_record`](Self::next_record) says it.
@@ -78,27 +84,45 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         mut each: impl FnMut(BatchRecord<'_, 'm>) -> ControlFlow<B>,
     ) -> Result<ControlFlow<B>, ReadError> {
         let (area, geometry, max) = (self.consumer.area, self.consumer.geometry, self.max);
-        let mut at = self.at;
-        let (mut seen, mut many) = (self.consumer.seen, false);
-        // One place that calls `each`, so that it becomes part of this.
+        let (mut at, mut places) = (self.at, self.at.rest.none_alike());
+        let (mut seen, mut dry) = (self.consumer.seen, self.consumer.dry);
+        let mut states_their_len = states_len(self.first.span().len());
+        // One place that calls `each`, so that it becomes part of this; and one loop, in which nothing is got ready for many
+        // records that are not there.
         loop {
-            let quick =
-                if at.read == 0 || at.read >= max { None } else { peek(&area, &geometry, at.rest, None, |_| many).1 };
-            let found = match quick {
-                // Within its stretch, and marked as seen already.
-                Some(found) if !seen.precedes(found.rest.position()) => found,
-                _ => {
-                    self.at = at;
-                    if at.read > 1 {
-                        self.consumer.slip.found_many(self.consumer.dry);
-                    }
-                    let Some(found) = self.next_at_length()? else { return Ok(ControlFlow::Continue(())) };
-                    (seen, many) = (self.consumer.seen, streams(found.record, self.consumer.dry));
+            let found = match next_alike(&mut places, states_their_len) {
+                Some(found) => found,
+                None => {
+                    let quick = if at.read == 0 || at.read >= max {
+                        None
+                    } else {
+                        peek(&area, &geometry, at.rest, None, |record| streams(record, dry)).1
+                    };
+                    let found = match quick {
+                        // Within its stretch, and marked as seen already.
+                        Some(found) if !seen.precedes(found.rest.position()) => found,
+                        _ => {
+                            self.at = at;
+                            let Some(found) = self.next_at_length()? else { return Ok(ControlFlow::Continue(())) };
+                            (seen, dry) = (self.consumer.seen, self.consumer.dry);
+                            found
+                        }
+                    };
+                    // Where two have the same length more of them may have it.
+                    let before = core::mem::replace(&mut states_their_len, states_len(found.span().len()));
+                    places = if states_their_len == before {
+                        let end = found.rest.position();
+                        let marked = if end.precedes(seen) { seen.since(end) } else { 0 };
+                        let most = max.saturating_sub(at.read).saturating_sub(1);
+                        found.rest.alike(found.span().len(), most, marked, &geometry)
+                    } else {
+                        found.rest.none_alike()
+                    };
                     found
                 }
             };
             at.pass(&found);
-            if let ControlFlow::Break(why) = each(BatchRecord { batch: PhantomData, found }) {
+            if let ControlFlow::Break(why) = each(BatchRecord::new(&found)) {
                 self.at = at;
                 return Ok(ControlFlow::Break(why));
             }
@@ -107,7 +131,10 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
 
     #[inline(never)]
     fn next_at_length(&mut self) -> Result<Option<Found<'m>>, ReadError> {
-        Ok(self.next_record()?.map(|record| record.found))
+        if self.at.read > 1 {
+            self.consumer.slip.found_many(self.consumer.dry);
+        }
+        self.next_found()
     }
 
     /// How many records have been handed out.
@@ -141,44 +168,51 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
 #[derive(Debug)]
 pub struct BatchRecord<'b, 'm> {
     batch: PhantomData<&'b ()>,
-    found: Found<'m>,
+    taken: Taken<'m>,
+    position: Position,
+    told: Told,
 }
 
-impl BatchRecord<'_, '_> {
+impl<'m> BatchRecord<'_, 'm> {
+    #[inline(always)]
+    fn new(found: &Found<'m>) -> Self {
+        Self { batch: PhantomData, taken: found.taken, position: found.record, told: found.told }
+    }
+
     /// Payload bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.found.span().len()
+        self.taken.span().len()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.found.span().len() == 0
+        self.taken.span().len() == 0
     }
 
     /// The sender's tag.
     #[must_use]
     pub fn tag(&self) -> u32 {
-        self.found.told.tag()
+        self.told.tag()
     }
 
     /// The delivery id.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.found.record
+        self.position
     }
 
     /// See [`Record::redelivered`](super::Record::redelivered).
     #[must_use]
     pub fn redelivered(&self) -> bool {
-        self.found.told.redelivered()
+        self.told.redelivered()
     }
 
     /// Copies as many bytes as fit into `buf`; returns how many.
     #[inline(always)]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        if self.found.span().fill(buf) { buf.len() } else { self.found.span().copy_out(buf) }
+        if self.taken.span().fill(buf) { buf.len() } else { self.taken.span().copy_out(buf) }
     }
 
     /// The payload in place.
@@ -191,6 +225,6 @@ impl BatchRecord<'_, '_> {
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the record is committed and its batch not released; the caller answers for the other processes.
-        unsafe { self.found.span().as_slice() }
+        unsafe { self.taken.span().as_slice() }
     }
 }

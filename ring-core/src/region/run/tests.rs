@@ -1,0 +1,108 @@
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "tests")]
+
+use super::*;
+use crate::layout::CONTROL_SIZE;
+use crate::position::Position;
+use crate::region::{Area, Line, Region};
+
+const CAPACITY: u64 = 8192;
+const BOTH: [Geometry; 2] = [Geometry::new(CAPACITY, false), Geometry::new(CAPACITY, true)];
+
+fn memory() -> [Line; ((CONTROL_SIZE + CAPACITY) / 128) as usize] {
+    [const { Line::new() }; ((CONTROL_SIZE + CAPACITY) / 128) as usize]
+}
+
+/// Stretches of many lengths, up to the last word of the area.
+fn stretches<'m>(area: &Area<'m>) -> impl Iterator<Item = Stretch<'m>> {
+    let starts = [0, 8, 64, 1000, 4096, 7000, 8120, 8184];
+    let rooms = [0, 8, 16, 64, 72, 1016, 1024, 1032, 1040, 2048, 2072, 8184];
+    starts
+        .into_iter()
+        .flat_map(move |start| rooms.into_iter().map(move |room| area.stretch(Position::new(start), room)))
+}
+
+const LENS: [usize; 9] = [0, 1, 8, 16, 64, 120, 250, 1016, 2000];
+const MOST: [usize; 7] = [0, 1, 2, 7, 64, 1000, usize::MAX];
+
+/// No more records than fit or are wished, what is asked for ahead is inside, and runs one after the other, with single records
+/// between them, use all the room there is.
+#[test]
+fn a_run_is_what_fits() {
+    let memory = memory();
+    let area = Region::new(&memory).area(CONTROL_SIZE, CAPACITY).unwrap();
+    for geometry in BOTH {
+        for (stretch, len) in stretches(&area).flat_map(|s| LENS.map(|len| (s, len))) {
+            let (size, room) = (geometry.size_of(len).unwrap(), stretch.room());
+            for most in MOST {
+                let run = stretch.run(len, most, &geometry);
+                assert!(run.left <= most.min(room / size), "{len} {room} {most}: {run:?}");
+                assert!(run.left * size + run.ahead <= room, "{len} {room} {most}: {run:?}");
+                // Cut off only for what is asked for ahead.
+                let cut = run.left < most.min(room / size);
+                assert!(!cut || run.ahead == WRITE_AHEAD && (run.left + 1) * size + run.ahead > room, "{room} {run:?}");
+                let (mut rest, mut left) = (stretch, most.min(room / size));
+                while left > 0 {
+                    let mut run = rest.run(len, left, &geometry);
+                    while let Some(taken) = run.take(len) {
+                        assert!(taken.at.addr() >= rest.at.addr() && run.rest.room() + size <= rest.room());
+                        (rest, left) = (run.rest(), left - 1);
+                    }
+                    if left > 0 {
+                        rest.take(len, &geometry).unwrap();
+                        left -= 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is shorter is taken for as much as it needs, what is longer not at all, and nothing behind the last one.
+#[test]
+fn a_run_takes_what_is_not_longer() {
+    let memory = memory();
+    let area = Region::new(&memory).area(CONTROL_SIZE, CAPACITY).unwrap();
+    let stretch = area.stretch(Position::new(0), 4000);
+    for geometry in BOTH {
+        let mut run = stretch.run(40, 5, &geometry);
+        let mut at = Position::new(0);
+        for len in [40, 0, 41, 8, usize::MAX, 40, 33, 40, 0] {
+            let left = run.left();
+            let taken = run.take(len);
+            if len > 40 || left == 0 {
+                assert!(taken.is_none() && run.left() == left && run.rest().position() == at);
+            } else {
+                assert_eq!((stretch.position_of(&taken.unwrap()), taken.unwrap().span().len()), (at, len));
+                at = at.plus(geometry.record_size(len as u64));
+                assert_eq!((run.rest().position(), run.left()), (at, left - 1));
+            }
+        }
+        assert_eq!(run.left(), 0);
+    }
+}
+
+/// As many places as fit, are wished, and lie within the bytes; each behind the one before, and the last ends inside.
+#[test]
+fn places_alike_are_what_fits() {
+    let memory = memory();
+    let area = Region::new(&memory).area(CONTROL_SIZE, CAPACITY).unwrap();
+    for geometry in BOTH {
+        for (stretch, len) in stretches(&area).flat_map(|s| LENS.map(|len| (s, len))) {
+            let (size, room) = (geometry.size_of(len).unwrap(), stretch.room());
+            for (most, bytes) in MOST.into_iter().flat_map(|most| [0, 7, 8, 16, 100, 1024, u64::MAX].map(|b| (most, b)))
+            {
+                let mut places = stretch.alike(len, most, bytes, &geometry);
+                let within = usize::try_from(bytes).unwrap_or(usize::MAX).min(room);
+                for i in 0..most.min(within / size) {
+                    let (next, taken) = (places.next().unwrap(), places.take().unwrap());
+                    assert_eq!(taken.at.addr().get(), stretch.at.addr().get() + i * size);
+                    assert_eq!((next.at, taken.len), (taken.at, len));
+                    assert!(places.rest().at <= stretch.end, "{len} {room} {most} {bytes}");
+                }
+                assert!(places.next().is_none() && places.take().is_none(), "{len} {room} {most} {bytes}: {places:?}");
+            }
+        }
+        assert!(area.stretch(Position::new(0), 4000).none_alike().take().is_none());
+        assert!(area.stretch(Position::new(0), 4000).alike(usize::MAX, 1, u64::MAX, &geometry).take().is_none());
+    }
+}
