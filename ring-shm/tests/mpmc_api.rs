@@ -252,10 +252,14 @@ fn close_by_a_consumer_of_a_single_producer_ring() {
 fn handles_move_between_threads() {
     fn is_send<T: Send>(_: &T) {}
     let ring = heap(4, 8).unwrap();
-    let (tx, rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
     is_send(&tx);
     is_send(&rx);
     is_send(&ring);
+    let claim = tx.try_claim(8).unwrap();
+    is_send(&claim);
+    claim.commit();
+    is_send(&rx.try_read().unwrap());
     assert_ne!(tx.stats().lease, rx.stats().lease);
     assert!(size_of_val(&tx) <= 512 && size_of_val(&rx) <= 512);
 }

@@ -46,7 +46,7 @@ impl<'m> Slots<'m> {
         Slot { region: self.region, first, room: (self.stride * 8 - size_of::<SlotHeader>()) as u64 }
     }
 
-    pub(crate) fn walk(&self, most: u64, alone: bool) -> Walk<'m> {
+    pub(crate) fn walk(&self, most: u64, alone: bool, _asks: bool) -> Walk<'m> {
         let limit = most as usize + 1;
         let limits = if alone { (0, limit) } else { (limit, 0) };
         Walk { slots: *self, at: Position::new(0), limit: 0, alone: 0, kept: 0, limits }
@@ -57,8 +57,9 @@ impl<'m> Slots<'m> {
         self.region.model.claims.get((row * POSITIONS + position.get() % POSITIONS) as usize)
     }
 
-    /// Nothing to hint at.
-    pub(crate) fn prefetch_write(&self, _position: Position) {}
+    pub(crate) fn ahead(&self, _position: Position) -> Ahead {
+        Ahead
+    }
 
     pub(crate) fn note_claim(&self, writing: bool, position: Position, attempt: u64) {
         if let Some(cell) = self.cell(writing, position, attempt) {
@@ -98,8 +99,20 @@ impl<'m> Slot<'m> {
     }
 
     pub(crate) fn span(&self, len: u64) -> Option<Span<'m>> {
+        Some(self.with(len)?.payload())
+    }
+
+    pub(crate) fn with(self, len: u64) -> Option<Self> {
+        (len <= self.room).then_some(Self { room: len, ..self })
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        self.room as usize
+    }
+
+    pub(crate) fn payload(&self) -> Span<'m> {
         let first = self.first + size_of::<SlotHeader>() / 8;
-        (len <= self.room).then(|| Span { model: self.region.model, first, len: len as usize })
+        Span { model: self.region.model, first, len: self.room() }
     }
 }
 
@@ -126,7 +139,7 @@ impl<'m> Walk<'m> {
 
     pub(crate) fn rest(&mut self) {
         self.kept = self.limit;
-        self.forget();
+        self.limit = 0;
     }
 
     pub(crate) fn go_on(&mut self) {
@@ -139,7 +152,7 @@ impl<'m> Walk<'m> {
             return None;
         }
         self.at = self.at.plus(1);
-        Some(Passed { slot, last: self.at.get() & self.slots.mask == 0 })
+        Some(Passed { slot, ahead: Ahead, last: self.at.get() & self.slots.mask == 0 })
     }
 
     pub(crate) fn take(&mut self, len: usize, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
@@ -157,16 +170,13 @@ impl<'m> Walk<'m> {
     pub(crate) fn slot(&self) -> Option<Slot<'m>> {
         (self.limit | self.alone != 0).then(|| self.slots.at(self.at))
     }
-
-    pub(crate) fn ahead(&self) -> Ahead {
-        Ahead
-    }
 }
 
 /// What a walk has passed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Passed<'m> {
     pub(crate) slot: Slot<'m>,
+    pub(crate) ahead: Ahead,
     pub(crate) last: bool,
 }
 

@@ -152,7 +152,11 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
                 let opened = self.consumer.open_held(Found { position: p, attempt, count: 1 })?;
                 self.read = self.read.saturating_add(1);
                 let received = opened.received(self.consumer.ring.attempts);
-                return Ok(Some(BatchRecord { batch: core::marker::PhantomData, span: opened.span, received }));
+                return Ok(Some(BatchRecord {
+                    batch: core::marker::PhantomData,
+                    span: opened.slot.payload(),
+                    received,
+                }));
             }
         }
         Ok(None)

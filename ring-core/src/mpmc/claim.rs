@@ -6,7 +6,7 @@ use super::producer::Producer;
 use super::word::{Intent, Place};
 use crate::draft::Draft;
 use crate::position::Position;
-use crate::region::Slot;
+use crate::region::{Ahead, Slot};
 
 /// A slot claimed for one message. Committed by [`Claim::commit`]; dropped or aborted it moves on, marked void.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub struct Claim<'a, 'm> {
     pub(super) slot: Slot<'m>,
     pub(super) draft: Draft<'m>,
     pub(super) place: Place,
+    pub(super) ahead: Ahead,
     pub(super) tag: u32,
 }
 
@@ -93,8 +94,8 @@ impl Claim<'_, '_> {
     pub fn commit(self) -> Position {
         let mut claim = ManuallyDrop::new(self); // nothing is left to be aborted
         claim.draft.fill_rest();
-        let (place, slot, len, tag) = (claim.place, claim.slot, claim.draft.len(), claim.tag);
-        claim.producer.commit(place, slot, len, tag);
+        let (place, slot, ahead, len, tag) = (claim.place, claim.slot, claim.ahead, claim.draft.len(), claim.tag);
+        claim.producer.commit(place, slot, ahead, len, tag);
         place.position()
     }
 

@@ -19,7 +19,7 @@ use super::word::{
 use crate::error::{Corrupt, Field};
 use crate::park::Sleeper;
 use crate::position::Position;
-use crate::region::{Slot, Span};
+use crate::region::Slot;
 use crate::seat::{Role, SeatFacts, Verdict};
 use crate::sync::{Word, ord};
 
@@ -61,8 +61,8 @@ pub(super) struct Found {
 /// A message that has been claimed, its length checked. Without padding: it is handed on by value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opened<'m> {
+    /// With room for the payload and no more.
     pub(super) slot: Slot<'m>,
-    pub(super) span: Span<'m>,
     pub(super) place: Place,
     pub(super) tag: u32,
     /// Deliveries before this one.
@@ -74,7 +74,7 @@ impl Opened<'_> {
     #[inline(always)]
     pub(super) fn received(&self, attempts: u64) -> Received {
         Received {
-            len: self.span.len(),
+            len: self.slot.room(),
             tag: self.tag,
             position: self.place.position(),
             redelivered: self.attempt > 0,
@@ -85,21 +85,24 @@ impl Opened<'_> {
 }
 
 /// What came with a message.
+// In this order its gaps have the sizes of numbers. A gap of another size is copied through memory by today's compilers, for
+// each message, where it shares its place with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 pub struct Received {
     /// Payload bytes.
     pub len: usize,
-    /// The sender's tag.
-    pub tag: u32,
     /// The delivery id.
     pub position: Position,
     /// Whether a consumer that did not release it may have seen this message. May be true wrongly, never false
     /// wrongly.
     pub redelivered: bool,
-    /// Deliveries before this one.
-    pub attempt: u32,
     /// Whether it has had all the deliveries the ring allows: for the path the user chose, not for ordinary work.
     pub dead_letter: bool,
+    /// The sender's tag.
+    pub tag: u32,
+    /// Deliveries before this one.
+    pub attempt: u32,
 }
 
 impl Received {
@@ -219,11 +222,11 @@ impl<'m> Consumer<'m> {
     pub(super) fn open_held(&self, found: Found) -> Result<Opened<'m>, Corrupt> {
         let slot = self.ring.slots.at(found.position);
         let meta = slot.load_meta(ord!(MC10, Relaxed));
-        let span = if meta_len(meta) <= self.ring.slot_size { slot.span(meta_len(meta)) } else { None };
-        let span = span.ok_or(Corrupt::new(Field::SlotLen, meta, found.position.get()))?;
+        let slot = if meta_len(meta) <= self.ring.slot_size { slot.with(meta_len(meta)) } else { None };
+        let slot = slot.ok_or(Corrupt::new(Field::SlotLen, meta, found.position.get()))?;
         #[expect(clippy::cast_possible_truncation, reason = "five bits")]
         let attempt = found.attempt as u32;
-        Ok(Opened { slot, span, place: Place::of(found.position), tag: meta_tag(meta), attempt })
+        Ok(Opened { slot, place: Place::of(found.position), tag: meta_tag(meta), attempt })
     }
 
     /// Gives the slot of `p` back to the producers.

@@ -6,7 +6,7 @@
 //! fro, so whoever catches up lets the other one get ahead first. In a conversation (one message, then nothing) that
 //! would only be late. Figures: decision 0010.
 
-use crate::sync::pause;
+use crate::sync::{compiler_fence, pause};
 
 /// Successes in a row from which on they are a stream.
 const STREAM: u64 = 8;
@@ -26,17 +26,6 @@ const FURTHEST: u8 = 64;
 /// it.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 32 };
 
-/// What is left to do after an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Nothing, in a stream.
-    InStream,
-    /// Nothing, and it has been [counted](Pace::done).
-    Counted,
-    /// It has to be counted, and there is more.
-    More,
-}
-
 /// One handle's memory of how it went.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -54,17 +43,26 @@ impl Pace {
         Self { rest: if more { STREAM | MORE } else { STREAM }, pauses: LONGEST, aside: SHORTEST }
     }
 
-    /// After an operation behind which somebody is `wanted` or not. In a stream one comparison says that nothing is left to do.
+    /// After an operation behind which somebody is `wanted` or not: whether nothing is left to do, since it was one of a
+    /// stream. If not, it has to be counted, and there may be more.
     #[inline(always)]
-    pub(super) fn ends(&mut self, wanted: bool) -> End {
-        if !wanted & (self.rest == 0) {
-            End::InStream
-        } else if wanted | (self.rest >= MORE) {
-            End::More
-        } else {
-            self.done();
-            End::Counted
+    pub(super) fn in_stream(&self, wanted: bool) -> bool {
+        !wanted & (self.rest == 0)
+    }
+
+    /// The same, counting it: whether more than that is left. In a stream one comparison says that nothing is; elsewhere all is
+    /// asked again, so that nothing is kept from the first time.
+    #[inline(always)]
+    pub(super) fn has_more(&mut self, wanted: impl Fn() -> bool) -> bool {
+        if self.in_stream(wanted()) {
+            return false;
         }
+        compiler_fence();
+        if self.rest >= MORE || wanted() {
+            return true;
+        }
+        self.done();
+        false
     }
 
     /// An operation has been done.

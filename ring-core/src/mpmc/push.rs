@@ -87,7 +87,7 @@ impl<'m> Producer<'m> {
         if moved.is_ok() {
             self.note_claim(intent);
             if self.pace.streams() {
-                self.ring.slots.prefetch_write(seen.position().plus(count));
+                self.ring.slots.ahead(seen.position().plus(count)).prefetch_write();
             }
             if self.refused {
                 self.pass_on();
@@ -110,7 +110,7 @@ impl<'m> Producer<'m> {
         let mut count = 0;
         while count < max {
             let p = first.plus(count);
-            if !is_free(self.ring.slots.at(p), free(p)) {
+            if load_word(self.ring.slots.at(p)) != free(p) {
                 break;
             }
             count = count.wrapping_add(1);
@@ -256,9 +256,9 @@ pub(super) fn swap_tail(own: &Word, ends: Ends<'_>, intent: Intent, seen: Tail, 
     }
 }
 
-/// Whether `slot` may be written to for the position whose `free` word this is.
+/// The word of a slot that a producer is about to claim.
 #[inline(always)]
-pub(super) fn is_free(slot: Slot<'_>, free: u64) -> bool {
+pub(super) fn load_word(slot: Slot<'_>) -> u64 {
     // Acquire, partner of MC6: the last reader is through with the slot before we write.
-    slot.word().load(ord!(MP2, Acquire)) == free
+    slot.word().load(ord!(MP2, Acquire))
 }

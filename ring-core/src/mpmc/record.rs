@@ -18,13 +18,13 @@ impl Record<'_, '_> {
     #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.opened.span.len()
+        self.opened.slot.room()
     }
 
     /// Whether the payload has no byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.opened.span.len() == 0
+        self.opened.slot.room() == 0
     }
 
     /// Length, tag, delivery id and history.
@@ -57,7 +57,7 @@ impl Record<'_, '_> {
     /// Copies as many bytes as fit into `buf`; returns how many. Sound whatever a peer does meanwhile.
     #[inline]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        self.opened.span.copy_out(buf)
+        self.opened.slot.payload().copy_out(buf)
     }
 
     /// The payload in place.
@@ -71,7 +71,7 @@ impl Record<'_, '_> {
     #[inline(always)]
     pub unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the message is claimed by us and not released; the caller answers for the other processes.
-        unsafe { self.opened.span.as_slice() }
+        unsafe { self.opened.slot.payload().as_slice() }
     }
 
     /// Gives the slot back.

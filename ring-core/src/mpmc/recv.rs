@@ -7,12 +7,11 @@
 use super::consumer::{Consumer, Found, Opened, Received};
 use super::ends::Ends;
 use super::error::ReadError;
-use super::pace::End;
 use super::pop::{load_word, swap_head};
 use super::record::Record;
 use super::word::{Intent, Place, meta_len, meta_tag};
 use crate::position::Position;
-use crate::region::Slot;
+use crate::region::{Passed, Slot};
 use crate::sync::{Word, ord};
 
 impl<'m> Consumer<'m> {
@@ -34,11 +33,9 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     pub fn recv_guessed(&mut self, buf: &mut [u8]) -> Option<Received> {
         let (ends, place) = (self.ring.ends(), self.guess.place());
-        let committed = place.committed(); // computed once, whichever way is taken
-        let slot = match self.take_guessed(ends, place, committed, buf.len()) {
-            Some(slot) => slot,
-            // The only consumer has nobody to race with.
-            None => self.guess.take_alone(buf.len(), |slot| load_word(slot) == committed)?,
+        let (slot, committed) = match self.take_guessed(ends, place, buf.len()) {
+            Some(taken) => taken,
+            None => self.take_guessed_alone(buf.len())?,
         };
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // A buffer as long as the message: no loops, and no questions left. The slot has the room that it was taken for.
@@ -72,11 +69,11 @@ impl<'m> Consumer<'m> {
     #[inline(never)]
     fn recv_claimed(&mut self, found: Found, buf: &mut [u8]) -> Result<Received, ReadError> {
         let opened = self.open(found)?;
-        if opened.span.len() > buf.len() {
+        if opened.slot.room() > buf.len() {
             self.keep_pending(found);
-            return Err(ReadError::BufferTooSmall { needed: opened.span.len() });
+            return Err(ReadError::BufferTooSmall { needed: opened.slot.room() });
         }
-        opened.span.copy_out(buf);
+        opened.slot.payload().copy_out(buf);
         self.release(found.position);
         Ok(opened.received(self.ring.attempts))
     }
@@ -128,17 +125,17 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     fn open_guessed(&mut self) -> Option<Opened<'m>> {
         let (ends, place, own, mut raced) = (self.ring.ends(), self.guess.place(), self.intent, false);
-        let taken = self.guess.take_any(|slot| claims(slot, place.committed(), own, ends, place, &mut raced));
+        let taken = self.guess.take_any(|slot, word| load_word(slot) == *word && claims(own, ends, place, &mut raced));
         let slot = self.claimed(place, taken, raced)?;
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // The slot has the room that the longest message may take.
-        let Some(span) = slot.span(meta_len(meta)) else {
+        let Some(slot) = slot.with(meta_len(meta)) else {
             self.keep_pending(Found { position: place.position(), attempt: 0, count: 1 });
             return None;
         };
         self.held = place.intent();
         self.guess.walk.rest();
-        Some(Opened { slot, span, place, tag: meta_tag(meta), attempt: 0 })
+        Some(Opened { slot, place, tag: meta_tag(meta), attempt: 0 })
     }
 
     /// The same where the guess was of no use, or not yet.
@@ -177,24 +174,38 @@ impl<'m> Consumer<'m> {
         self.released(ends, place);
     }
 
-    /// Claims the message of the guess, at `place`, if it may have `len` bytes. `None`: there is no guess, or it was of no
-    /// use.
+    /// Claims the message of the guess, at `place`, if it may have `len` bytes: its slot, and the word of it, which was the
+    /// committed one. `None`: there is no guess, or it was of no use.
     #[inline(always)]
-    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, committed: u64, len: usize) -> Option<Slot<'m>> {
-        let (own, mut raced) = (self.intent, false);
-        let taken = self.guess.take(len, |slot| claims(slot, committed, own, ends, place, &mut raced));
-        self.claimed(place, taken, raced)
+    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, len: usize) -> Option<(Slot<'m>, u64)> {
+        let (own, mut raced, mut found) = (self.intent, false, 0);
+        let taken = self.guess.take(len, |slot, committed| {
+            found = load_word(slot);
+            found == *committed && claims(own, ends, place, &mut raced)
+        });
+        Some((self.claimed(place, taken, raced)?, found))
+    }
+
+    /// The same for the only consumer: there is nobody to race with.
+    #[inline(always)]
+    fn take_guessed_alone(&mut self, len: usize) -> Option<(Slot<'m>, u64)> {
+        let mut found = 0;
+        let taken = self.guess.take_alone(len, |slot, committed| {
+            found = load_word(slot);
+            found == *committed
+        })?;
+        Some((taken.slot, found))
     }
 
     /// The slot that was taken at `place`, if it was. If not, a race for it may have been lost.
     #[inline(always)]
-    fn claimed(&mut self, place: Place, taken: Option<Slot<'m>>, raced: bool) -> Option<Slot<'m>> {
+    fn claimed(&mut self, place: Place, taken: Option<Passed<'m>>, raced: bool) -> Option<Slot<'m>> {
         if taken.is_some() {
             self.note_claim(place.intent());
         } else if raced {
             self.lost();
         }
-        taken
+        Some(taken?.slot)
     }
 
     /// Remembers that a claim has been announced whose race was lost.
@@ -221,27 +232,22 @@ impl<'m> Consumer<'m> {
     /// What follows the release of the message of `place`.
     #[inline(always)]
     fn released(&mut self, ends: Ends<'m>, place: Place) {
-        let wanted = ends.senders_seem_to_wait(self.ring.wake());
-        if self.pace.ends(wanted) == End::More {
-            self.end_of_recv(place.position(), wanted);
+        if self.pace.has_more(|| ends.senders_seem_to_wait(self.ring.wake())) {
+            self.end_of_recv(place.position());
         }
     }
 
     /// The same of an only consumer, of one that fences, or with somebody to wake.
     #[inline(never)]
-    fn end_of_recv(&mut self, p: Position, wanted: bool) {
+    fn end_of_recv(&mut self, p: Position) {
         self.settled(p.plus(1));
-        if wanted || !self.ring.wake().is_light() {
-            self.ring.wake_senders(1);
-        }
+        self.ring.tell_senders(1);
     }
 }
 
-/// Whether the message of `place`, whose word is then `committed`, is in `slot` and becomes ours; says if a race for it was lost.
+/// Whether the message of `place`, which is in its slot, becomes ours; says if a race for it was lost.
 #[inline(always)]
-fn claims(slot: Slot<'_>, committed: u64, own: &Word, ends: Ends<'_>, place: Place, raced: &mut bool) -> bool {
-    load_word(slot) == committed && {
-        *raced = swap_head(own, ends, place.intent(), place.position(), 1).is_err();
-        !*raced
-    }
+fn claims(own: &Word, ends: Ends<'_>, place: Place, raced: &mut bool) -> bool {
+    *raced = swap_head(own, ends, place.intent(), place.position(), 1).is_err();
+    !*raced
 }

@@ -4,13 +4,12 @@
 use super::claim::Claim;
 use super::ends::Ends;
 use super::error::ClaimError;
-use super::pace::End;
 use super::producer::Producer;
-use super::push::{is_free, swap_tail};
-use super::word::{Intent, Place, committed, meta};
+use super::push::{load_word, swap_tail};
+use super::word::{Intent, Place, committed, committed_from, meta};
 use crate::draft::Draft;
 use crate::position::Position;
-use crate::region::{Ahead, Slot, Span};
+use crate::region::{Ahead, Passed, Slot, Span};
 use crate::sync::ord;
 
 impl<'m> Producer<'m> {
@@ -31,29 +30,28 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     pub fn send_guessed(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
         let (ends, place) = (self.ring.ends(), self.guess.place());
-        let (free, committed) = (place.free(), place.committed()); // computed once, whichever way is taken
-        let slot = match self.take_guessed(ends, place, free, payload.len()) {
-            Some(slot) => slot,
-            None => self.take_guessed_alone(free, payload.len())?,
+        let (Passed { slot, ahead, .. }, free) = match self.take_guessed(ends, place, payload.len()) {
+            Some(taken) => taken,
+            None => self.take_guessed_alone(payload.len())?,
         };
-        let ahead = self.guess.walk.ahead();
         // There is a span: the slot was taken for the length.
         if let Some(span) = slot.span(payload.len() as u64) {
             span.copy_in(payload);
         }
         slot.store_meta(meta(payload.len() as u64, tag), ord!(MP8, Relaxed));
-        self.publish(committed, slot);
+        self.publish(committed_from(free), slot);
         self.published(ends, place, ahead);
         Some(place.position())
     }
 
-    /// Claims the slot of the guess, at `place`, whose word is then `free`, for `len` bytes. `None`: there is no guess, or it was
-    /// of no use.
+    /// Claims the slot of the guess, at `place`, for `len` bytes: the slot, and its word, which was the free one. `None`: there
+    /// is no guess, or it was of no use.
     #[inline(always)]
-    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, free: u64, len: usize) -> Option<Slot<'m>> {
-        let (own, mut raced) = (self.intent, false);
-        let taken = self.guess.take(len, |slot| {
-            is_free(slot, free) && {
+    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, len: usize) -> Option<(Passed<'m>, u64)> {
+        let (own, mut raced, mut found) = (self.intent, false, 0);
+        let taken = self.guess.take(len, |slot, free| {
+            found = load_word(slot);
+            found == *free && {
                 raced = swap_tail(own, ends, place.intent(), place.tail(), 1).is_err();
                 !raced
             }
@@ -63,38 +61,41 @@ impl<'m> Producer<'m> {
         } else if raced {
             self.lost();
         }
-        taken
+        Some((taken?, found))
     }
 
     /// The same for the only producer: there is nobody to race with.
     #[inline(always)]
-    fn take_guessed_alone(&mut self, free: u64, len: usize) -> Option<Slot<'m>> {
-        let closing = self.ring.closing;
-        // MS1 as in `claim_single`.
-        self.guess.take_alone(len, |slot| is_free(slot, free) && closing.load(ord!(MS1, Relaxed)) == 0)
+    fn take_guessed_alone(&mut self, len: usize) -> Option<(Passed<'m>, u64)> {
+        let (closing, mut found) = (self.ring.closing, 0);
+        let taken = self.guess.take_alone(len, |slot, free| {
+            found = load_word(slot);
+            // MS1 as in `claim_single`.
+            found == *free && closing.load(ord!(MS1, Relaxed)) == 0
+        })?;
+        Some((taken, found))
     }
 
     /// What follows the publication of the message of `place`, which was claimed where the guess was.
     #[inline(always)]
     fn published(&mut self, ends: Ends<'m>, place: Place, ahead: Ahead) {
-        let wanted = ends.receivers_seem_to_wait(self.ring.wake());
-        match self.pace.ends(wanted) {
-            End::InStream => ahead.prefetch_write(),
-            End::More => self.end_of_send(place.position(), wanted),
-            End::Counted => {}
+        if self.pace.in_stream(ends.receivers_seem_to_wait(self.ring.wake())) {
+            ahead.prefetch_write();
+        } else {
+            self.end_of_send(place.position(), ahead);
         }
     }
 
-    /// The same of an only producer, of one that fences, or with somebody to wake.
+    /// The same of who is not in a stream yet, of an only producer, of one that fences, or with somebody to wake. A call: the
+    /// message is on its way already.
+    #[cold]
     #[inline(never)]
-    fn end_of_send(&mut self, p: Position, wanted: bool) {
+    fn end_of_send(&mut self, p: Position, ahead: Ahead) {
         self.settled(p.plus(1));
         if self.pace.streams() {
-            self.guess.walk.ahead().prefetch_write();
+            ahead.prefetch_write();
         }
-        if wanted || !self.ring.wake().is_light() {
-            self.ring.wake_receivers(1);
-        }
+        self.ring.tell_receivers(1);
     }
 
     /// The same without a guess.
@@ -134,13 +135,13 @@ impl<'m> Producer<'m> {
     /// [`ClaimError`].
     #[inline(always)]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
-        let (place, slot) = match self.claim_one_guessed(len) {
+        let (place, slot, ahead) = match self.claim_one_guessed(len) {
             Some(claimed) => claimed,
             None => self.claim_one(len)?,
         };
         // There is a span: the length has been checked.
         let Some(span) = slot.span(len as u64) else { return Err(self.too_long(len)) };
-        Ok(self.lend(place, slot, span))
+        Ok(self.lend(place, slot, span, ahead))
     }
 
     /// The quick part of [`Producer::try_claim`], for `len` bytes, small enough to become part of any caller. A claim means
@@ -164,42 +165,43 @@ impl<'m> Producer<'m> {
     /// ```
     #[inline(always)]
     pub fn claim_guessed(&mut self, len: usize) -> Option<Claim<'_, 'm>> {
-        let (place, slot) = self.claim_one_guessed(len)?;
+        let (place, slot, ahead) = self.claim_one_guessed(len)?;
         let span = slot.span(len as u64)?;
-        Some(self.lend(place, slot, span))
+        Some(self.lend(place, slot, span, ahead))
     }
 
     #[inline(always)]
-    fn claim_one_guessed(&mut self, len: usize) -> Option<(Place, Slot<'m>)> {
+    fn claim_one_guessed(&mut self, len: usize) -> Option<(Place, Slot<'m>, Ahead)> {
         let place = self.guess.place();
-        Some((place, self.take_guessed(self.ring.ends(), place, place.free(), len)?))
+        let (passed, _) = self.take_guessed(self.ring.ends(), place, len)?;
+        Some((place, passed.slot, passed.ahead))
     }
 
     /// The same without a guess.
     #[cold]
     #[inline(never)]
-    fn claim_one(&mut self, len: usize) -> Result<(Place, Slot<'m>), ClaimError> {
+    fn claim_one(&mut self, len: usize) -> Result<(Place, Slot<'m>, Ahead), ClaimError> {
         self.check_len(len)?;
         self.guess.walk.forget();
         let (p, _) = self.claim(1, 1)?;
         if !self.single {
             self.guess.begin_at(p.plus(1));
         }
-        Ok((Place::of(p), self.ring.slots.at(p)))
+        Ok((Place::of(p), self.ring.slots.at(p), self.ring.slots.ahead(p)))
     }
 
     /// Hands out a claimed slot.
     #[inline(always)]
-    fn lend(&mut self, place: Place, slot: Slot<'m>, span: Span<'m>) -> Claim<'_, 'm> {
+    fn lend(&mut self, place: Place, slot: Slot<'m>, span: Span<'m>, ahead: Ahead) -> Claim<'_, 'm> {
         self.open = place.intent();
         self.guess.walk.rest();
-        Claim { producer: self, slot, draft: Draft::new(span), place, tag: 0 }
+        Claim { producer: self, slot, draft: Draft::new(span), place, ahead, tag: 0 }
     }
 
     /// Publishes the message of a guard by one Release store.
     #[inline(always)]
-    pub(super) fn commit(&mut self, place: Place, slot: Slot<'m>, len: usize, tag: u32) {
-        let (ends, ahead) = (self.ring.ends(), self.guess.walk.ahead());
+    pub(super) fn commit(&mut self, place: Place, slot: Slot<'m>, ahead: Ahead, len: usize, tag: u32) {
+        let ends = self.ring.ends();
         slot.store_meta(meta(len as u64, tag), ord!(MP8, Relaxed));
         self.publish(place.committed(), slot);
         self.open = Intent::NONE;

@@ -25,6 +25,9 @@ pub const MAX_BATCH: u64 = (1 << 12) - 1;
 /// The highest attempt a slot word can count.
 pub const MAX_ATTEMPT: u64 = (1 << 5) - 1;
 
+/// How far slot words are apart from one position to the next.
+pub(super) const NEXT: u64 = 1 << 8;
+
 const COMMITTED: u64 = 1;
 const VOID: u64 = 2;
 const ORPHANED: u64 = 3;
@@ -39,6 +42,12 @@ pub(super) const fn free(p: Position) -> u64 {
 #[inline(always)]
 pub(super) const fn committed(p: Position, attempt: u64) -> u64 {
     p.get() << 8 | attempt << 3 | COMMITTED
+}
+
+/// The word of a slot with a message that was not delivered before, of the position whose `free` word this is.
+#[inline(always)]
+pub(super) const fn committed_from(free: u64) -> u64 {
+    free.wrapping_add(COMMITTED)
 }
 
 /// The word of a slot whose position `p` has no message.

@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 use core::mem::{offset_of, size_of};
 use core::ptr::NonNull;
 
-use super::{Region, Span, prefetch_write};
+use super::{Ahead, Region, Span};
 use crate::layout::SlotHeader;
 use crate::position::Position;
 use crate::sync::{Ordering, Word};
@@ -66,10 +66,10 @@ impl<'m> Slots<'m> {
         Slot { base: unsafe { self.base.add(offset) }, room: self.room, memory: PhantomData }
     }
 
-    /// Asks for ownership of the line that a claim soon after `position` will write to. A hint without effect on meaning.
+    /// The line that a claim soon after that of `position` will write to.
     #[inline(always)]
-    pub(crate) fn prefetch_write(&self, position: Position) {
-        prefetch_write(self.at(position.plus(AHEAD)).base);
+    pub(crate) fn ahead(&self, position: Position) -> Ahead {
+        Ahead(self.at(position.plus(AHEAD)).base)
     }
 
     /// For models: the claim of `position` has succeeded. Nothing here.
@@ -126,10 +126,28 @@ impl<'m> Slot<'m> {
     /// The first `len` bytes of the payload; `None` where there is no room for them.
     #[inline(always)]
     pub(crate) fn span(&self, len: u64) -> Option<Span<'m>> {
-        let len = usize::try_from(len).ok()?;
+        Some(self.with(len)?.payload())
+    }
+
+    /// The slot with room for `len` bytes and no more; `None` where it has less.
+    #[inline(always)]
+    pub(crate) fn with(self, len: u64) -> Option<Self> {
+        let room = usize::try_from(len).ok()?;
+        (room <= self.room).then_some(Self { room, ..self })
+    }
+
+    /// As many bytes of payload as it has room for.
+    #[inline(always)]
+    pub(crate) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// These bytes.
+    #[inline(always)]
+    pub(crate) fn payload(&self) -> Span<'m> {
         // SAFETY: R6: the room begins after the header.
         let base = unsafe { self.base.add(size_of::<SlotHeader>()) };
         // R7: at most the room of all slots, which is a multiple of 8, so R5 holds for the span.
-        (len <= self.room).then_some(Span { base, len, memory: PhantomData })
+        Span { base, len: self.room, memory: PhantomData }
     }
 }

@@ -7,7 +7,7 @@
 //! With R6 and R7 of `slots.rs`:
 //!
 //! R11. `at`, `turn` and `last` of a `Walk` are bases of slots of its `slots`. `last` is that of the last one, `turn` that of
-//!     the one `ahead` bytes before it.
+//!     the one `ahead` bytes before it. So there is a slot behind each before `turn`, and one `ahead` bytes behind that.
 //! R12. `limit`, `alone`, `kept` and `limits` are 0 or at most one more than the room.
 #![allow(unsafe_code)]
 
@@ -17,6 +17,7 @@ use core::ptr::NonNull;
 use super::slots::AHEAD;
 use super::{Slot, Slots, prefetch_write};
 use crate::position::Position;
+use crate::sync::compiler_fence;
 
 /// A way along the slots, kept privately by a handle.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +33,9 @@ pub(crate) struct Walk<'m> {
     limits: (usize, usize),
     slots: Slots<'m>,
     last: NonNull<u8>,
-    /// Bytes to the slot that is asked for ahead.
+    /// Bytes from the next slot to that which is asked for ahead.
     ahead: usize,
-    /// The last slot from which these do not lead beyond the end.
+    /// The last slot from which these do not lead beyond the end: from here on a step has to look where the end is.
     turn: NonNull<u8>,
 }
 
@@ -45,11 +46,11 @@ unsafe impl Sync for Walk<'_> {}
 
 impl<'m> Slots<'m> {
     /// A walk that takes payloads of up to `most` bytes, or as many as a slot has room for, once it is told where to begin.
-    /// One that is `alone` is never raced for a slot.
-    pub(crate) fn walk(&self, most: u64, alone: bool) -> Walk<'m> {
+    /// One that is `alone` is never raced for a slot. One that `asks` says what is to be asked for ahead.
+    pub(crate) fn walk(&self, most: u64, alone: bool, asks: bool) -> Walk<'m> {
         let at = |index| self.at(Position::new(index)).base;
         // AHEAD slots on, as far as that is from the first one, round and round. The same before the last one.
-        let on = AHEAD & self.mask;
+        let on = if asks { AHEAD & self.mask } else { 0 };
         let limit = usize::try_from(most).unwrap_or(usize::MAX).min(self.room).wrapping_add(1);
         Walk {
             at: self.base,
@@ -79,11 +80,12 @@ impl<'m> Walk<'m> {
         (self.limit, self.alone) = (0, 0);
     }
 
-    /// Takes nothing until it [goes on](Self::go_on). Not for one that is alone: it forgets.
+    /// Takes nothing until it [goes on](Self::go_on). Not for one that is alone and knows a slot.
     #[inline(always)]
     pub(crate) fn rest(&mut self) {
+        debug_assert!(self.alone == 0);
         self.kept = self.limit;
-        self.forget();
+        self.limit = 0;
     }
 
     /// As before the last rest.
@@ -128,37 +130,38 @@ impl<'m> Walk<'m> {
         if !claims(slot) {
             return None;
         }
-        let last = slot.base == self.last;
-        self.at = if last {
-            self.first()
+        let (ahead, last) = if slot.base < self.turn {
+            // SAFETY: R11.
+            self.at = unsafe { slot.base.add(self.slots.stride) };
+            // SAFETY: R11.
+            (Ahead(unsafe { self.at.add(self.ahead) }), false)
         } else {
-            // SAFETY: R11, R6: there is a slot behind all but the last.
-            unsafe { slot.base.add(self.slots.stride) }
+            self.turn()
         };
-        Some(Passed { slot, last })
+        Some(Passed { slot, ahead, last })
     }
 
+    /// The step from `turn` or a slot behind it: what is to be asked for ahead, and whether it was the last slot.
     #[cold]
-    fn first(&self) -> NonNull<u8> {
-        self.slots.base
-    }
-
-    /// What is to be asked for, a little further on.
-    #[inline(always)]
-    pub(crate) fn ahead(&self) -> Ahead {
-        if self.at > self.turn {
-            return self.ahead_anew();
-        }
-        // SAFETY: R11: at most up to the last slot.
-        Ahead(unsafe { self.at.add(self.ahead) })
-    }
-
-    /// The same beyond the last slot: behind `turn` by one slot it is the first.
-    #[cold]
-    fn ahead_anew(&self) -> Ahead {
-        let behind = self.at.addr().get().wrapping_sub(self.turn.addr().get());
-        // SAFETY: R11: `at` is at least one slot behind `turn`, and no more slots than there are.
-        Ahead(unsafe { self.slots.base.add(behind.wrapping_sub(self.slots.stride)) })
+    fn turn(&mut self) -> (Ahead, bool) {
+        compiler_fence(); // or the step keeps what it compared, for this
+        let last = self.at == self.last;
+        self.at = if last {
+            self.slots.base
+        } else {
+            // SAFETY: R6: there is a slot behind all but the last.
+            unsafe { self.at.add(self.slots.stride) }
+        };
+        let ahead = if self.at <= self.turn {
+            // SAFETY: R11: at most up to the last slot.
+            unsafe { self.at.add(self.ahead) }
+        } else {
+            // Behind `turn` by one slot it is the first.
+            let behind = self.at.addr().get().wrapping_sub(self.turn.addr().get());
+            // SAFETY: R11: `at` is at least one slot behind `turn`, and no more slots than there are.
+            unsafe { self.slots.base.add(behind.wrapping_sub(self.slots.stride)) }
+        };
+        (Ahead(ahead), last)
     }
 }
 
@@ -166,13 +169,20 @@ impl<'m> Walk<'m> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Passed<'m> {
     pub(crate) slot: Slot<'m>,
+    /// What is to be asked for, a little further on.
+    pub(crate) ahead: Ahead,
     /// Whether it was the last of all.
     pub(crate) last: bool,
 }
 
 /// A line that will be written to soon.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ahead(NonNull<u8>);
+pub(crate) struct Ahead(pub(super) NonNull<u8>);
+
+// SAFETY: as for `Region`; and nothing is read or written through it.
+unsafe impl Send for Ahead {}
+// SAFETY: as above.
+unsafe impl Sync for Ahead {}
 
 impl Ahead {
     /// Asks for ownership of it. A hint without effect on meaning.
@@ -192,14 +202,15 @@ mod tests {
     #[test]
     fn a_walk_goes_round_the_slots() {
         let lines = [const { Line::new() }; 33];
-        for count in [1, 2, 4, 8, 16, 32, 64] {
+        for (count, asks) in [1, 2, 4, 8, 16, 32, 64].into_iter().flat_map(|count| [(count, true), (count, false)]) {
             let slots = Region::new(&lines).slots(128, count, 64).unwrap();
-            let mut walk = slots.walk(48, false);
+            let mut walk = slots.walk(48, false, asks);
             walk.begin_at(Position::new(3));
             for p in (3..3 + 3 * count).map(Position::new) {
-                assert_eq!(walk.ahead().0, slots.at(p.plus(AHEAD)).base, "{p:?} of {count}");
                 let passed = walk.take(48, |slot| slot.base == slots.at(p).base).expect("the slot of that position");
                 assert_eq!(passed.last, p.plus(1).get() % count == 0);
+                let ahead = if asks { slots.ahead(p.plus(1)).0 } else { slots.at(p.plus(1)).base };
+                assert_eq!(passed.ahead.0, ahead, "behind {p:?} of {count}");
             }
         }
     }
@@ -209,7 +220,7 @@ mod tests {
         let lines = [const { Line::new() }; 2];
         let slots = Region::new(&lines).slots(128, 2, 64).unwrap();
         for (most, room) in [(40, 40), (48, 48), (49, 48), (u64::MAX, 48)] {
-            let mut walk = slots.walk(most, false);
+            let mut walk = slots.walk(most, false, true);
             assert!(walk.take(0, |_| true).is_none() && walk.take_any(|_| true).is_none(), "before it has begun");
             walk.begin_at(Position::new(0));
             assert!(walk.take(room + 1, |_| true).is_none() && walk.take_alone(0, |_| true).is_none());

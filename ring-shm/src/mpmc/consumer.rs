@@ -140,14 +140,12 @@ impl<T: Trust> Consumer<T> {
     /// [`TryRecvError`]; on `BufferTooSmall` this handle keeps the message for its next call.
     #[inline(always)]
     pub fn try_recv_into(&mut self, buf: &mut [u8]) -> Result<Received, TryRecvError> {
-        match self.joined.usable().and_then(|core| core.recv_guessed(buf)) {
-            Some(received) => Ok(received),
-            // Taken apart, so that the quick way has nothing to do with where the other one leaves its answer.
-            None => match self.recv_slowly(buf) {
-                Ok(received) => Ok(received),
-                Err(error) => Err(error),
-            },
-        }
+        // Made of both ways' answers at the end, so that the quick way has nothing to do with where the other one leaves its own.
+        let received = match self.joined.usable().and_then(|core| core.recv_guessed(buf)) {
+            Some(received) => received,
+            None => self.recv_slowly(buf)?,
+        };
+        Ok(received)
     }
 
     /// The same where the core's guess was of no use.
@@ -165,7 +163,7 @@ impl<T: Trust> Consumer<T> {
     /// [`TryRecvError`].
     #[inline(always)]
     pub fn try_read(&mut self) -> Result<Record<'_, T>, TryRecvError> {
-        self.joined.run_guessing(|core| core.read_guessed(), |core| core.try_read()).map(Record::new)
+        self.joined.run_guessing(|core| core.read_guessed(), |core| core.try_read(), Record::new)
     }
 
     /// Lends up to `max` messages that follow each other (4095 at a time), claimed at once and released together.

@@ -146,22 +146,24 @@ impl<C: Core> Joined<C> {
         if self.is_usable() { Some(&mut *self.core) } else { None }
     }
 
-    /// What `guess` gives where the handle is usable; if that is nothing, [runs](Self::run) `op`, out of line.
+    /// What `guess` gives where the handle is usable; if that is nothing, [runs](Self::run) `op`, out of line. Either way
+    /// `made` something of.
     #[inline(always)]
-    pub(super) fn run_guessing<'a, R: 'a>(
+    pub(super) fn run_guessing<'a, R: 'a, M>(
         &'a mut self,
         guess: impl FnOnce(&'a mut C) -> Option<R>,
         op: impl FnMut(&'a mut C) -> Result<R, C::Refusal>,
-    ) -> Result<R, C::Error> {
+        made: impl Fn(R) -> M,
+    ) -> Result<M, C::Error> {
         let this: *mut Self = self;
         // SAFETY: 2, the first one.
         if let Some(done) = unsafe { &mut *this }.usable().and_then(guess) {
-            return Ok(done);
+            return Ok(made(done));
         }
         // SAFETY: 2; the one before has returned nothing.
         match unsafe { &mut *this }.run_slowly(op) {
             // Taken apart, so that the quick way has nothing to do with where the other one leaves its answer.
-            Ok(done) => Ok(done),
+            Ok(done) => Ok(made(done)),
             Err(error) => Err(error),
         }
     }

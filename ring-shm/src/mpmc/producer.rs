@@ -150,7 +150,7 @@ impl<T: Trust> Producer<T> {
     /// [`TrySendError`].
     #[inline(always)]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, T>, TrySendError> {
-        self.joined.run_guessing(|core| core.claim_guessed(len), |core| core.try_claim(len)).map(Claim::new)
+        self.joined.run_guessing(|core| core.claim_guessed(len), |core| core.try_claim(len), Claim::new)
     }
 
     /// Claims as many slots as are free, at least one and at most `max` (4095 at a time), for messages of up to `len`
