@@ -215,7 +215,11 @@ impl<'m> Producer<'m> {
         taken.store_header(record_word(len, tag), ord!(S3, Release));
         self.tail_moved(rest.position());
         if rest.is_past_line_of(taken) {
-            self.area.prefetch_write(rest.position_of(taken).plus(WRITE_AHEAD), rest.position().plus(WRITE_AHEAD));
+            let tail = rest.position();
+            let asked = rest.position_of(taken).plus(WRITE_AHEAD);
+            // A long record ends beyond what was asked for; its own lines it has.
+            let from = if asked.precedes(tail) { tail } else { asked };
+            self.area.prefetch_write(from, tail.plus(WRITE_AHEAD));
         }
         if TELLS && bell::of_data(&self.control).is_wanted(|| self.wake) {
             bell::wake_receiver(self.control, self.wake);
