@@ -25,7 +25,7 @@ pub(super) const HEAD: usize = offset_of!(SpscControl, head);
 
 /// How far past the new tail the next lines are asked for: the other side's cache has them, and needs a while to give them up.
 /// Figures: decision 0025. Much nearer would take the line the consumer is polling.
-const WRITE_AHEAD: u64 = 384;
+const WRITE_AHEAD: u64 = 256;
 
 /// The writing handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
 #[derive(Debug)]
