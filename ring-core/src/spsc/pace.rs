@@ -3,8 +3,8 @@
 //!
 //! Two sides that follow each other at the heels pass one line to and fro for every record. A consumer that has just
 //! emptied a *stream*, or a producer that has just found the ring full, therefore lets the other one get ahead before
-//! it looks again. A single record followed by nothing is a conversation, not a stream: there the pause is shorter
-//! than an answer could take to come back. Figures: decision 0008.
+//! it looks again. A single record followed by nothing is a conversation, not a stream: there nobody pauses, since an
+//! answer that came meanwhile would be seen late. Figures: decisions 0008 and 0027.
 
 use crate::position::Position;
 use crate::sync::pause;
@@ -19,16 +19,16 @@ pub(super) struct Slip {
     pauses: u8,
 }
 
-/// Pauses in a conversation: some 50 ns.
+/// Pauses after a stream: some 50 ns at least.
 const SHORTEST: u8 = 2;
-/// Pauses in a stream: some 400 ns.
+/// Some 400 ns at most.
 const LONGEST: u8 = 16;
 /// From so many bytes in a row on, the next lines are worth asking for ahead.
 const STREAM: u64 = 512;
 
 impl Slip {
     pub(super) const fn new() -> Self {
-        Self { last: 0, pauses: SHORTEST }
+        Self { last: 0, pauses: 0 }
     }
 
     /// A record was there.
@@ -47,8 +47,7 @@ impl Slip {
     /// is done that others may be waiting for.
     pub(super) fn ran_dry(&mut self, dry: Position) {
         let alone = self.last == mark(dry);
-        let pauses = if alone { self.pauses / 2 } else { self.pauses.saturating_mul(2) };
-        self.pauses = pauses.clamp(SHORTEST, LONGEST);
+        self.pauses = if alone { self.pauses / 2 } else { self.pauses.saturating_mul(2).clamp(SHORTEST, LONGEST) };
         pause(self.pauses);
     }
 }
