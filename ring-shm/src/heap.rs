@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring_core::{Line, Region, Verdict};
 
@@ -41,8 +41,22 @@ impl Heap {
         Region::new(unsafe { self.lines.as_ref() })
     }
 
-    fn alive(&self) -> std::sync::MutexGuard<'_, HashSet<u64>> {
+    #[cfg(not(ring_word_copy))]
+    fn alive(&self) -> MutexGuard<'_, HashSet<u64>> {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for a sanitizer, which does not see what the standard library does once it has to wait: so nobody waits there.
+    #[cfg(ring_word_copy)]
+    fn alive(&self) -> MutexGuard<'_, HashSet<u64>> {
+        use std::sync::TryLockError;
+        loop {
+            match self.alive.try_lock() {
+                Ok(alive) => return alive,
+                Err(TryLockError::Poisoned(poisoned)) => return PoisonError::into_inner(poisoned),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
     }
 
     /// Alive as long as the handle that took `lease` has not been dropped.
