@@ -10,7 +10,7 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 run() { # sanitizer, crate, then what to test and its arguments
     local sanitizer=$1 crate=$2
     shift 2
-    RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer --cfg ring_word_copy -Copt-level=1" \
+    RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer --cfg ring_sanitized -Copt-level=1" \
         CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/$sanitizer" \
         TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp" \
         cargo +nightly test --quiet -p "$crate" --target "$target" "$@"
@@ -29,5 +29,5 @@ run address ring-shm --test race
 # These tests leak the memory of their rings on purpose: a region is borrowed for as long as its handles live.
 export ASAN_OPTIONS=detect_leaks=0
 run address ring-core --test hostile --test mpmc --test mpmc_hostile --test mpmc_threads --test oracle --test spsc \
-    --test spsc_batch --test spsc_seats
+    --test spsc_batch --test spsc_runs --test spsc_seats
 echo "san: thread and address clean, planted bugs reported"

@@ -3,79 +3,17 @@
 #![cfg(not(loom))]
 #![allow(clippy::disallowed_types)]
 
+#[path = "hostile/arena.rs"]
+mod arena;
 mod spsc_support;
 
 use core::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
+use arena::{Arena, CANARY, CONTROL_WORDS, MARGIN};
 use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring, SeatFacts};
-use ring_core::{AttachError, CONTROL_SIZE, Field, Line, Region, Role, SeatError, SpscControl, TYPE_TEXT_LEN, Verdict};
-use spsc_support::{bytes, count, lines};
-
-const CANARY: u64 = 0xCA4A_71E5_0DD5_EA15;
-/// Words of canaries on each side: two lines.
-const MARGIN: usize = 32;
-/// Words of the control block that have a meaning.
-const CONTROL_WORDS: usize = size_of::<SpscControl>() / 8;
-
-/// A ring between canaries.
-struct Arena {
-    memory: Vec<Line>,
-    words: usize,
-}
-
-impl Arena {
-    fn new(format: &Format) -> Self {
-        let bytes = format.footprint();
-        let arena = Self { memory: lines(bytes + 2 * 8 * MARGIN as u64), words: bytes as usize / 8 };
-        for i in arena.outside() {
-            arena.raw(i).store(CANARY, Relaxed);
-        }
-        Ring::format(arena.region(), format).unwrap();
-        arena
-    }
-
-    /// The words around the ring, those of the region's last line included where the ring does not fill it.
-    fn outside(&self) -> impl Iterator<Item = usize> {
-        (0..MARGIN).chain(MARGIN + self.words..self.memory.len() * 16)
-    }
-
-    fn raw(&self, i: usize) -> &AtomicU64 {
-        assert!(i < self.memory.len() * 16);
-        // SAFETY: a `Line` is 16 atomic words.
-        #[allow(unsafe_code)]
-        let words =
-            unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<AtomicU64>(), self.memory.len() * 16) };
-        &words[i]
-    }
-
-    /// Word `i` of the region.
-    fn word(&self, i: usize) -> &AtomicU64 {
-        assert!(i < self.words);
-        self.raw(MARGIN + i)
-    }
-
-    fn region(&self) -> Region<'_> {
-        Region::new(&self.memory[MARGIN / 16..(MARGIN + self.words).div_ceil(16)])
-    }
-
-    fn snapshot(&self) -> Vec<u64> {
-        (0..self.words).map(|i| self.word(i).load(Relaxed)).collect()
-    }
-
-    fn restore(&self, snapshot: &[u64]) {
-        snapshot.iter().enumerate().for_each(|(i, value)| self.word(i).store(*value, Relaxed));
-    }
-
-    fn check(&self, what: &dyn Fn() -> String) {
-        for i in self.outside() {
-            assert_eq!(self.raw(i).load(Relaxed), CANARY, "word {i} outside of the ring was written: {}", what());
-        }
-        for i in CONTROL_WORDS..CONTROL_SIZE as usize / 8 {
-            assert_eq!(self.word(i).load(Relaxed), 0, "unused control word {i} was written: {}", what());
-        }
-    }
-}
+use ring_core::{AttachError, CONTROL_SIZE, Field, Region, Role, SeatError, TYPE_TEXT_LEN, Verdict};
+use spsc_support::{bytes, count};
 
 /// Every shape a ring is tested in.
 fn shapes() -> [Format; 4] {

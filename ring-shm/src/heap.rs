@@ -41,13 +41,13 @@ impl Heap {
         Region::new(unsafe { self.lines.as_ref() })
     }
 
-    #[cfg(not(ring_word_copy))]
+    #[cfg(not(ring_sanitized))]
     fn alive(&self) -> MutexGuard<'_, HashSet<u64>> {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same for a sanitizer, which does not see what the standard library does once it has to wait: so nobody waits there.
-    #[cfg(ring_word_copy)]
+    #[cfg(ring_sanitized)]
     fn alive(&self) -> MutexGuard<'_, HashSet<u64>> {
         use std::sync::TryLockError;
         loop {

@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 mod support;
+#[path = "support/tick.rs"]
+mod tick;
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,17 +13,9 @@ use ring_shm::mpmc::{self, HeapRing};
 use ring_shm::spsc::{self, TryRecvError, TrySendError};
 use ring_shm::{Payload, PayloadType, SetupError, SetupErrorKind, Trusted, Untrusted, payload};
 use support::{Backing, TestName, backing, child, say, skip_over, unique};
+use tick::Tick;
 use zerocopy::byteorder::{BigEndian, LittleEndian, U64};
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
-
-payload! {
-    #[derive(Debug, Clone, Copy, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-    struct Tick {
-        price: u64,
-        quantity: u32,
-        side: u32,
-    }
-}
 
 const TICK: Tick = Tick { price: 0x0102_0304_0506_0708, quantity: 0x0a0b_0c0d, side: 1 };
 const TICK_TEXT: &str = "Tick { price: u64 @0, quantity: u32 @8, side: u32 @12 } size 16 align 8";

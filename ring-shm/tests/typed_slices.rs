@@ -1,24 +1,17 @@
 //! Typed handles of slices: any number of values in a record, by value and in place, and what is refused.
 
 mod support;
+#[path = "support/tick.rs"]
+mod tick;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use ring_shm::spsc::{self, Options, RecvError, TryRecvError, TrySendError, TypedConsumer, TypedProducer};
-use ring_shm::{Payload, SetupErrorKind, Trust, payload};
+use ring_shm::{Payload, SetupErrorKind, Trust};
 use support::{child, say, unique};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-payload! {
-    #[derive(Debug, Clone, Copy, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-    struct Tick {
-        price: u64,
-        quantity: u32,
-        side: u32,
-    }
-}
+use tick::Tick;
 
 fn tick(price: u64) -> Tick {
     Tick { price, quantity: 5, side: 1 }

@@ -1,6 +1,6 @@
 //! Copies wider than a word between a record and private memory: whole lines and pairs of words, where the machine's rules
 //! for them are known. What is left over goes word by word; so does everything on other machines, and where a sanitizer
-//! has to see each access (`--cfg ring_word_copy`).
+//! has to see each access (`--cfg ring_sanitized`).
 //!
 //! A line in eight stores takes eight places of the queue in which stores wait for lines that the other side has, so fewer
 //! lines are on their way; and who looks at what it received by 16-byte loads would wait until 8-byte stores have reached
@@ -18,12 +18,10 @@
 ///
 /// # Safety
 /// R16: `len` bytes can be read at `from` and written at `to`.
-#[cfg(all(target_arch = "x86_64", not(miri), not(ring_word_copy)))]
+#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 pub(super) unsafe fn lines(from: *const u8, to: *mut u8, len: usize) -> usize {
-    let mut at = 0_usize;
-    while len.wrapping_sub(at) >= 64 {
-        let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
+    pieces::<64>(from, to, len, |from, to| {
         // SAFETY: R16, and 64 bytes are left; no flags, no stack.
         unsafe {
             core::arch::asm!(
@@ -44,21 +42,17 @@ pub(super) unsafe fn lines(from: *const u8, to: *mut u8, len: usize) -> usize {
                 options(nostack, preserves_flags)
             );
         }
-        at = at.wrapping_add(64);
-    }
-    at
+    })
 }
 
 /// Copies as many pairs of words as there are in `len`; returns how many bytes.
 ///
 /// # Safety
 /// As of [`lines`].
-#[cfg(all(target_arch = "x86_64", not(miri), not(ring_word_copy)))]
+#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
-    let mut at = 0_usize;
-    while len.wrapping_sub(at) >= 16 {
-        let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
+    pieces::<16>(from, to, len, |from, to| {
         // SAFETY: R16, and 16 bytes are left; no flags, no stack.
         unsafe {
             core::arch::asm!(
@@ -70,19 +64,29 @@ pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
                 options(nostack, preserves_flags)
             );
         }
-        at = at.wrapping_add(16);
+    })
+}
+
+/// Has as many pieces of `N` bytes copied as there are in `len`; returns how many bytes.
+#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
+#[inline(always)]
+fn pieces<const N: usize>(from: *const u8, to: *mut u8, len: usize, copy: impl Fn(*const u8, *mut u8)) -> usize {
+    let mut at = 0_usize;
+    while len.wrapping_sub(at) >= N {
+        copy(from.wrapping_add(at), to.wrapping_add(at));
+        at = at.wrapping_add(N);
     }
     at
 }
 
 /// None where the machine's rules are not known.
-#[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_word_copy))))]
+#[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_sanitized))))]
 pub(super) unsafe fn lines(_from: *const u8, _to: *mut u8, _len: usize) -> usize {
     0
 }
 
 /// None there either.
-#[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_word_copy))))]
+#[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_sanitized))))]
 pub(super) unsafe fn pairs(_from: *const u8, _to: *mut u8, _len: usize) -> usize {
     0
 }

@@ -120,6 +120,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         let mut other = None;
         loop {
             if run.left() == 0 {
+                // The batch may go on beyond what is known to be free.
                 if self.left > before {
                     other = payloads.next();
                 }

@@ -146,8 +146,8 @@ impl<C: Core> Joined<C> {
         if self.is_usable() { Some(&mut *self.core) } else { None }
     }
 
-    /// What `guess` gives where the handle is usable; if that is nothing, [runs](Self::run) `op`, out of line. Either way
-    /// `made` something of.
+    /// What `guess` gives where the handle is usable; if that is nothing, [runs](Self::run) `op`, out of line. `made` is
+    /// what becomes of either answer.
     #[inline(always)]
     pub(super) fn run_guessing<'a, R: 'a, M>(
         &'a mut self,

@@ -12,13 +12,19 @@ use crate::spsc;
 use crate::trust::Trust;
 
 impl<G: Guard, T: Payload> Typed<G, [T]> {
+    /// A guard of a whole number of values; of any other it shows none.
+    #[inline(always)]
+    pub(crate) fn of_values(guard: G) -> Self {
+        let () = Typed::<G, T>::LIES_RIGHT;
+        Self::of(guard)
+    }
+
     /// What was lent, seen as values. If its bytes are no whole number of them, it is dropped, and `wrong` is told how many
     /// they are.
     #[inline(always)]
     pub(crate) fn lend_slice<E>(lent: Result<G, E>, wrong: impl FnOnce(usize) -> E) -> Result<Self, E> {
-        let () = Typed::<G, T>::LIES_RIGHT;
         match lent {
-            Ok(guard) if guard.len() % size_of::<T>() == 0 => Ok(Self::of(guard)),
+            Ok(guard) if guard.len() % size_of::<T>() == 0 => Ok(Self::of_values(guard)),
             Ok(guard) => Err(wrong(guard.len())),
             Err(error) => Err(error),
         }
@@ -28,7 +34,7 @@ impl<G: Guard, T: Payload> Typed<G, [T]> {
 impl<G: Guard + Deref<Target = [u8]>, T: Payload> Deref for Typed<G, [T]> {
     type Target = [T];
 
-    /// The values. Never the other case: `lend_slice` has seen to the length, and all payloads lie on multiples of 8.
+    /// The values. Never the other case: of a whole number, and all payloads lie on multiples of 8.
     #[inline(always)]
     fn deref(&self) -> &[T] {
         <[T]>::ref_from_bytes(&self.guard).unwrap_or_default()

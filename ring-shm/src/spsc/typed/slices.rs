@@ -46,7 +46,7 @@ impl<T: Payload, P: Trust> TypedProducer<[T], P> {
     /// [`TrySendError`]; nothing is reserved.
     #[inline]
     pub fn try_claim(&mut self, count: usize) -> Result<TypedClaim<'_, [T], P>, TrySendError> {
-        Typed::lend_slice(self.get_mut().try_claim(len::<T>(count)), refused)
+        self.get_mut().try_claim(len::<T>(count)).map(Typed::of_values)
     }
 
     /// As [`try_claim`](Self::try_claim), waiting for space.
@@ -54,7 +54,7 @@ impl<T: Payload, P: Trust> TypedProducer<[T], P> {
     /// # Errors
     /// [`SendError`].
     pub fn claim(&mut self, count: usize) -> Result<TypedClaim<'_, [T], P>, SendError> {
-        Typed::lend_slice(self.get_mut().claim(len::<T>(count)), |len| refused(len).into())
+        self.get_mut().claim(len::<T>(count)).map(Typed::of_values)
     }
 
     /// As [`claim`](Self::claim), for `timeout` at most.
@@ -62,7 +62,7 @@ impl<T: Payload, P: Trust> TypedProducer<[T], P> {
     /// # Errors
     /// [`SendError`].
     pub fn claim_timeout(&mut self, count: usize, timeout: Duration) -> Result<TypedClaim<'_, [T], P>, SendError> {
-        Typed::lend_slice(self.get_mut().claim_timeout(len::<T>(count), timeout), |len| refused(len).into())
+        self.get_mut().claim_timeout(len::<T>(count), timeout).map(Typed::of_values)
     }
 
     /// As [`claim`](Self::claim), until `deadline` at most.
@@ -70,7 +70,7 @@ impl<T: Payload, P: Trust> TypedProducer<[T], P> {
     /// # Errors
     /// [`SendError`].
     pub fn claim_deadline(&mut self, count: usize, deadline: Instant) -> Result<TypedClaim<'_, [T], P>, SendError> {
-        Typed::lend_slice(self.get_mut().claim_deadline(len::<T>(count), deadline), |len| refused(len).into())
+        self.get_mut().claim_deadline(len::<T>(count), deadline).map(Typed::of_values)
     }
 }
 
@@ -78,12 +78,6 @@ impl<T: Payload, P: Trust> TypedProducer<[T], P> {
 #[inline(always)]
 fn len<T>(count: usize) -> usize {
     count.saturating_mul(size_of::<T>())
-}
-
-/// A claim that is not as long as it was asked for: there is none.
-#[cold]
-fn refused(len: usize) -> TrySendError {
-    TrySendError::TooLong { len, max: len }
 }
 
 /// Slices as they come: one record's values at a time, never parts of two.
