@@ -39,6 +39,16 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
+    /// What sizes records where they need not start on lines, the capacity left open: a constant, so that the size of a record
+    /// of known length is one too.
+    pub(crate) const CLOSE: Self = Self { capacity_log2: 63, down: -8 };
+
+    /// Whether [`CLOSE`](Self::CLOSE) says of each record what this one does.
+    #[inline(always)]
+    pub(crate) const fn is_close(&self) -> bool {
+        self.down == Self::CLOSE.down
+    }
+
     /// The geometry of a data area of `capacity` bytes, a power of two.
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     pub(crate) const fn new(capacity: u64, line_aligned: bool) -> Self {

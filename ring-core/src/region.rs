@@ -33,7 +33,7 @@ mod walk;
 pub(crate) use run::Alike;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use span::Span;
-pub(crate) use stretch::{Stretch, Taken};
+pub(crate) use stretch::{Lines, Stretch, Taken};
 pub(crate) use walk::{Ahead, Passed, Walk};
 
 /// 128 bytes of ring memory. A slice of lines is a safe home for a ring in a `static` or on the heap.
@@ -292,6 +292,20 @@ impl<'m> Area<'m> {
     #[inline(always)]
     pub(crate) fn prefetch_read(&self, from: Position, to: Position) {
         self.lines(from, to, prefetch_read);
+    }
+
+    /// The same of the one line at `position`.
+    #[inline(always)]
+    pub(crate) fn prefetch_read_at(&self, position: Position) {
+        // SAFETY: R3: the masked offset is inside.
+        prefetch_read(unsafe { self.base.add(self.offset(position)) });
+    }
+
+    /// The same of the one line at `position`, ahead of stores.
+    #[inline(always)]
+    pub(crate) fn prefetch_write_at(&self, position: Position) {
+        // SAFETY: R3: the masked offset is inside.
+        prefetch_write(unsafe { self.base.add(self.offset(position)) });
     }
 
     /// The same ahead of stores. The consumer polls the line at the tail, so callers start well past it.
