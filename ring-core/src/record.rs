@@ -38,15 +38,15 @@ pub(crate) struct Geometry {
     down: i8,
 }
 
-impl Geometry {
-    /// What sizes records where they need not start on lines, the capacity left open: a constant, so that the size of a record
-    /// of known length is one too.
-    pub(crate) const CLOSE: Self = Self { capacity_log2: 63, down: -8 };
+/// What sizes records where they need not start on lines, the capacity left open: a constant, so that the size of a record of
+/// known length is one too.
+pub(crate) const CLOSE: Geometry = Geometry { capacity_log2: 63, down: -8 };
 
-    /// Whether [`CLOSE`](Self::CLOSE) says of each record what this one does.
+impl Geometry {
+    /// Whether records need not start on lines: [`CLOSE`] says of each what this one does.
     #[inline(always)]
     pub(crate) const fn is_close(&self) -> bool {
-        self.down == Self::CLOSE.down
+        self.down == CLOSE.down
     }
 
     /// The geometry of a data area of `capacity` bytes, a power of two.

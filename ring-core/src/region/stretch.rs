@@ -42,14 +42,14 @@ pub(crate) struct Taken<'m> {
     pub(super) memory: PhantomData<&'m [Word]>,
 }
 
-/// What a record does to lines: where what is behind it begins.
+/// Where a stretch begins that follows a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {
     /// On the line on which the record began.
     Same,
-    /// On another line, up to which the record may have come from the one before it.
+    /// On another one, the next.
     Next,
-    /// On another line, and the record is longer than one.
+    /// On another one, and the record takes more than a line's bytes.
     Many,
 }
 
@@ -145,9 +145,8 @@ impl<'m> Stretch<'m> {
         (self.at.addr().get() ^ taken.at.addr().get()) >= 64
     }
 
-    /// Whether a line begins behind the start of the record before it, and not after its own: `None`; or whether that one line is all,
-    /// the record being a short one. What [`is_past_line_of`](Self::is_past_line_of) says, and quicker where the record's size is a
-    /// constant.
+    /// Where it begins, of the lines of the record before it. Says what [`is_past_line_of`](Self::is_past_line_of) does, in two
+    /// instructions where the record's size is a constant, and in more than that where it is not.
     #[inline(always)]
     pub(crate) fn lines_of(&self, taken: &Taken<'_>) -> Lines {
         let (start, next) = (taken.at.addr().get(), self.at.addr().get());
@@ -177,3 +176,6 @@ impl<'m> Taken<'m> {
         unsafe { self.at.cast::<Word>().as_ref() }.store(word, ordering);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use super::ring::Ring;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, stated_len, tag};
+use crate::record::{CLOSE, Geometry, stated_len, tag};
 use crate::region::{Area, Control, Lines, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
@@ -66,6 +66,15 @@ pub struct Received {
     pub position: Position,
     /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
     pub redelivered: bool,
+}
+
+impl Received {
+    /// What came with the record that `word` commits, and that filled `buf`. Nobody had seen it: a stretch that is not empty lies
+    /// behind what may have been seen before.
+    #[inline(always)]
+    fn here(word: u64, position: Position, buf: &[u8]) -> Self {
+        Self { len: buf.len(), tag: tag(word), position, redelivered: false }
+    }
 }
 
 impl<'m> Consumer<'m> {
@@ -171,13 +180,23 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     fn recv_here<const TELLS: bool>(&mut self, buf: &mut [u8]) -> Result<Received, u64> {
         let word = header(&self.stretch);
-        if stated_len(word) as usize != buf.len() || !self.plain {
+        if stated_len(word) as usize != buf.len() {
             return Err(word);
         }
-        let Some((position, head)) = self.copy_here(&Geometry::CLOSE, buf) else { return Err(word) };
-        self.publish_head::<TELLS>(head);
-        // A stretch that is not empty lies behind what may have been seen before.
-        Ok(Received { len: buf.len(), tag: tag(word), position, redelivered: false })
+        if self.plain {
+            let Some((position, head)) = self.copy_here(&CLOSE, buf) else { return Err(word) };
+            self.publish_head::<TELLS>(head);
+            return Ok(Received::here(word, position, buf));
+        }
+        self.recv_taken::<TELLS>(word, buf).ok_or(word)
+    }
+
+    /// The record that `word` commits at the head, if it is one of the many. `buf` has its length.
+    #[inline(always)]
+    fn recv_taken<const TELLS: bool>(&mut self, word: u64, buf: &mut [u8]) -> Option<Received> {
+        let (position, head) = self.copy_here(&{ self.geometry }, buf)?;
+        self.received::<TELLS>(head);
+        Some(Received::here(word, position, buf))
     }
 
     /// Copies the record at the head out, if it is one of the many, which has the length of `buf`: where it began, and what the head
@@ -202,10 +221,8 @@ impl<'m> Consumer<'m> {
     #[inline(never)]
     fn recv_rest<const TELLS: bool>(&mut self, word: u64, buf: &mut [u8]) -> Result<Received, ReadError> {
         if let Some(shorter) = buf.get_mut(..stated_len(word) as usize) {
-            let geometry = self.geometry;
-            if let Some((position, head)) = self.copy_here(&geometry, shorter) {
-                self.received::<TELLS>(head);
-                return Ok(Received { len: shorter.len(), tag: tag(word), position, redelivered: false });
+            if let Some(received) = self.recv_taken::<TELLS>(word, shorter) {
+                return Ok(received);
             }
         }
         let found = self.find_rest(self.stretch, word)?;

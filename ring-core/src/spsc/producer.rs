@@ -16,7 +16,7 @@ use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, padding_word, record_word};
+use crate::record::{CLOSE, Geometry, padding_word, record_word};
 use crate::region::{Area, Control, Lines, Stretch, Taken};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
@@ -118,11 +118,17 @@ impl<'m> Producer<'m> {
     /// The quick part becomes part of its caller; the other one is the same at length.
     #[inline(always)]
     fn send_quickly<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
-        if !self.geometry.is_close() {
-            return None;
+        let geometry = self.geometry;
+        if geometry.is_close() {
+            return self.send_sized::<TELLS>(&CLOSE, tag, payload);
         }
+        self.send_sized::<TELLS>(&geometry, tag, payload)
+    }
+
+    #[inline(always)]
+    fn send_sized<const TELLS: bool>(&mut self, geometry: &Geometry, tag: u32, payload: &[u8]) -> Option<Position> {
         let record = self.tail();
-        let taken = self.stretch.take(payload.len(), &Geometry::CLOSE)?;
+        let taken = self.stretch.take(payload.len(), geometry)?;
         let rest = self.stretch;
         taken.span().copy_in(payload);
         self.store_record(&taken, &rest, payload.len() as u64, tag);
@@ -138,7 +144,7 @@ impl<'m> Producer<'m> {
     #[cold]
     #[inline(never)]
     fn send_slowly<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        let (record, span) = self.reserve(payload.len())?; // where each record starts a line, this is the way of all
+        let (record, span) = self.reserve_slowly(payload.len())?;
         span.copy_in(payload);
         Ok(self.publish::<TELLS>(record, payload.len(), tag))
     }
