@@ -106,6 +106,31 @@ impl Geometry {
     }
 }
 
+/// Where something begins that follows a record, of the lines of 64 bytes. With a size that is a constant this takes two
+/// instructions to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// On the line on which the record began.
+    Same,
+    /// On another one, the next.
+    Next,
+    /// On another one, and the record takes more than a line's bytes.
+    Many,
+}
+
+impl Lines {
+    /// Of the record at `position`, behind which `next` is.
+    #[inline(always)]
+    pub(crate) const fn of(position: Position, next: Position) -> Self {
+        let size = next.since(position);
+        match next.get() % 64 < size {
+            false => Self::Same,
+            true if size <= 64 => Self::Next,
+            true => Self::Many,
+        }
+    }
+}
+
 /// The word that commits a record of `len` payload bytes.
 #[inline(always)]
 pub(crate) const fn record_word(len: u64, tag: u32) -> u64 {

@@ -33,7 +33,7 @@ mod walk;
 pub(crate) use run::Alike;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use span::Span;
-pub(crate) use stretch::{Lines, Stretch, Taken};
+pub(crate) use stretch::{Stretch, Taken};
 pub(crate) use walk::{Ahead, Passed, Walk};
 
 /// 128 bytes of ring memory. A slice of lines is a safe home for a ring in a `static` or on the heap.
@@ -294,24 +294,24 @@ impl<'m> Area<'m> {
         self.lines(from, to, prefetch_read);
     }
 
-    /// The same of the one line at `position`.
+    /// The same ahead of stores. The consumer polls the line at the tail, so callers start well past it.
+    #[inline(always)]
+    pub(crate) fn prefetch_write(&self, from: Position, to: Position) {
+        self.lines(from, to, prefetch_write);
+    }
+
+    /// Asks for the one line of `position`, ahead of loads.
     #[inline(always)]
     pub(crate) fn prefetch_read_at(&self, position: Position) {
         // SAFETY: R3: the masked offset is inside.
         prefetch_read(unsafe { self.base.add(self.offset(position)) });
     }
 
-    /// The same of the one line at `position`, ahead of stores.
+    /// The same ahead of stores.
     #[inline(always)]
     pub(crate) fn prefetch_write_at(&self, position: Position) {
         // SAFETY: R3: the masked offset is inside.
         prefetch_write(unsafe { self.base.add(self.offset(position)) });
-    }
-
-    /// The same ahead of stores. The consumer polls the line at the tail, so callers start well past it.
-    #[inline(always)]
-    pub(crate) fn prefetch_write(&self, from: Position, to: Position) {
-        self.lines(from, to, prefetch_write);
     }
 
     #[inline(always)]

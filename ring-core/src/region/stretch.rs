@@ -42,17 +42,6 @@ pub(crate) struct Taken<'m> {
     pub(super) memory: PhantomData<&'m [Word]>,
 }
 
-/// Where a stretch begins that follows a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lines {
-    /// On the line on which the record began.
-    Same,
-    /// On another one, the next.
-    Next,
-    /// On another one, and the record takes more than a line's bytes.
-    Many,
-}
-
 // SAFETY: as for `Region`.
 unsafe impl Send for Stretch<'_> {}
 // SAFETY: as for `Region`.
@@ -144,19 +133,6 @@ impl<'m> Stretch<'m> {
     pub(crate) fn is_past_line_of(&self, taken: &Taken<'_>) -> bool {
         (self.at.addr().get() ^ taken.at.addr().get()) >= 64
     }
-
-    /// Where it begins, of the lines of the record before it. Says what [`is_past_line_of`](Self::is_past_line_of) does, in two
-    /// instructions where the record's size is a constant, and in more than that where it is not.
-    #[inline(always)]
-    pub(crate) fn lines_of(&self, taken: &Taken<'_>) -> Lines {
-        let (start, next) = (taken.at.addr().get(), self.at.addr().get());
-        let size = next.wrapping_sub(start);
-        match next % 64 < size {
-            false => Lines::Same,
-            true if size <= 64 => Lines::Next,
-            true => Lines::Many,
-        }
-    }
 }
 
 impl<'m> Taken<'m> {
@@ -176,6 +152,3 @@ impl<'m> Taken<'m> {
         unsafe { self.at.cast::<Word>().as_ref() }.store(word, ordering);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,8 +15,8 @@ use super::ring::Ring;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{CLOSE, Geometry, stated_len, tag};
-use crate::region::{Area, Control, Lines, Stretch};
+use crate::record::{CLOSE, Geometry, Lines, stated_len, tag};
+use crate::region::{Area, Control, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
 
@@ -206,7 +206,7 @@ impl<'m> Consumer<'m> {
         let position = self.head();
         let taken = self.stretch.take(buf.len(), geometry)?;
         let rest = self.stretch; // a copy, as in `Producer::publish_here`
-        match rest.lines_of(&taken) {
+        match Lines::of(position, rest.position()) {
             Lines::Next if streams(position, self.dry) => {
                 self.area.prefetch_read_at(rest.position().plus(READ_AHEAD));
             }

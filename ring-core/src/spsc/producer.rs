@@ -16,8 +16,8 @@ use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{CLOSE, Geometry, padding_word, record_word};
-use crate::region::{Area, Control, Lines, Stretch, Taken};
+use crate::record::{CLOSE, Geometry, Lines, padding_word, record_word};
+use crate::region::{Area, Control, Stretch, Taken};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
 
@@ -132,7 +132,7 @@ impl<'m> Producer<'m> {
         let rest = self.stretch;
         taken.span().copy_in(payload);
         self.store_record(&taken, &rest, payload.len() as u64, tag);
-        match rest.lines_of(&taken) {
+        match Lines::of(record, rest.position()) {
             Lines::Same => {}
             Lines::Next => self.area.prefetch_write_at(rest.position().plus(WRITE_AHEAD)),
             Lines::Many => self.ask_ahead(&taken, &rest),
