@@ -38,7 +38,17 @@ pub(crate) struct Geometry {
     down: i8,
 }
 
+/// What sizes records where they need not start on lines, the capacity left open: a constant, so that the size of a record of
+/// known length is one too.
+pub(crate) const CLOSE: Geometry = Geometry { capacity_log2: 63, down: -8 };
+
 impl Geometry {
+    /// Whether records need not start on lines: [`CLOSE`] says of each what this one does.
+    #[inline(always)]
+    pub(crate) const fn is_close(&self) -> bool {
+        self.down == CLOSE.down
+    }
+
     /// The geometry of a data area of `capacity` bytes, a power of two.
     #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
     pub(crate) const fn new(capacity: u64, line_aligned: bool) -> Self {
@@ -93,6 +103,31 @@ impl Geometry {
     #[inline(always)]
     pub(crate) const fn room_to_end(&self, position: Position) -> u64 {
         self.capacity().wrapping_sub(position.get() & self.capacity().wrapping_sub(1))
+    }
+}
+
+/// Where something begins that follows a record, of the lines of 64 bytes. With a size that is a constant this takes two
+/// instructions to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// On the line on which the record began.
+    Same,
+    /// On another one, the next.
+    Next,
+    /// On another one, and the record takes more than a line's bytes.
+    Many,
+}
+
+impl Lines {
+    /// Of the record at `position`, behind which `next` is.
+    #[inline(always)]
+    pub(crate) const fn of(position: Position, next: Position) -> Self {
+        let size = next.since(position);
+        match next.get() % 64 < size {
+            false => Self::Same,
+            true if size <= 64 => Self::Next,
+            true => Self::Many,
+        }
     }
 }
 

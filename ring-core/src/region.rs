@@ -300,6 +300,20 @@ impl<'m> Area<'m> {
         self.lines(from, to, prefetch_write);
     }
 
+    /// Asks for the one line of `position`, ahead of loads.
+    #[inline(always)]
+    pub(crate) fn prefetch_read_at(&self, position: Position) {
+        // SAFETY: R3: the masked offset is inside.
+        prefetch_read(unsafe { self.base.add(self.offset(position)) });
+    }
+
+    /// The same ahead of stores.
+    #[inline(always)]
+    pub(crate) fn prefetch_write_at(&self, position: Position) {
+        // SAFETY: R3: the masked offset is inside.
+        prefetch_write(unsafe { self.base.add(self.offset(position)) });
+    }
+
     #[inline(always)]
     fn lines(&self, from: Position, to: Position, prefetch: impl Fn(NonNull<u8>)) {
         let mut line = Position::new((from.get() | 63).wrapping_add(1));

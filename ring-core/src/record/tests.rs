@@ -1,4 +1,5 @@
-use super::{BEYOND, Geometry, HEADER_BYTES};
+use super::{BEYOND, Geometry, HEADER_BYTES, Lines};
+use crate::position::Position;
 
 const BOTH: [Geometry; 2] = [Geometry::new(1 << 20, false), Geometry::new(1 << 20, true)];
 
@@ -28,6 +29,22 @@ fn no_size_is_beyond_what_addresses_go_on_for() {
         assert_eq!(geometry.size_of(most - 8), None);
         for len in [isize::MAX as usize, usize::MAX - 71, usize::MAX - 8, usize::MAX] {
             assert!(geometry.size_of(len).is_none_or(|size| size > len && BEYOND == 0), "{len:#x}");
+        }
+    }
+}
+
+/// Wherever a record begins and however long it is, where the positions wrap too.
+#[test]
+fn lines_of_what_follows_a_record() {
+    for (start, size) in (0..128_u64).step_by(8).flat_map(|start| (8..400).step_by(8).map(move |size| (start, size))) {
+        let expected = match (start / 64 == (start + size) / 64, size > 64) {
+            (true, _) => Lines::Same,
+            (false, false) => Lines::Next,
+            (false, true) => Lines::Many,
+        };
+        for lap in [0, 1 << 32, 128_u64.wrapping_neg()] {
+            let record = Position::new(start.wrapping_add(lap));
+            assert_eq!(Lines::of(record, record.plus(size)), expected, "{size} bytes at {start}");
         }
     }
 }

@@ -7,7 +7,7 @@ use core::mem::offset_of;
 use super::bell;
 use super::end::Rest;
 use super::error::ReadError;
-use super::find::{Found, NotHere, ask_ahead, header};
+use super::find::{Found, NotHere, READ_AHEAD, ask_ahead, header};
 use super::pace::{Slip, streams};
 use super::read_batch::ReadBatch;
 use super::record::Record;
@@ -15,7 +15,7 @@ use super::ring::Ring;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, stated_len, tag};
+use crate::record::{CLOSE, Geometry, Lines, stated_len, tag};
 use crate::region::{Area, Control, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
@@ -40,6 +40,8 @@ pub struct Consumer<'m> {
     /// Unpublished bytes that are tolerated before the head is stored.
     pub(super) release_every: u32,
     pub(super) lease: u32,
+    /// Whether records need not start on lines, and each is to be published when it is released.
+    plain: bool,
     /// Lease of the producer session whose end has been reported.
     pub(super) told: u32,
     /// Whether that was at the present head: a mark that comes to stand there has been reported.
@@ -66,6 +68,15 @@ pub struct Received {
     pub redelivered: bool,
 }
 
+impl Received {
+    /// What came with the record that `word` commits, and that filled `buf`. Nobody had seen it: a stretch that is not empty lies
+    /// behind what may have been seen before.
+    #[inline(always)]
+    fn here(word: u64, position: Position, buf: &[u8]) -> Self {
+        Self { len: buf.len(), tag: tag(word), position, redelivered: false }
+    }
+}
+
 impl<'m> Consumer<'m> {
     /// A consumer that goes on at `head`.
     pub(super) fn new(ring: &Ring<'m>, lease: u64, head: Position, seen: Position, told: u32) -> Self {
@@ -79,6 +90,7 @@ impl<'m> Consumer<'m> {
             control: ring.control,
             wake: ring.wake,
             release_every: u32::try_from(ring.release_every).unwrap_or(u32::MAX),
+            plain: ring.release_every == 0 && ring.geometry.is_close(),
             lease: u32::try_from(lease).unwrap_or(0),
             told,
             told_here: told != 0,
@@ -171,23 +183,39 @@ impl<'m> Consumer<'m> {
         if stated_len(word) as usize != buf.len() {
             return Err(word);
         }
+        if self.plain {
+            let Some((position, head)) = self.copy_here(&CLOSE, buf) else { return Err(word) };
+            self.publish_head::<TELLS>(head);
+            return Ok(Received::here(word, position, buf));
+        }
         self.recv_taken::<TELLS>(word, buf).ok_or(word)
     }
 
     /// The record that `word` commits at the head, if it is one of the many. `buf` has its length.
     #[inline(always)]
     fn recv_taken<const TELLS: bool>(&mut self, word: u64, buf: &mut [u8]) -> Option<Received> {
-        let (position, len) = (self.head(), buf.len());
-        let taken = self.stretch.take(len, &self.geometry)?;
+        let (position, head) = self.copy_here(&{ self.geometry }, buf)?;
+        self.received::<TELLS>(head);
+        Some(Received::here(word, position, buf))
+    }
+
+    /// Copies the record at the head out, if it is one of the many, which has the length of `buf`: where it began, and what the head
+    /// is now.
+    #[inline(always)]
+    fn copy_here(&mut self, geometry: &Geometry, buf: &mut [u8]) -> Option<(Position, Position)> {
+        let position = self.head();
+        let taken = self.stretch.take(buf.len(), geometry)?;
         let rest = self.stretch; // a copy, as in `Producer::publish_here`
-        if rest.is_past_line_of(&taken) && streams(position, self.dry) {
-            ask_ahead(&self.area, position, &rest);
+        match Lines::of(position, rest.position()) {
+            Lines::Next if streams(position, self.dry) => {
+                self.area.prefetch_read_at(rest.position().plus(READ_AHEAD));
+            }
+            Lines::Many if streams(position, self.dry) => ask_ahead(&self.area, position, &rest),
+            _ => {}
         }
         self.slip.found(position);
         taken.span().copy_out(buf);
-        self.received::<TELLS>(rest.position());
-        // A stretch that is not empty lies behind what may have been seen before.
-        Some(Received { len, tag: tag(word), position, redelivered: false })
+        Some((position, rest.position()))
     }
 
     #[inline(never)]
@@ -345,8 +373,14 @@ impl<'m> Consumer<'m> {
         // Release, partner of S1: our reads of the space come before the producer's overwriting it.
         self.control.word::<{ offset_of!(SpscControl, head) }>().store(head.get(), ord!(C4, Release));
         if TELLS && bell::of_space(&self.control).is_wanted(|| self.wake) {
-            bell::wake_sender(self.control, self.wake);
+            self.wake_sender();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_sender(&self) {
+        bell::wake_sender(self.control, self.wake);
     }
 
     /// Wakes the producer if it sleeps. After everything that it may be waiting for.

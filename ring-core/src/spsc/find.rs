@@ -14,7 +14,7 @@ use crate::sync::ord;
 /// How far ahead of the head a stream is prefetched: the way from record to record depends on what was just read, so
 /// without it each line is a miss of its own. Less than the producer asks for ahead of its tail: else a consumer close behind
 /// takes the lines that the producer has just asked for. Figures: decision 0025.
-const READ_AHEAD: u64 = 128;
+pub(super) const READ_AHEAD: u64 = 128;
 
 /// What a quick look did not see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, padding_word, record_word};
+use crate::record::{CLOSE, Geometry, Lines, padding_word, record_word};
 use crate::region::{Area, Control, Stretch, Taken};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
@@ -89,7 +89,10 @@ impl<'m> Producer<'m> {
     /// As [`Producer::try_claim`].
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        self.send::<true>(tag, payload)
+        match self.send_here(tag, payload) {
+            Some(position) => Ok(position),
+            None => self.send_slowly::<true>(tag, payload),
+        }
     }
 
     /// [`try_send`](Self::try_send) that looks for no sleeper: for peers that poll. One that sleeps all the same is woken
@@ -99,20 +102,43 @@ impl<'m> Producer<'m> {
     /// As [`Producer::try_claim`].
     #[inline(always)]
     pub fn try_send_untold(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        self.send::<false>(tag, payload)
+        match self.send_quickly::<false>(tag, payload) {
+            Some(position) => Ok(position),
+            None => self.send_slowly::<false>(tag, payload),
+        }
+    }
+
+    /// The quick part of [`try_send`](Self::try_send), for a caller that has something of its own to do about everything else:
+    /// `None`, and nothing done, where the record is not one of the many.
+    #[inline(always)]
+    pub fn send_here(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
+        self.send_quickly::<true>(tag, payload)
     }
 
     /// The quick part becomes part of its caller; the other one is the same at length.
     #[inline(always)]
-    fn send<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
+    fn send_quickly<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
+        let geometry = self.geometry;
+        if geometry.is_close() {
+            return self.send_sized::<TELLS>(&CLOSE, tag, payload);
+        }
+        self.send_sized::<TELLS>(&geometry, tag, payload)
+    }
+
+    #[inline(always)]
+    fn send_sized<const TELLS: bool>(&mut self, geometry: &Geometry, tag: u32, payload: &[u8]) -> Option<Position> {
         let record = self.tail();
-        let Some(taken) = self.stretch.take(payload.len(), &self.geometry) else {
-            return self.send_slowly::<TELLS>(tag, payload);
-        };
+        let taken = self.stretch.take(payload.len(), geometry)?;
         let rest = self.stretch;
         taken.span().copy_in(payload);
-        self.publish_here::<TELLS>(&taken, &rest, payload.len() as u64, tag);
-        Ok(record)
+        self.store_record(&taken, &rest, payload.len() as u64, tag);
+        match Lines::of(record, rest.position()) {
+            Lines::Same => {}
+            Lines::Next => self.area.prefetch_write_at(rest.position().plus(WRITE_AHEAD)),
+            Lines::Many => self.ask_ahead(&taken, &rest),
+        }
+        self.tell_here::<TELLS>();
+        Some(record)
     }
 
     #[cold]
@@ -211,19 +237,42 @@ impl<'m> Producer<'m> {
     /// stored to the ring the compiler takes for a change of the handle.
     #[inline(always)]
     fn publish_here<const TELLS: bool>(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
+        self.store_record(taken, rest, len, tag);
+        if rest.is_past_line_of(taken) {
+            self.ask_ahead(taken, rest);
+        }
+        self.tell_here::<TELLS>();
+    }
+
+    #[inline(always)]
+    fn store_record(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
         end_with_zero(rest);
         taken.store_header(record_word(len, tag), ord!(S3, Release));
         self.tail_moved(rest.position());
-        if rest.is_past_line_of(taken) {
-            let tail = rest.position();
-            let asked = rest.position_of(taken).plus(WRITE_AHEAD);
-            // A long record ends beyond what was asked for; its own lines it has.
-            let from = if asked.precedes(tail) { tail } else { asked };
-            self.area.prefetch_write(from, tail.plus(WRITE_AHEAD));
-        }
+    }
+
+    /// Asks for the lines that are written to after a few more records like this one.
+    #[inline(always)]
+    fn ask_ahead(&self, taken: &Taken<'m>, rest: &Stretch<'m>) {
+        let tail = rest.position();
+        let asked = rest.position_of(taken).plus(WRITE_AHEAD);
+        // A long record ends beyond what was asked for; its own lines it has.
+        let from = if asked.precedes(tail) { tail } else { asked };
+        self.area.prefetch_write(from, tail.plus(WRITE_AHEAD));
+    }
+
+    /// After a record that was taken, so in a light process.
+    #[inline(always)]
+    fn tell_here<const TELLS: bool>(&self) {
         if TELLS && bell::of_data(&self.control).is_wanted(|| self.wake) {
-            bell::wake_receiver(self.control, self.wake);
+            self.wake_receiver();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_receiver(&self) {
+        bell::wake_receiver(self.control, self.wake);
     }
 
     /// The record that ends the area, or comes after padding.

@@ -169,10 +169,9 @@ impl<T: Trust> Producer<T> {
     #[inline(always)]
     pub fn try_send(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
         self.usable()?;
-        let Seated { core, born, place } = &mut self.seated;
-        match core.try_send_asking(tag, payload, |lease| place.ask(Role::Consumer, lease)) {
-            Ok(position) => Ok(position),
-            Err(error) => Err(refuse(error, born, place)),
+        match self.seated.core.send_here(tag, payload) {
+            Some(position) => Ok(position),
+            None => self.seated.send_slowly(tag, payload),
         }
     }
 
@@ -336,6 +335,15 @@ fn refuse(mut error: ClaimError, born: &mut u64, place: &mut Place) -> TrySendEr
 }
 
 impl Seated {
+    /// What the quick way did not see to. Apart, so that the caller's registers are its own.
+    #[cold]
+    #[inline(never)]
+    fn send_slowly(&mut self, tag: u32, payload: &[u8]) -> Result<Position, TrySendError> {
+        let Self { core, born, place } = self;
+        core.try_send_asking(tag, payload, |lease| place.ask(Role::Consumer, lease))
+            .map_err(|error| refuse(error, born, place))
+    }
+
     #[inline(always)]
     fn is_usable(&self) -> bool {
         self.born == fork::epoch()
