@@ -40,13 +40,13 @@ pub(crate) struct Geometry {
 
 /// What sizes records where they need not start on lines, the capacity left open: a constant, so that the size of a record of
 /// known length is one too.
-pub(crate) const CLOSE: Geometry = Geometry { capacity_log2: 63, down: -8 };
+pub(crate) const PACKED: Geometry = Geometry { capacity_log2: 63, down: -8 };
 
 impl Geometry {
-    /// Whether records need not start on lines: [`CLOSE`] says of each what this one does.
+    /// Whether records need not start on lines: [`PACKED`] says of each what this one does.
     #[inline(always)]
-    pub(crate) const fn is_close(&self) -> bool {
-        self.down == CLOSE.down
+    pub(crate) const fn is_packed(&self) -> bool {
+        self.down == PACKED.down
     }
 
     /// The geometry of a data area of `capacity` bytes, a power of two.

@@ -15,7 +15,7 @@ use super::ring::Ring;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{CLOSE, Geometry, Lines, stated_len, tag};
+use crate::record::{Geometry, Lines, PACKED, stated_len, tag};
 use crate::region::{Area, Control, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
@@ -90,7 +90,7 @@ impl<'m> Consumer<'m> {
             control: ring.control,
             wake: ring.wake,
             release_every: u32::try_from(ring.release_every).unwrap_or(u32::MAX),
-            plain: ring.release_every == 0 && ring.geometry.is_close(),
+            plain: ring.release_every == 0 && ring.geometry.is_packed(),
             lease: u32::try_from(lease).unwrap_or(0),
             told,
             told_here: told != 0,
@@ -184,7 +184,7 @@ impl<'m> Consumer<'m> {
             return Err(word);
         }
         if self.plain {
-            let Some((position, head)) = self.copy_here(&CLOSE, buf) else { return Err(word) };
+            let Some((position, head)) = self.copy_here(&PACKED, buf) else { return Err(word) };
             self.publish_head::<TELLS>(head);
             return Ok(Received::here(word, position, buf));
         }

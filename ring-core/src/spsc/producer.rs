@@ -16,7 +16,7 @@ use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{CLOSE, Geometry, Lines, padding_word, record_word};
+use crate::record::{Geometry, Lines, PACKED, padding_word, record_word};
 use crate::region::{Area, Control, Stretch, Taken};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
@@ -109,7 +109,19 @@ impl<'m> Producer<'m> {
     }
 
     /// The quick part of [`try_send`](Self::try_send), for a caller that has something of its own to do about everything else:
-    /// `None`, and nothing done, where the record is not one of the many.
+    /// `None`, and nothing done, where the record is not one of the many. That is no refusal, not even a guess: `try_send` must be
+    /// called for an answer. A position is a promise, as there: the record is committed (Release), and sleepers are told.
+    ///
+    /// ```
+    /// # use ring_core::{Line, Region, Verdict, spsc};
+    /// # static MEMORY: [Line; 64] = [const { Line::new() }; 64];
+    /// # let ring = spsc::Ring::format(Region::new(&MEMORY), &spsc::Format::new(1024))?;
+    /// # let mut tx = ring.sit_producer(ring.next_lease().unwrap(), |_| Verdict::Alive)?;
+    /// assert!(tx.send_here(7, b"hello").is_none()); // the first one: how much is free?
+    /// tx.try_send(7, b"hello")?;
+    /// assert!(tx.send_here(8, b"again").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn send_here(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
         self.send_quickly::<true>(tag, payload)
@@ -119,8 +131,8 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     fn send_quickly<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
         let geometry = self.geometry;
-        if geometry.is_close() {
-            return self.send_sized::<TELLS>(&CLOSE, tag, payload);
+        if geometry.is_packed() {
+            return self.send_sized::<TELLS>(&PACKED, tag, payload);
         }
         self.send_sized::<TELLS>(&geometry, tag, payload)
     }
