@@ -48,10 +48,9 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model(
         "read_batch_dies_and_is_repaired",
         5,
-        Bound::preemptions(2),
+        Bound::ALL,
         Body::Crash(|w, step| reader_dies_and_is_repaired(w, step, (2, 0), read_batch)),
-    )
-    .short(LARGE),
+    ),
     model("keep_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_and_leaves_a_slot(w, step, (1, 0), keep))),
     model(
         "keep_dies_and_is_repaired",

@@ -20,14 +20,20 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("two_joiners_for_one_entry", 3, Bound::ALL, Body::Plain(two_joiners_for_one_entry)),
     model("two_joiners_for_a_writers_entry", 3, Bound::preemptions(2), Body::Plain(two_joiners_for_a_writers_entry))
         .short(LARGE),
-    model("joiner_dies", 3, Bound::preemptions(2), Body::Crash(|w, step| joiner_dies(w, step, send))).short(LARGE),
+    model("joiner_dies", 3, Bound::ALL, Body::Crash(|w, step| joiner_dies(w, step, send))),
     model("joiner_dies_and_is_repaired", 3, Bound::preemptions(2), Body::Crash(|w, step| joiner_dies(w, step, repair)))
         .short(LARGE),
     model("leaver_dies", 3, Bound::ALL, Body::Crash(|w, step| leaver_dies(w, step, send))),
     model("leaver_dies_and_is_repaired", 3, Bound::ALL, Body::Crash(|w, step| leaver_dies(w, step, repair))),
     model("attach_while_working", 4, Bound::preemptions(1), Body::Plain(attach_while_working)).attached().short(LARGE),
     model("recovery_dies", 4, Bound::ALL, Body::Crash(|w, step| recovery_dies(w, step, send))),
-    model("recovery_dies_and_is_repaired", 4, Bound::ALL, Body::Crash(|w, step| recovery_dies(w, step, repair))),
+    model(
+        "recovery_dies_and_is_repaired",
+        4,
+        Bound::preemptions(2),
+        Body::Crash(|w, step| recovery_dies(w, step, repair)),
+    )
+    .short(LARGE),
 ];
 
 fn at(p: u64) -> Position {

@@ -17,7 +17,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
         .short(LARGE),
     model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
     model("wrap", 3, Bound::ALL, Body::Plain(|w| wrap(w, 1))),
-    model("wrap_twice", 3, Bound::preemptions(3), Body::Plain(|w| wrap(w, 2))).short(LARGE),
+    model("wrap_twice", 3, Bound::ALL, Body::Plain(|w| wrap(w, 2))),
     model("wrap_one_slot", 4, Bound::preemptions(1), Body::Plain(wrap_one_slot)).slots(1).short(LARGE),
     model("full_one_slot", 4, Bound::preemptions(2), Body::Plain(full_one_slot)).slots(1).short(LARGE),
     model("late_commit", 4, Bound::ALL, Body::Plain(late_commit)),
@@ -31,8 +31,8 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("batch", 4, Bound::preemptions(1), Body::Plain(batch)).short(LARGE),
     model("batch_in_the_way", 4, Bound::preemptions(1), Body::Plain(batch_in_the_way)).short(LARGE),
     model("batch_given_up", 3, Bound::ALL, Body::Plain(batch_given_up)),
-    model("batch_behind_a_gap", 3, Bound::preemptions(3), Body::Plain(batch_behind_a_gap)).short(LARGE),
-    model("close_against_claims", 4, Bound::preemptions(1), Body::Plain(close_against_claims)).short(LARGE),
+    model("batch_behind_a_gap", 3, Bound::ALL, Body::Plain(batch_behind_a_gap)),
+    model("close_against_claims", 4, Bound::preemptions(3), Body::Plain(close_against_claims)),
     model("closed_is_after_all", 4, Bound::ALL, Body::Plain(closed_is_after_all)),
 ];
 

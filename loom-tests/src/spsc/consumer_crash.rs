@@ -12,7 +12,7 @@ use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("recv_dies", Bound::preemptions(1), Body::Crash(recv_dies)).short(LARGE),
+    model("recv_dies", Bound::preemptions(3), Body::Crash(recv_dies)),
     model("read_dies", Bound::preemptions(1), Body::Crash(read_dies)).short(LARGE),
     model("read_batch_dies", Bound::preemptions(1), Body::Crash(read_batch_dies)).short(LARGE),
     model("lazy_recv_dies", Bound::preemptions(1), Body::Crash(lazy_recv_dies)).release_every(16).short(LARGE),

@@ -26,6 +26,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("successor_writes_over_released", Bound::ALL, Body::Plain(successor_writes_over_released)),
     model("mark_over_old_bytes", Bound::ALL, Body::Plain(mark_over_old_bytes)),
     model("mark_waits_for_space", Bound::ALL, Body::Plain(mark_waits_for_space)),
+    model("mark_waits_while_sitting", Bound::preemptions(2), Body::Plain(mark_waits_while_sitting)).short(LARGE),
     model("told_before_the_mark", Bound::ALL, Body::Plain(told_before_the_mark)),
     model("new_consumer_after_death", Bound::ALL, Body::Plain(new_consumer_after_death)),
     model("new_consumer_after_close", Bound::ALL, Body::Plain(new_consumer_after_close)),
@@ -281,6 +282,25 @@ fn mark_waits_for_space(w: &World) {
     let (last, (log, mut rx)) = w.both(successor, receiver);
     let log = last.finish(w, &mut rx, log);
     assert_eq!(log, [got(msg(1, 24)), got(msg(2, 16)), DIED, got(msg(3, 0)), CLOSED]);
+}
+
+/// The same of one who sits down while room is made.
+fn mark_waits_while_sitting(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    assert!(try_send(&mut tx, msg(1, 24)).is_some());
+    assert!(try_send(&mut tx, msg(2, 16)).is_some());
+    w.bury(tx.lease());
+    let (first, second, lease) = (w.clone(), w.clone(), w.lease());
+    let successor = move || {
+        let mut tx = first.succeed_producer(lease);
+        send(&mut tx, msg(3, 0));
+        tx.close();
+    };
+    let receiver = move || {
+        let log = second.collect(&mut rx, |e| *e == CLOSED);
+        assert_eq!(log, [got(msg(1, 24)), got(msg(2, 16)), DIED, got(msg(3, 0)), CLOSED]);
+    };
+    w.both(successor, receiver);
 }
 
 /// Is an end that was told when the ring had run empty told again by the mark, and what follows the mark whole?
