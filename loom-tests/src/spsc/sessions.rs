@@ -127,7 +127,7 @@ fn seen_mark_in_motion(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let ring = w.ring;
     let traffic = move || {
-        for tag in [msg(1, 24), msg(2, 24)] {
+        for tag in [msg(1, 24), msg(2, 24), msg(3, 24)] {
             send(&mut tx, tag);
             rx.try_read().expect("a record is there").release();
         }
