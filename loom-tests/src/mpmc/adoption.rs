@@ -31,7 +31,6 @@ fn adopter_dies(w: &World, step: u32) {
         },
         |w| {
             let _ = w.redeliver(&mut rx);
-            let _ = w.redeliver(&mut rx);
         },
     );
     w.settle(&mut tx, &mut rx);

@@ -1,5 +1,6 @@
 //! Models in which participants die at every step of what they do, while others go on and repair, or only after.
 //!
+//! Two threads each, to the end: the dying beside a sender, and beside who reads and repairs. All at once stand in few.
 //! The op of a victim runs under [`World::kill`]: its lease is free after the fatal step, or after the op.
 
 use ring_core::Position;
@@ -11,19 +12,54 @@ use crate::{Bound, LARGE, Model};
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
     model("send_dies", 5, Bound::preemptions(1), Body::Crash(send_dies)).short(LARGE),
-    model("send_dies_unattended", 4, Bound::preemptions(2), Body::Crash(send_dies_unattended)).short(LARGE),
-    model("second_send_dies", 5, Bound::preemptions(2), Body::Crash(second_send_dies)).early().short(LARGE),
-    model("claim_dies", 5, Bound::preemptions(2), Body::Crash(claim_dies)).short(LARGE),
-    model("abort_dies", 5, Bound::preemptions(2), Body::Crash(abort_dies)).short(LARGE),
-    model("batch_dies", 5, Bound::preemptions(2), Body::Crash(batch_dies)).short(LARGE),
-    model("send_into_full_dies", 5, Bound::preemptions(2), Body::Crash(send_into_full_dies)).short(LARGE),
+    model("send_dies_beside_a_sender", 5, Bound::ALL, Body::Crash(|w, step| dies_beside_a_sender(w, step, 0, send))),
+    model("send_dies_beside_a_receiver", 4, Bound::ALL, Body::Crash(send_dies_beside_a_receiver)),
+    model("second_send_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_beside_a_sender(w, step, 1, send))),
+    model(
+        "second_send_dies_and_is_repaired",
+        5,
+        Bound::ALL,
+        Body::Crash(|w, step| dies_and_is_repaired(w, step, 1, send)),
+    ),
+    model("claim_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_beside_a_sender(w, step, 0, claim))),
+    model("claim_dies_and_is_repaired", 5, Bound::ALL, Body::Crash(|w, step| dies_and_is_repaired(w, step, 0, claim))),
+    model("abort_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_beside_a_sender(w, step, 0, abort))),
+    model("abort_dies_and_is_repaired", 5, Bound::ALL, Body::Crash(|w, step| dies_and_is_repaired(w, step, 0, abort))),
+    model("batch_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_beside_a_sender(w, step, 0, batch))),
+    model("batch_dies_and_is_repaired", 5, Bound::ALL, Body::Crash(|w, step| dies_and_is_repaired(w, step, 0, batch))),
+    model("send_into_full_dies", 5, Bound::ALL, Body::Crash(send_into_full_dies)),
     model("recv_dies", 5, Bound::preemptions(1), Body::Crash(recv_dies)).short(LARGE),
-    model("recv_dies_unattended", 4, Bound::preemptions(2), Body::Crash(recv_dies_unattended)).short(LARGE),
-    model("second_recv_dies", 5, Bound::preemptions(2), Body::Crash(second_recv_dies)).early().short(LARGE),
-    model("read_dies", 5, Bound::preemptions(2), Body::Crash(read_dies)).short(LARGE),
-    model("read_batch_dies", 5, Bound::preemptions(2), Body::Crash(read_batch_dies)).short(LARGE),
-    model("keep_dies", 5, Bound::preemptions(2), Body::Crash(keep_dies)).short(LARGE),
+    model("recv_dies_beside_a_receiver", 4, Bound::ALL, Body::Crash(recv_dies_beside_a_receiver)),
+    model("second_recv_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_and_leaves_a_slot(w, step, (2, 1), recv))),
+    model(
+        "second_recv_dies_and_is_repaired",
+        5,
+        Bound::ALL,
+        Body::Crash(|w, step| reader_dies_and_is_repaired(w, step, (2, 1), recv)),
+    ),
+    model("read_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_and_leaves_a_slot(w, step, (2, 0), read))),
+    model(
+        "read_dies_and_is_repaired",
+        5,
+        Bound::ALL,
+        Body::Crash(|w, step| reader_dies_and_is_repaired(w, step, (2, 0), read)),
+    ),
+    model("read_batch_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_and_leaves_a_slot(w, step, (2, 0), read_batch))),
+    model(
+        "read_batch_dies_and_is_repaired",
+        5,
+        Bound::ALL,
+        Body::Crash(|w, step| reader_dies_and_is_repaired(w, step, (2, 0), read_batch)),
+    ),
+    model("keep_dies", 5, Bound::ALL, Body::Crash(|w, step| dies_and_leaves_a_slot(w, step, (1, 0), keep))),
+    model(
+        "keep_dies_and_is_repaired",
+        5,
+        Bound::ALL,
+        Body::Crash(|w, step| reader_dies_and_is_repaired(w, step, (1, 0), keep)),
+    ),
     model("skip_dies", 5, Bound::preemptions(2), Body::Crash(skip_dies)).short(LARGE),
+    model("skip_dies_and_is_repaired", 5, Bound::preemptions(2), Body::Crash(skip_dies_and_is_repaired)).short(LARGE),
     model("skip_among_three_dies", 5, Bound::preemptions(0), Body::Crash(skip_among_three_dies)).short(LARGE),
     model("recv_dies_at_most_once", 5, Bound::preemptions(1), Body::Crash(recv_dies)).at_most_once().short(LARGE),
     model("two_senders_die", 5, Bound::preemptions(1), Body::TwoCrashes(two_senders_die)).short(LARGE),
@@ -35,21 +71,47 @@ fn at(p: u64) -> Position {
     Position::new(p)
 }
 
-/// A producer dies in `op`; meanwhile somebody else sends, reads and repairs.
-fn producer_dies(w: &World, step: u32, op: impl FnOnce(&World, &mut Producer<'_>)) {
+/// What a producer dies in.
+type Op = fn(&World, &mut Producer<'_>);
+
+/// What a consumer dies in.
+type ReadOp = fn(&World, &mut Consumer<'_>);
+
+/// A producer that has sent `before` messages dies in `op`.
+fn producer_dies(
+    w: &World,
+    step: u32,
+    before: u64,
+    op: Op,
+    meanwhile: impl FnOnce(&World, &mut Producer<'_>, &mut Consumer<'_>),
+) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut victim = w.producer();
+    for n in 0..before {
+        w.send(&mut victim, 21 + n).unwrap();
+    }
     w.two(
         move |w| {
             w.kill(0, step, victim.lease(), || op(w, &mut victim));
         },
-        |w| {
-            let _ = w.send(&mut tx, 11);
-            w.recv_or_repair(&mut rx);
-            w.recv_or_repair(&mut rx);
-        },
+        |w| meanwhile(w, &mut tx, &mut rx),
     );
     w.settle(&mut tx, &mut rx);
+}
+
+/// Meanwhile somebody else sends.
+fn dies_beside_a_sender(w: &World, step: u32, before: u64, op: Op) {
+    producer_dies(w, step, before, op, |w, tx, _| {
+        let _ = w.send(tx, 11);
+    });
+}
+
+/// Meanwhile somebody else reads and repairs: twice, so that he who has repaired goes on.
+fn dies_and_is_repaired(w: &World, step: u32, before: u64, op: Op) {
+    producer_dies(w, step, before, op, |w, _, rx| {
+        w.recv_or_repair(rx);
+        w.recv_or_repair(rx);
+    });
 }
 
 /// A producer dies; at the same time another one sends, and a consumer reads and repairs.
@@ -68,48 +130,31 @@ fn send_dies(w: &World, step: u32) {
     w.settle(&mut tx, &mut rx);
 }
 
-fn second_send_dies(w: &World, step: u32) {
-    producer_dies(w, step, |w, tx| {
-        let _ = w.send(tx, 1);
-        let _ = w.send(tx, 2);
-    });
+fn send(w: &World, tx: &mut Producer<'_>) {
+    let _ = w.send(tx, 1);
 }
 
-fn claim_dies(w: &World, step: u32) {
-    producer_dies(w, step, |w, tx| {
-        let _ = w.claim_and_send(tx, 1);
-    });
+fn claim(w: &World, tx: &mut Producer<'_>) {
+    let _ = w.claim_and_send(tx, 1);
 }
 
-fn abort_dies(w: &World, step: u32) {
-    producer_dies(w, step, |_, tx| {
-        if let Ok(mut claim) = tx.try_claim(8) {
-            claim.write(&[7; 8]);
-            claim.abort();
-        }
-    });
+fn abort(_: &World, tx: &mut Producer<'_>) {
+    if let Ok(mut claim) = tx.try_claim(8) {
+        claim.write(&[7; 8]);
+        claim.abort();
+    }
 }
 
-fn batch_dies(w: &World, step: u32) {
-    producer_dies(w, step, |w, tx| {
-        w.send_batch(tx, &[1, 2]);
-    });
+fn batch(w: &World, tx: &mut Producer<'_>) {
+    w.send_batch(tx, &[1, 2]);
 }
 
-/// The same without a repairer until it is over.
-fn send_dies_unattended(w: &World, step: u32) {
-    let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let mut victim = w.producer();
-    w.two(
-        move |w| {
-            w.kill(0, step, victim.lease(), || w.send(&mut victim, 1).and_then(|()| w.send(&mut victim, 2)));
-        },
-        |w| {
-            let _ = w.send(&mut tx, 11);
-            let _ = w.recv(&mut rx);
-        },
-    );
-    w.settle(&mut tx, &mut rx);
+/// Without a repairer until it is over: meanwhile somebody else looks for a message.
+fn send_dies_beside_a_receiver(w: &World, step: u32) {
+    producer_dies(w, step, 0, send, |w, _, rx| {
+        let _ = w.recv(rx);
+        let _ = w.recv(rx);
+    });
 }
 
 /// The ring is full at first, and the reader makes room.
@@ -125,30 +170,44 @@ fn send_into_full_dies(w: &World, step: u32) {
         |w| {
             w.recv_or_repair(&mut rx);
             w.recv_or_repair(&mut rx);
-            w.recv_or_repair(&mut rx);
         },
     );
     w.settle(&mut tx, &mut rx);
 }
 
-/// A consumer dies in `op`; meanwhile somebody else wants its slot, reads and repairs.
-fn consumer_dies(w: &World, step: u32, messages: u64, op: impl FnOnce(&World, &mut Consumer<'_>)) {
+/// A consumer that has read `read` of `sent` messages dies in `op`.
+fn consumer_dies(
+    w: &World,
+    step: u32,
+    (sent, read): (u64, u64),
+    op: ReadOp,
+    meanwhile: impl FnOnce(&World, &mut Producer<'_>, &mut Consumer<'_>),
+) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut victim = w.consumer();
-    for n in 0..messages {
+    for n in 0..sent {
         w.send(&mut tx, 1 + n).unwrap();
+    }
+    for _ in 0..read {
+        w.recv(&mut victim).unwrap();
     }
     w.two(
         move |w| {
             w.kill(0, step, victim.lease(), || op(w, &mut victim));
         },
-        |w| {
-            w.send_or_repair(&mut tx, 11);
-            w.recv_or_repair(&mut rx);
-            w.recv_or_repair(&mut rx);
-        },
+        |w| meanwhile(w, &mut tx, &mut rx),
     );
     w.settle(&mut tx, &mut rx);
+}
+
+/// Meanwhile somebody else wants its slot, and repairs.
+fn dies_and_leaves_a_slot(w: &World, step: u32, messages: (u64, u64), op: ReadOp) {
+    consumer_dies(w, step, messages, op, |w, tx, _| w.send_or_repair(tx, 11));
+}
+
+/// Meanwhile somebody else reads and repairs.
+fn reader_dies_and_is_repaired(w: &World, step: u32, messages: (u64, u64), op: ReadOp) {
+    consumer_dies(w, step, messages, op, |w, _, rx| w.recv_or_repair(rx));
 }
 
 /// A consumer dies; at the same time another one reads and repairs, and a producer wants the slot.
@@ -167,36 +226,27 @@ fn recv_dies(w: &World, step: u32) {
     w.settle(&mut tx, &mut rx);
 }
 
-fn second_recv_dies(w: &World, step: u32) {
-    consumer_dies(w, step, 2, |w, rx| {
-        let _ = w.recv(rx);
-        let _ = w.recv(rx);
-    });
+fn recv(w: &World, rx: &mut Consumer<'_>) {
+    let _ = w.recv(rx);
 }
 
-fn read_dies(w: &World, step: u32) {
-    consumer_dies(w, step, 2, |w, rx| {
-        let _ = w.read(rx);
-    });
+fn read(w: &World, rx: &mut Consumer<'_>) {
+    let _ = w.read(rx);
 }
 
-fn read_batch_dies(w: &World, step: u32) {
-    consumer_dies(w, step, 2, |w, rx| {
-        let _ = w.read_batch(rx, 2);
-    });
+fn read_batch(w: &World, rx: &mut Consumer<'_>) {
+    let _ = w.read_batch(rx, 2);
 }
 
-fn keep_dies(w: &World, step: u32) {
-    consumer_dies(w, step, 1, |w, rx| {
-        if let Ok(record) = rx.try_read() {
-            w.see(record.received(), record.tag().into());
-            record.keep();
-        }
-    });
+fn keep(w: &World, rx: &mut Consumer<'_>) {
+    if let Ok(record) = rx.try_read() {
+        w.see(record.received(), record.tag().into());
+        record.keep();
+    }
 }
 
-/// It dies while it skips a gap; meanwhile somebody else reads and repairs, and wants its slot.
-fn skip_dies(w: &World, step: u32) {
+/// A consumer dies while it skips a gap, behind which is a message.
+fn skipper_dies(w: &World, step: u32, meanwhile: impl FnOnce(&World, &mut Producer<'_>, &mut Consumer<'_>)) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut victim = w.consumer();
     tx.try_claim(8).unwrap().abort();
@@ -205,12 +255,19 @@ fn skip_dies(w: &World, step: u32) {
         move |w| {
             w.kill(0, step, victim.lease(), || w.recv(&mut victim));
         },
-        |w| {
-            w.recv_or_repair(&mut rx);
-            w.send_or_repair(&mut tx, 11);
-        },
+        |w| meanwhile(w, &mut tx, &mut rx),
     );
     w.settle(&mut tx, &mut rx);
+}
+
+/// Meanwhile somebody else wants its slot, and repairs.
+fn skip_dies(w: &World, step: u32) {
+    skipper_dies(w, step, |w, tx, _| w.send_or_repair(tx, 11));
+}
+
+/// Meanwhile somebody else reads and repairs.
+fn skip_dies_and_is_repaired(w: &World, step: u32) {
+    skipper_dies(w, step, |w, _, rx| w.recv_or_repair(rx));
 }
 
 /// The same with a thread for each of them.
@@ -229,21 +286,11 @@ fn skip_among_three_dies(w: &World, step: u32) {
     w.settle(&mut tx, &mut rx);
 }
 
-fn recv_dies_unattended(w: &World, step: u32) {
-    let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let mut victim = w.consumer();
-    w.send(&mut tx, 1).unwrap();
-    w.send(&mut tx, 2).unwrap();
-    w.two(
-        move |w| {
-            w.kill(0, step, victim.lease(), || w.recv(&mut victim).and_then(|_| w.recv(&mut victim)));
-        },
-        |w| {
-            let _ = w.recv(&mut rx);
-            let _ = w.send(&mut tx, 11);
-        },
-    );
-    w.settle(&mut tx, &mut rx);
+/// Without a repairer until it is over: meanwhile somebody else reads.
+fn recv_dies_beside_a_receiver(w: &World, step: u32) {
+    consumer_dies(w, step, (2, 0), recv, |w, _, rx| {
+        let _ = w.recv(rx);
+    });
 }
 
 fn two_senders_die(w: &World, first: u32, second: u32) {

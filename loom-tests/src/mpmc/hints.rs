@@ -13,7 +13,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("hint_of_a_newer_message", 4, Bound::preemptions(1), Body::Plain(hint_of_a_newer_message)).short(LARGE),
     model("hint_for_two", 4, Bound::preemptions(2), Body::Plain(hint_for_two)).short(LARGE),
     model("hint_by_a_repairer", 5, Bound::ALL, Body::Plain(hint_by_a_repairer)),
-    model("keep_and_close", 4, Bound::preemptions(1), Body::Plain(keep_and_close)).short(LARGE),
+    model("keep_and_close", 4, Bound::preemptions(3), Body::Plain(keep_and_close)),
     model("keep_and_redeliver", 4, Bound::preemptions(3), Body::Plain(keep_and_redeliver)),
 ];
 

@@ -1,7 +1,7 @@
 //! Models of joining, leaving, and of entries that change hands.
 
 use ring_core::Position;
-use ring_core::mpmc::{Blocked, Recovery, Ring};
+use ring_core::mpmc::{Blocked, Consumer, Producer, Recovery, Ring};
 
 use super::{Body, Mpmc, World, model};
 use crate::{Bound, LARGE, Model};
@@ -17,11 +17,23 @@ pub static MODELS: &[Model<Mpmc>] = &[
         .short(LARGE),
     model("leave_and_repair", 6, Bound::ALL, Body::Plain(leave_and_repair)),
     model("leaving_reader_and_repair", 6, Bound::ALL, Body::Plain(leaving_reader_and_repair)),
-    model("two_joiners_for_one_entry", 3, Bound::preemptions(2), Body::Plain(two_joiners_for_one_entry)).short(LARGE),
-    model("joiner_dies", 3, Bound::preemptions(2), Body::Crash(joiner_dies)).short(LARGE),
-    model("leaver_dies", 3, Bound::preemptions(2), Body::Crash(leaver_dies)).short(LARGE),
+    model("two_joiners_for_one_entry", 3, Bound::ALL, Body::Plain(two_joiners_for_one_entry)),
+    model("two_joiners_for_a_writers_entry", 3, Bound::preemptions(2), Body::Plain(two_joiners_for_a_writers_entry))
+        .short(LARGE),
+    model("joiner_dies", 3, Bound::ALL, Body::Crash(|w, step| joiner_dies(w, step, send))),
+    model("joiner_dies_and_is_repaired", 3, Bound::preemptions(2), Body::Crash(|w, step| joiner_dies(w, step, repair)))
+        .short(LARGE),
+    model("leaver_dies", 3, Bound::ALL, Body::Crash(|w, step| leaver_dies(w, step, send))),
+    model("leaver_dies_and_is_repaired", 3, Bound::ALL, Body::Crash(|w, step| leaver_dies(w, step, repair))),
     model("attach_while_working", 4, Bound::preemptions(1), Body::Plain(attach_while_working)).attached().short(LARGE),
-    model("recovery_dies", 4, Bound::preemptions(2), Body::Crash(recovery_dies)).short(LARGE),
+    model("recovery_dies", 4, Bound::ALL, Body::Crash(|w, step| recovery_dies(w, step, send))),
+    model(
+        "recovery_dies_and_is_repaired",
+        4,
+        Bound::preemptions(2),
+        Body::Crash(|w, step| recovery_dies(w, step, repair)),
+    )
+    .short(LARGE),
 ];
 
 fn at(p: u64) -> Position {
@@ -197,10 +209,19 @@ fn leaving_reader_and_repair(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// Two joiners and a tool at one dead entry.
+/// Two joiners at the entry of somebody who died with nothing in hand.
 fn two_joiners_for_one_entry(w: &World) {
+    two_joiners(w, |w| w.bury(w.producer().lease()));
+}
+
+/// The same where the dead one's claim has to be settled before.
+fn two_joiners_for_a_writers_entry(w: &World) {
+    two_joiners(w, World::dead_writer);
+}
+
+fn two_joiners(w: &World, dies: fn(&World)) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    w.dead_writer();
+    dies(w);
     let (a, b) = (w.lease(), w.lease());
     let joined = std::cell::Cell::new(0);
     w.two(
@@ -217,8 +238,21 @@ fn two_joiners_for_one_entry(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
+/// What goes on while somebody dies.
+type Meanwhile = fn(&World, &mut Producer<'_>, &mut Consumer<'_>);
+
+/// Somebody sends.
+fn send(w: &World, tx: &mut Producer<'_>, _: &mut Consumer<'_>) {
+    let _ = w.send(tx, 11);
+}
+
+/// Somebody reads and repairs.
+fn repair(w: &World, _: &mut Producer<'_>, rx: &mut Consumer<'_>) {
+    w.recv_or_repair(rx);
+}
+
 /// Somebody dies while it takes over a dead writer's entry and sends.
-fn joiner_dies(w: &World, step: u32) {
+fn joiner_dies(w: &World, step: u32, meanwhile: Meanwhile) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     w.dead_writer();
     let lease = w.lease();
@@ -230,15 +264,12 @@ fn joiner_dies(w: &World, step: u32) {
                 }
             });
         },
-        |w| {
-            w.recv_or_repair(&mut rx);
-            let _ = w.send(&mut tx, 11);
-        },
+        |w| meanwhile(w, &mut tx, &mut rx),
     );
     w.settle(&mut tx, &mut rx);
 }
 
-fn leaver_dies(w: &World, step: u32) {
+fn leaver_dies(w: &World, step: u32, meanwhile: Meanwhile) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut p = w.producer();
     w.two(
@@ -249,16 +280,13 @@ fn leaver_dies(w: &World, step: u32) {
                 p.leave();
             });
         },
-        |w| {
-            w.recv_or_repair(&mut rx);
-            let _ = w.send(&mut tx, 11);
-        },
+        |w| meanwhile(w, &mut tx, &mut rx),
     );
     w.settle(&mut tx, &mut rx);
 }
 
 /// A tool dies while it releases a dead reader's entry.
-fn recovery_dies(w: &World, step: u32) {
+fn recovery_dies(w: &World, step: u32, meanwhile: Meanwhile) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     w.send(&mut tx, 1).unwrap();
     w.dead_reader();
@@ -271,10 +299,7 @@ fn recovery_dies(w: &World, step: u32) {
                 assert!(!matches!(outcome, Recovery::Owned { .. }));
             });
         },
-        |w| {
-            w.recv_or_repair(&mut rx);
-            let _ = w.send(&mut tx, 11);
-        },
+        |w| meanwhile(w, &mut tx, &mut rx),
     );
     w.settle(&mut tx, &mut rx);
 }

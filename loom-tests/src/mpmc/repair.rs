@@ -17,7 +17,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("repaired_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(repaired_slot_is_reused)).short(LARGE),
     model("redelivered_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(redelivered_slot_is_reused)).short(LARGE),
     model("write_repairer_dies", 6, Bound::ALL, Body::Crash(write_repairer_dies)),
-    model("read_repairer_dies", 6, Bound::preemptions(2), Body::Crash(read_repairer_dies)).short(LARGE),
+    model("read_repairer_dies", 6, Bound::ALL, Body::Crash(read_repairer_dies)),
 ];
 
 fn at(p: u64) -> Position {

@@ -7,14 +7,17 @@ use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("one_to_one", 3, Bound::preemptions(2), Body::Plain(one_to_one)).early().short(LARGE),
+    model("one_to_one", 3, Bound::ALL, Body::Plain(|w| one_to_one(w, 1, 2))),
+    model("two_messages", 3, Bound::ALL, Body::Plain(|w| one_to_one(w, 2, 1))),
+    model("two_messages_two_looks", 3, Bound::ALL, Body::Plain(|w| one_to_one(w, 2, 2))).early(),
     model("two_to_one", 4, Bound::preemptions(1), Body::Plain(two_to_one)).early().short(LARGE),
     model("one_to_two_once", 4, Bound::preemptions(2), Body::Plain(|w| one_to_two(w, 1))).short(LARGE),
     model("one_to_two", 4, Bound::preemptions(0), Body::Plain(|w| one_to_two(w, 2)))
         .planted(Bound::preemptions(1))
         .short(LARGE),
     model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
-    model("wrap", 3, Bound::preemptions(2), Body::Plain(wrap)).short(LARGE),
+    model("wrap", 3, Bound::ALL, Body::Plain(|w| wrap(w, 1))),
+    model("wrap_twice", 3, Bound::ALL, Body::Plain(|w| wrap(w, 2))),
     model("wrap_one_slot", 4, Bound::preemptions(1), Body::Plain(wrap_one_slot)).slots(1).short(LARGE),
     model("full_one_slot", 4, Bound::preemptions(2), Body::Plain(full_one_slot)).slots(1).short(LARGE),
     model("late_commit", 4, Bound::ALL, Body::Plain(late_commit)),
@@ -27,23 +30,24 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("abort_one_slot", 4, Bound::preemptions(2), Body::Plain(abort_one_slot)).slots(1).short(LARGE),
     model("batch", 4, Bound::preemptions(1), Body::Plain(batch)).short(LARGE),
     model("batch_in_the_way", 4, Bound::preemptions(1), Body::Plain(batch_in_the_way)).short(LARGE),
-    model("batch_given_up", 3, Bound::preemptions(2), Body::Plain(batch_given_up)).short(LARGE),
-    model("close_against_claims", 4, Bound::preemptions(1), Body::Plain(close_against_claims)).short(LARGE),
+    model("batch_given_up", 3, Bound::ALL, Body::Plain(batch_given_up)),
+    model("batch_behind_a_gap", 3, Bound::ALL, Body::Plain(batch_behind_a_gap)),
+    model("close_against_claims", 4, Bound::preemptions(3), Body::Plain(close_against_claims)),
     model("closed_is_after_all", 4, Bound::ALL, Body::Plain(closed_is_after_all)),
 ];
 
-/// Three messages through two slots.
-fn one_to_one(w: &World) {
+/// So many messages, and so many looks.
+fn one_to_one(w: &World, messages: u64, looks: usize) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut p = w.producer();
     w.two(
         move |w| {
-            for n in 1..=3 {
+            for n in 1..=messages {
                 let _ = w.send(&mut p, n);
             }
         },
         |w| {
-            for _ in 0..4 {
+            for _ in 0..looks {
                 let _ = w.recv(&mut rx);
             }
         },
@@ -116,21 +120,23 @@ fn two_to_two(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// The slots are written the second and the third time.
-fn wrap(w: &World) {
+/// A slot is written the third time, or one the second time and then the other the third time, while what is before is read.
+fn wrap(w: &World, messages: u64) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut p = w.producer();
-    w.send(&mut tx, 1).unwrap();
-    w.send(&mut tx, 2).unwrap();
-    w.recv(&mut rx).unwrap();
+    for n in 1..=4 - messages {
+        w.send(&mut tx, n).unwrap();
+        w.recv(&mut rx).unwrap();
+    }
+    w.send(&mut tx, 5).unwrap();
     w.two(
         move |w| {
-            for n in 3..=5 {
+            for n in 6..6 + messages {
                 let _ = w.send(&mut p, n);
             }
         },
         |w| {
-            for _ in 0..4 {
+            for _ in 0..2 {
                 let _ = w.read(&mut rx);
             }
         },
@@ -330,19 +336,34 @@ fn batch_in_the_way(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// A batch that is given up with a message in it, and another one behind the gap.
+/// A batch that is given up with a message in it.
 fn batch_given_up(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut p = w.producer();
     w.two(
-        move |w| {
+        move |_| {
             if let Ok(mut batch) = p.try_claim_batch(2, 8) {
                 let _ = batch.push(0, &[0; 8]);
             }
-            let _ = w.send_batch(&mut p, &[1, 2]);
         },
         |w| {
             let _ = w.read_batch(&mut rx, 2);
+        },
+    );
+    assert!(w.seen().is_empty());
+    w.settle(&mut tx, &mut rx);
+}
+
+/// And another one behind the gap.
+fn batch_behind_a_gap(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut p = w.producer();
+    drop(p.try_claim_batch(2, 8).unwrap());
+    w.two(
+        move |w| {
+            let _ = w.send_batch(&mut p, &[1, 2]);
+        },
+        |w| {
             let _ = w.read_batch(&mut rx, 2);
         },
     );

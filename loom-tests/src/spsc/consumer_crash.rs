@@ -12,12 +12,12 @@ use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("recv_dies", Bound::preemptions(1), Body::Crash(recv_dies)).short(LARGE),
+    model("recv_dies", Bound::preemptions(3), Body::Crash(recv_dies)),
     model("read_dies", Bound::preemptions(1), Body::Crash(read_dies)).short(LARGE),
     model("read_batch_dies", Bound::preemptions(1), Body::Crash(read_batch_dies)).short(LARGE),
     model("lazy_recv_dies", Bound::preemptions(1), Body::Crash(lazy_recv_dies)).release_every(16).short(LARGE),
     model("two_consumers_die", Bound::ALL, Body::TwoCrashes(two_consumers_die)),
-    model("one_of_each_dies", Bound::preemptions(1), Body::TwoCrashes(one_of_each_dies)).short(LARGE),
+    model("one_of_each_dies", Bound::ALL, Body::TwoCrashes(one_of_each_dies)),
 ];
 
 /// The record of the last producer.
@@ -159,16 +159,12 @@ fn one_of_each_dies(w: &World, first: u32, second: u32) {
     let (a, b, leases) = (w.clone(), w.clone(), (w.lease(), w.lease()));
     let hands = Hands::default();
     let noted = Arc::clone(&hands);
-    let producers = move || {
-        let done = a.kill(0, first, 1, || try_send(&mut tx, msg(2, 16)).is_some());
-        (done, Last::new(leases.0, LAST).go(&a))
-    };
-    let consumers = move || {
-        b.kill(1, second, 2, || recv_one(&mut rx, &noted));
-        let mut rx = b.succeed_consumer(leases.1);
-        (b.glance(&mut rx, 2), rx)
-    };
-    let ((done, last), (log, mut rx)) = w.both(producers, consumers);
+    let sender = move || a.kill(0, first, 1, || try_send(&mut tx, msg(2, 16)).is_some());
+    let receiver = move || b.kill(1, second, 2, || recv_one(&mut rx, &noted));
+    let (done, _) = w.both(sender, receiver);
+    let mut rx = w.succeed_consumer(leases.1);
+    let last = Last::new(leases.0, LAST);
+    let log = w.glance(&mut rx, 2);
     let log = last.finish(w, &mut rx, log);
     let records: Vec<_> = log.iter().filter(|e| matches!(e, Event::Got { .. })).copied().collect();
     let hands = hands.lock().unwrap();

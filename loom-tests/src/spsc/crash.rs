@@ -1,7 +1,8 @@
 //! Models in which a producer dies at every step of every operation, the consumer goes on at the same time, and a
-//! successor takes the seat; and those in which the successor dies, too. Each operation in three models of two threads, to
-//! the end: the dying beside the consumer, the dying beside the successor, and these two when it is dead. All three at once
-//! stand in one, for the shortest send.
+//! successor takes the seat; and those in which the successor dies, too. Each operation in models of two threads, to
+//! the end: the dying beside the consumer, the dying beside the successor, and these two when it is dead: a look of the
+//! consumer's beside the successor that sits down and sends, before and after it was told what the dead had sent, and
+//! several beside one that sits. All three at once stand in one, for the shortest send.
 //!
 //! The op of a victim runs under [`World::kill`]: its lease is free after the fatal step, or after the op.
 
@@ -17,58 +18,70 @@ use crate::{Bound, LARGE, Model};
 pub static MODELS: &[Model<Spsc>] = &[
     model("send_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &SEND))),
     model("send_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &SEND))),
-    model("send_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &SEND)))
-        .short(LARGE),
+    model("send_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &SEND, 0))),
+    model("send_died_and_was_seen", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &SEND, 1))),
+    model("send_died_and_was_succeeded", Bound::ALL, Body::Crash(|w, step| died_and_was_succeeded(w, step, &SEND))),
     model("padded_send_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &PADDED_SEND))),
     model(
         "padded_send_dies_and_is_succeeded",
         Bound::ALL,
         Body::Crash(|w, step| dies_and_is_succeeded(w, step, &PADDED_SEND)),
     ),
+    model("padded_send_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &PADDED_SEND, 0))),
+    model("padded_send_died_and_was_seen", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &PADDED_SEND, 1))),
     model(
-        "padded_send_died_long_ago",
-        Bound::preemptions(2),
-        Body::Crash(|w, step| died_long_ago(w, step, &PADDED_SEND)),
-    )
-    .short(LARGE),
+        "padded_send_died_and_was_succeeded",
+        Bound::ALL,
+        Body::Crash(|w, step| died_and_was_succeeded(w, step, &PADDED_SEND)),
+    ),
     model("claim_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &CLAIM))),
     model("claim_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &CLAIM))),
-    model("claim_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &CLAIM)))
-        .short(LARGE),
+    model("claim_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLAIM, 0))),
+    model("claim_died_and_was_seen", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLAIM, 1))),
+    model("claim_died_and_was_succeeded", Bound::ALL, Body::Crash(|w, step| died_and_was_succeeded(w, step, &CLAIM))),
     model("batch_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &BATCH))),
     model("batch_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &BATCH))),
-    model("batch_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &BATCH)))
-        .short(LARGE),
+    model("batch_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &BATCH, 0))),
+    model("batch_died_and_was_seen", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &BATCH, 1))),
+    model("batch_died_and_was_succeeded", Bound::ALL, Body::Crash(|w, step| died_and_was_succeeded(w, step, &BATCH))),
     model("padded_batch_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &PADDED_BATCH))),
     model(
         "padded_batch_dies_and_is_succeeded",
         Bound::ALL,
         Body::Crash(|w, step| dies_and_is_succeeded(w, step, &PADDED_BATCH)),
     ),
+    model("padded_batch_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &PADDED_BATCH, 0))),
     model(
-        "padded_batch_died_long_ago",
-        Bound::preemptions(2),
-        Body::Crash(|w, step| died_long_ago(w, step, &PADDED_BATCH)),
-    )
-    .short(LARGE),
+        "padded_batch_died_and_was_seen",
+        Bound::ALL,
+        Body::Crash(|w, step| died_long_ago(w, step, &PADDED_BATCH, 1)),
+    ),
+    model(
+        "padded_batch_died_and_was_succeeded",
+        Bound::ALL,
+        Body::Crash(|w, step| died_and_was_succeeded(w, step, &PADDED_BATCH)),
+    ),
     model("full_send_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &FULL_SEND))),
     model(
         "full_send_dies_and_is_succeeded",
         Bound::ALL,
         Body::Crash(|w, step| dies_and_is_succeeded(w, step, &FULL_SEND)),
     ),
-    model("full_send_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &FULL_SEND)))
-        .short(LARGE),
+    model("full_send_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &FULL_SEND, 0))),
+    model("full_send_died_and_was_seen", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &FULL_SEND, 1))),
+    model(
+        "full_send_died_and_was_succeeded",
+        Bound::ALL,
+        Body::Crash(|w, step| died_and_was_succeeded(w, step, &FULL_SEND)),
+    ),
     model("close_dies_and_is_read", Bound::ALL, Body::Crash(|w, step| dies_and_is_read(w, step, &CLOSE))),
     model("close_dies_and_is_succeeded", Bound::ALL, Body::Crash(|w, step| dies_and_is_succeeded(w, step, &CLOSE))),
-    model("close_died_long_ago", Bound::preemptions(2), Body::Crash(|w, step| died_long_ago(w, step, &CLOSE)))
-        .short(LARGE),
+    model("close_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLOSE, 0))),
+    model("close_died_and_was_seen", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLOSE, 1))),
+    model("close_died_and_was_succeeded", Bound::ALL, Body::Crash(|w, step| died_and_was_succeeded(w, step, &CLOSE))),
     model("send_dies", Bound::preemptions(1), Body::Crash(send_dies)).short(LARGE),
-    model("two_producers_die", Bound::preemptions(0), Body::TwoCrashes(two_producers_die)).short(LARGE),
-    model("two_batches_die", Bound::preemptions(0), Body::TwoCrashes(two_batches_die))
-        .capacity(128)
-        .short(LARGE)
-        .early(),
+    model("two_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_producers_die)).short(LARGE),
+    model("two_batches_die", Bound::preemptions(1), Body::TwoCrashes(two_batches_die)).capacity(128).short(LARGE),
     model("two_unread_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_unread_producers_die)).short(LARGE),
     model("closer_and_successor_die", Bound::ALL, Body::TwoCrashes(closer_and_successor_die)),
 ];
@@ -166,12 +179,23 @@ fn dies_and_is_succeeded(w: &World, step: u32, death: &'static Death) {
     death.check(done, &last.finish(w, &mut rx, vec![]));
 }
 
-/// A producer has died; a successor goes on while the consumer reads.
-fn died_long_ago(w: &World, step: u32, death: &'static Death) {
+/// A producer has died, and the consumer has looked so many times; a successor sits down and sends while it looks again.
+fn died_long_ago(w: &World, step: u32, death: &'static Death, looks: usize) {
     let (mut tx, mut rx, last) = death.begin(w);
     let done = w.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
+    let mut log = w.glance(&mut rx, looks);
     let (first, second) = (w.clone(), w.clone());
-    let (last, (log, mut rx)) = w.both(move || last.send(&first), move || (second.glance(&mut rx, 2), rx));
+    let (last, (seen, mut rx)) = w.both(move || last.send(&first), move || (second.glance(&mut rx, 1), rx));
+    log.extend(seen);
+    death.check(done, &last.finish(w, &mut rx, log));
+}
+
+/// A producer has died, and a successor has sat down; it sends while the consumer reads.
+fn died_and_was_succeeded(w: &World, step: u32, death: &'static Death) {
+    let (mut tx, mut rx, last) = death.begin(w);
+    let done = w.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
+    let (last, first, second) = (last.sit(w), w.clone(), w.clone());
+    let (last, (log, mut rx)) = w.both(move || last.go(&first), move || (second.glance(&mut rx, 3), rx));
     death.check(done, &last.finish(w, &mut rx, log));
 }
 
@@ -241,20 +265,17 @@ fn three_sessions(log: &[Event], first: (&[u32], Option<bool>), second: (&[u32],
     panic!("committed {:?} and {:?}: {log:?}", first.1, second.1);
 }
 
-/// A producer dies in `op`; a successor dies while it takes over or in its first `next`; a third one goes on. Sessions
-/// follow each other in one thread; their races with the consumer are the point.
+/// A producer has died in `op`; a successor dies while it takes over or in its first `next`, and the consumer looks; a third
+/// one goes on.
 fn two_die(w: &World, steps: (u32, u32), before: &[u32], op: (&'static [u32], Op), next: (&'static [u32], Op)) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     dirty(&mut tx, &mut rx, before);
     let (a, b, leases) = (w.clone(), w.clone(), (w.lease(), w.lease()));
-    let producers = move || {
-        let first = a.kill(0, steps.0, 1, || op.1(&mut tx, op.0));
-        let second = a.kill(1, steps.1, leases.0, || next.1(&mut a.succeed_producer(leases.0), next.0));
-        (first, second, Last::new(leases.1, LAST).go(&a))
-    };
-    let receiver = move || (b.glance(&mut rx, 2), rx);
-    let ((first, second, last), (log, mut rx)) = w.both(producers, receiver);
-    let log = last.finish(w, &mut rx, log);
+    let first = w.kill(0, steps.0, 1, || op.1(&mut tx, op.0));
+    let successor = move || a.kill(1, steps.1, leases.0, || next.1(&mut a.succeed_producer(leases.0), next.0));
+    let receiver = move || (b.glance(&mut rx, 1), rx);
+    let (second, (log, mut rx)) = w.both(successor, receiver);
+    let log = Last::new(leases.1, LAST).finish(w, &mut rx, log);
     three_sessions(&log, (op.0, first), (next.0, second), (DIED, DIED));
 }
 

@@ -6,7 +6,7 @@ use ring_core::spsc::{Consumer, Producer, Ring};
 use ring_core::{Role, SeatError, SeatState, SessionEnd};
 
 use super::streams::dirty;
-use super::world::{CLOSED, DIED, Event, Last, got, msg, recv, recv_wait, send, try_send};
+use super::world::{CLOSED, DIED, Event, Last, got, msg, recv, send, try_send};
 use super::{Body, Spsc, World, model};
 use crate::{Bound, LARGE, Model};
 
@@ -17,22 +17,23 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("consumer_close", Bound::ALL, Body::Plain(consumer_close)),
     model("consumer_death", Bound::ALL, Body::Plain(consumer_death)),
     model("positions_in_motion", Bound::ALL, Body::Plain(positions_in_motion)),
-    model("seen_mark_in_motion", Bound::preemptions(4), Body::Plain(seen_mark_in_motion)).short(LARGE),
+    model("seen_mark_in_motion", Bound::ALL, Body::Plain(seen_mark_in_motion)),
     model("attach_while_sitting", Bound::ALL, Body::Plain(attach_while_sitting)).attached(),
     model("taken", Bound::ALL, Body::Plain(taken)),
     model("one_of_two_sits", Bound::ALL, Body::Plain(one_of_two_sits)),
     model("successor_after_close", Bound::preemptions(2), Body::Plain(successor_after_close)).short(LARGE),
     model("successor_after_death", Bound::preemptions(2), Body::Plain(successor_after_death)).short(LARGE),
     model("successor_writes_over_released", Bound::ALL, Body::Plain(successor_writes_over_released)),
-    model("mark_over_old_bytes", Bound::preemptions(4), Body::Plain(mark_over_old_bytes)).short(LARGE),
-    model("mark_waits_for_space", Bound::preemptions(2), Body::Plain(mark_waits_for_space)).short(LARGE),
-    model("told_before_the_mark", Bound::preemptions(4), Body::Plain(told_before_the_mark)).short(LARGE),
+    model("mark_over_old_bytes", Bound::ALL, Body::Plain(mark_over_old_bytes)),
+    model("mark_waits_for_space", Bound::ALL, Body::Plain(mark_waits_for_space)),
+    model("mark_waits_while_sitting", Bound::preemptions(2), Body::Plain(mark_waits_while_sitting)).short(LARGE),
+    model("told_before_the_mark", Bound::ALL, Body::Plain(told_before_the_mark)),
     model("new_consumer_after_death", Bound::ALL, Body::Plain(new_consumer_after_death)),
     model("new_consumer_after_close", Bound::ALL, Body::Plain(new_consumer_after_close)),
-    model("both_sit_after_a_close", Bound::preemptions(4), Body::Plain(both_sit_after_a_close)).short(LARGE),
-    model("both_sit_after_a_death", Bound::preemptions(4), Body::Plain(both_sit_after_a_death)).short(LARGE),
+    model("both_sit_after_a_close", Bound::ALL, Body::Plain(both_sit_after_a_close)),
+    model("both_sit_after_a_death", Bound::ALL, Body::Plain(both_sit_after_a_death)),
     model("recovered_between", Bound::ALL, Body::Plain(recovered_between)),
-    model("both_sides_pass_on", Bound::preemptions(1), Body::Plain(both_sides_pass_on)).short(LARGE),
+    model("both_sides_pass_on", Bound::ALL, Body::Plain(both_sides_pass_on)),
 ];
 
 /// Comes the end by a close after the last record, although the consumer never looks at the tail?
@@ -253,24 +254,38 @@ fn mark_over_old_bytes(w: &World) {
     // One whole lap of records with forged headers, and a little more: the mark's end falls on old payload.
     dirty(&mut tx, &mut rx, &[msg(1, 24), msg(2, 24), msg(3, 0)]);
     w.bury(tx.lease());
+    // By the seat: whoever looks again passes the mark in the same look.
+    assert_eq!(w.poll(&mut rx), Some(DIED));
     let (first, second, lease) = (w.clone(), w.clone(), w.lease());
     let successor = move || {
         assert_eq!(first.succeed_producer(lease).tail().get(), 80);
         first.bury(lease);
     };
-    let receiver = move || {
-        // The first death is told by the seat or by the mark, the second one by the seat.
-        let log = second.collect(&mut rx, |_| true);
-        assert_eq!(log, [DIED]);
-        while let Some(event) = second.poll(&mut rx) {
-            assert_eq!(event, DIED);
-        }
-    };
-    w.both(successor, receiver);
+    let receiver = move || (second.glance(&mut rx, 1), rx);
+    let ((), (log, mut rx)) = w.both(successor, receiver);
+    // The second death is told once, by the seat.
+    let log = [log, w.glance(&mut rx, 3)].concat();
+    assert!(log == [DIED] || log == [DIED, DIED], "{log:?}");
 }
 
 /// Does a successor that finds the ring full write the mark before its first record?
 fn mark_waits_for_space(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    assert!(try_send(&mut tx, msg(1, 24)).is_some());
+    assert!(try_send(&mut tx, msg(2, 16)).is_some());
+    w.bury(tx.lease());
+    let lease = w.lease();
+    let last = Last::seated(w.succeed_producer(lease), msg(3, 0));
+    let (first, second) = (w.clone(), w.clone());
+    let successor = move || last.send(&first).send(&first);
+    let receiver = move || (second.glance(&mut rx, 3), rx);
+    let (last, (log, mut rx)) = w.both(successor, receiver);
+    let log = last.finish(w, &mut rx, log);
+    assert_eq!(log, [got(msg(1, 24)), got(msg(2, 16)), DIED, got(msg(3, 0)), CLOSED]);
+}
+
+/// The same of one who sits down while room is made.
+fn mark_waits_while_sitting(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     assert!(try_send(&mut tx, msg(1, 24)).is_some());
     assert!(try_send(&mut tx, msg(2, 16)).is_some());
@@ -294,16 +309,10 @@ fn told_before_the_mark(w: &World) {
     dirty(&mut tx, &mut rx, &[msg(1, 24), msg(2, 24), msg(3, 0)]);
     w.bury(tx.lease());
     assert_eq!(w.poll(&mut rx), Some(DIED));
-    let (first, second, lease) = (w.clone(), w.clone(), w.lease());
-    let successor = move || {
-        let mut tx = first.succeed_producer(lease);
-        send(&mut tx, msg(4, 16));
-        tx.close();
-    };
-    let receiver = move || {
-        assert_eq!(second.collect(&mut rx, |e| *e == CLOSED), [got(msg(4, 16)), CLOSED]);
-    };
-    w.both(successor, receiver);
+    let (first, second, last) = (w.clone(), w.clone(), Last::new(w.lease(), msg(4, 16)));
+    let receiver = move || (second.glance(&mut rx, 1), rx);
+    let (last, (log, mut rx)) = w.both(move || last.go(&first), receiver);
+    assert_eq!(last.finish(w, &mut rx, log), [got(msg(4, 16)), CLOSED]);
 }
 
 /// Is a consumer that sits down about the time of a producer's death told of it after the records it finds?
@@ -348,17 +357,19 @@ fn both_sit_after(w: &World, end: fn(&World, &mut Producer<'_>), reported: Event
     end(w, &mut tx);
     assert_eq!(w.poll(&mut rx), Some(reported));
     rx.close();
+    both_sit(w, &[got(msg(1, 8)), CLOSED]);
+}
+
+/// A producer and a consumer sit down at the same time. What came next is `expect`.
+fn both_sit(w: &World, expect: &[Event]) {
     let (first, second, sends, reads) = (w.clone(), w.clone(), w.lease(), w.lease());
-    let sender = move || {
-        let mut tx = first.succeed_producer(sends);
-        send(&mut tx, msg(1, 8));
-        tx.close();
-    };
+    let sender = move || first.succeed_producer(sends);
     let receiver = move || {
         let mut rx = second.succeed_consumer(reads);
-        assert_eq!(second.collect(&mut rx, |e| *e == CLOSED), [got(msg(1, 8)), CLOSED]);
+        (second.glance(&mut rx, 1), rx)
     };
-    w.both(sender, receiver);
+    let (tx, (log, mut rx)) = w.both(sender, receiver);
+    assert_eq!(Last::seated(tx, msg(1, 8)).finish(w, &mut rx, log), expect);
 }
 
 /// Does a successor go on rightly while an operator settles the dead producer's seat, the tail stored by the later one?
@@ -381,24 +392,13 @@ fn recovered_between(w: &World) {
     assert_eq!(head, tail, "everything was read, and the tail is the successor's");
 }
 
-/// Can both seats change hands at the same time?
+/// Can both seats change hands at the same time, with a record between them?
 fn both_sides_pass_on(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     assert!(try_send(&mut tx, msg(1, 8)).is_some());
     assert!(try_send(&mut tx, msg(2, 8)).is_some());
-    let (first, second, lease) = (w.clone(), w.clone(), w.lease());
-    let producers = move || {
-        first.bury(tx.lease());
-        let mut tx = first.succeed_producer(lease);
-        send(&mut tx, msg(3, 16));
-        tx.close();
-    };
-    let consumers = move || {
-        recv_wait(&mut rx, msg(1, 8));
-        rx.close();
-        let mut rx = second.consumer();
-        let log = second.collect(&mut rx, |e| *e == CLOSED);
-        assert_eq!(log, [got(msg(2, 8)), DIED, got(msg(3, 16)), CLOSED]);
-    };
-    w.both(producers, consumers);
+    w.bury(tx.lease());
+    recv(&mut rx, msg(1, 8));
+    rx.close();
+    both_sit(w, &[got(msg(2, 8)), DIED, got(msg(1, 8)), CLOSED]);
 }

@@ -9,7 +9,7 @@ use ring_core::spsc::{Claim, ClaimError, Consumer, Producer, ReadError};
 
 use super::world::{Event, check, msg, payload, recv, recv_wait, send, try_send};
 use super::{Body, Spsc, World, model};
-use crate::{Bound, LARGE, Model};
+use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
@@ -18,17 +18,19 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("abort", Bound::ALL, Body::Plain(abort)),
     model("full", Bound::ALL, Body::Plain(full)),
     model("padding", Bound::ALL, Body::Plain(padding)),
-    model("wrap", Bound::preemptions(3), Body::Plain(wrap)).short(LARGE),
-    model("wrap_at_2_64", Bound::preemptions(2), Body::Plain(wrap)).start_at(u64::MAX).short(LARGE),
-    model("stream", Bound::preemptions(2), Body::Plain(stream)).short(LARGE),
+    model("wrap", Bound::ALL, Body::Plain(wrap)),
+    model("wrap_at_2_64", Bound::ALL, Body::Plain(wrap)).start_at(u64::MAX),
+    model("stream", Bound::ALL, Body::Plain(stream)),
     model("in_place", Bound::ALL, Body::Plain(in_place)),
     model("batch_is_all_or_nothing", Bound::ALL, Body::Plain(batch_is_all_or_nothing)),
     model("batch_with_padding", Bound::ALL, Body::Plain(batch_with_padding)),
-    model("batch_read", Bound::preemptions(3), Body::Plain(batch_read)).short(LARGE),
+    model("batch_read", Bound::ALL, Body::Plain(batch_read)),
+    model("batch_grows", Bound::ALL, Body::Plain(batch_grows)),
     // Large enough for records that are marked as seen ahead.
     model("many_at_once", Bound::ALL, Body::Plain(many_at_once)).capacity(512),
     model("rest", Bound::ALL, Body::Plain(rest)),
-    model("release_every", Bound::preemptions(3), Body::Plain(release_every)).release_every(16).short(LARGE),
+    model("release_every", Bound::ALL, Body::Plain(release_every)).release_every(16),
+    model("release_every_is_held_back", Bound::ALL, Body::Plain(release_every_is_held_back)).release_every(16),
 ];
 
 /// Leaves forged headers of former records all over the data area, and the ring empty.
@@ -150,7 +152,9 @@ fn padding(w: &World) {
 /// Does a stream that ends exactly at the wrap, and passes it, come whole?
 fn wrap(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let tags = [msg(1, 16), msg(2, 8), msg(3, 16), msg(4, 24)];
+    dirty(&mut tx, &mut rx, &[msg(1, 16), msg(2, 8)]);
+    // From 40 to 64, and from 0.
+    let tags = [msg(3, 16), msg(4, 8)];
     let sender = move || {
         for tag in tags {
             send(&mut tx, tag);
@@ -164,10 +168,12 @@ fn wrap(w: &World) {
     w.both(sender, receiver);
 }
 
-/// Does a stream of more than two laps of mixed lengths, with padding, come whole?
+/// Does a stream of mixed lengths, with padding, come whole in its third lap, where each record waits for room?
 fn stream(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let tags = [msg(1, 16), msg(2, 24), msg(3, 8), msg(4, 0), msg(5, 24), msg(6, 16)];
+    dirty(&mut tx, &mut rx, &[msg(1, 16), msg(2, 24), msg(3, 8), msg(4, 0)]);
+    // At 88, which is 24 of 64: to 56, then 8 of padding, and the last record from 0, for which the first makes room.
+    let tags = [msg(5, 24), msg(6, 16)];
     let sender = move || {
         for tag in tags {
             send(&mut tx, tag);
@@ -256,39 +262,53 @@ fn batch_with_padding(w: &World) {
     w.both(sender, receiver);
 }
 
+/// Reads batches of at most three, in `looks` looks; what came.
+fn read_batches(rx: &mut Consumer<'_>, looks: usize) -> Vec<u32> {
+    let mut tags = vec![];
+    for _ in 0..looks {
+        match rx.try_read_batch(3) {
+            Ok(mut batch) => {
+                while let Some(record) = batch.next_record().unwrap() {
+                    let mut buf = [0; 32];
+                    let len = record.copy_to(&mut buf);
+                    assert!(!record.redelivered());
+                    check(record.tag(), &buf[..len]);
+                    tags.push(record.tag());
+                }
+                assert!(batch.len() <= 3);
+                batch.release();
+            }
+            Err(ReadError::Empty) => {}
+            Err(e) => panic!("{e}"),
+        }
+    }
+    tags
+}
+
 /// Are the records of a batch read safe until they are released together?
 fn batch_read(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let tags = [msg(1, 8), msg(2, 8), msg(3, 16), msg(4, 24)];
+    let tags = [msg(1, 8), msg(2, 8), msg(3, 24)];
+    assert!(try_send(&mut tx, tags[0]).is_some() && try_send(&mut tx, tags[1]).is_some());
+    // The third one wants the room of the others.
+    let sender = move || (try_send(&mut tx, tags[2]).is_some() || try_send(&mut tx, tags[2]).is_some(), tx);
+    let receiver = move || (read_batches(&mut rx, 2), rx);
+    let ((sent, mut tx), (mut seen, mut rx)) = w.both(sender, receiver);
+    assert!(sent || try_send(&mut tx, tags[2]).is_some(), "all of them were released");
+    seen.extend(read_batches(&mut rx, 2));
+    assert_eq!(seen, tags);
+}
+
+/// Are the records whole that come while a batch of those before them is read?
+fn batch_grows(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let tags = [msg(1, 8), msg(2, 8), msg(3, 0)];
     assert!(try_send(&mut tx, tags[0]).is_some());
-    let sender = move || {
-        for tag in &tags[1..] {
-            send(&mut tx, *tag);
-        }
-    };
-    let receiver = move || {
-        let mut tags = tags.into_iter();
-        loop {
-            match rx.try_read_batch(3) {
-                Ok(mut batch) => {
-                    while let Some(record) = batch.next_record().unwrap() {
-                        let mut buf = [0; 32];
-                        let len = record.copy_to(&mut buf);
-                        assert_eq!((Some(record.tag()), record.redelivered()), (tags.next(), false));
-                        check(record.tag(), &buf[..len]);
-                    }
-                    assert!(batch.len() <= 3);
-                    batch.release();
-                    if tags.len() == 0 {
-                        break;
-                    }
-                }
-                Err(ReadError::Empty) => thread::yield_now(),
-                Err(e) => panic!("{e}"),
-            }
-        }
-    };
-    w.both(sender, receiver);
+    let sender = move || tags[1..].iter().for_each(|tag| assert!(try_send(&mut tx, *tag).is_some()));
+    let receiver = move || (read_batches(&mut rx, 2), rx);
+    let ((), (mut seen, mut rx)) = w.both(sender, receiver);
+    seen.extend(read_batches(&mut rx, 2));
+    assert_eq!(seen, tags);
 }
 
 /// The same of what is laid out, and read, in one go.
@@ -351,16 +371,36 @@ fn rest(w: &World) {
 /// Is a head that is held back published before the producer would wait for it for ever?
 fn release_every(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let tags = [msg(1, 0), msg(2, 8), msg(3, 0), msg(4, 16), msg(5, 24)];
-    let sender = move || {
-        for tag in tags {
-            send(&mut tx, tag);
-        }
-    };
+    let tags = [msg(1, 24), msg(2, 0)];
+    for tag in tags {
+        assert!(try_send(&mut tx, tag).is_some());
+    }
+    // What is behind them, from 40, is too short; the last 8 bytes are held back until the consumer finds nothing more.
+    let sender = move || _ = send(&mut tx, msg(3, 24));
     let receiver = move || {
         for tag in tags {
-            recv_wait(&mut rx, tag);
+            recv(&mut rx, tag);
         }
+        recv_wait(&mut rx, msg(3, 24));
     };
     w.both(sender, receiver);
+}
+
+/// Are records whole that come while the head is held back, and is room that was not published given out?
+fn release_every_is_held_back(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let tags = [msg(1, 0), msg(2, 8), msg(3, 0), msg(4, 8)];
+    for tag in tags {
+        assert!(try_send(&mut tx, tag).is_some());
+    }
+    let sender = move || (try_send(&mut tx, msg(5, 16)).is_some(), tx);
+    let receiver = move || {
+        for tag in tags {
+            recv(&mut rx, tag);
+        }
+        rx
+    };
+    let ((sent, mut tx), mut rx) = w.both(sender, receiver);
+    assert!(sent || rx.try_read().is_err() && try_send(&mut tx, msg(5, 16)).is_some(), "there is room");
+    recv(&mut rx, msg(5, 16));
 }

@@ -216,10 +216,17 @@ impl Last {
         Self { lease: 0, tx: Some(tx), tag, sent: false, closed: false }
     }
 
+    /// Sits down, where nothing is in the way.
+    #[must_use]
+    pub fn sit(mut self, w: &World) -> Self {
+        self.tx = self.tx.or_else(|| w.try_producer(self.lease));
+        self
+    }
+
     /// Sits down and sends, or goes as far as it can without waiting.
     #[must_use]
     pub fn send(mut self, w: &World) -> Self {
-        self.tx = self.tx.or_else(|| w.try_producer(self.lease));
+        self = self.sit(w);
         if let Some(tx) = &mut self.tx {
             self.sent = self.sent || try_send(tx, self.tag).is_some();
         }

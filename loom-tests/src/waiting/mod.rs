@@ -105,15 +105,31 @@ pub fn wait<H: Sleeps, T>(handle: &mut H, look: impl FnMut(&mut H) -> Option<T>)
     wait_by(Way::Sound, handle, None, look).expect("nobody cancels")
 }
 
+/// The same where a first look was in vain, before anybody else was there: what looks while others publish is the question
+/// of other models.
+pub fn wait_on<H: Sleeps, T>(handle: &mut H, look: impl FnMut(&mut H) -> Option<T>) -> T {
+    wait_from(Way::Sound, handle, None, false, look).expect("nobody cancels")
+}
+
 /// The same, as far as `interrupt` lets it: `None` when cancelled.
 pub fn wait_by<H: Sleeps, T>(
     way: Way,
     handle: &mut H,
     interrupt: Option<&Interrupt<'static>>,
+    look: impl FnMut(&mut H) -> Option<T>,
+) -> Option<T> {
+    wait_from(way, handle, interrupt, true, look)
+}
+
+/// The same, with a look at first or without.
+pub fn wait_from<H: Sleeps, T>(
+    way: Way,
+    handle: &mut H,
+    interrupt: Option<&Interrupt<'static>>,
+    mut looks: bool,
     mut look: impl FnMut(&mut H) -> Option<T>,
 ) -> Option<T> {
     let mut announced: Option<(Sleeper<'static>, u32)> = None;
-    let mut looks = true;
     loop {
         let found = if looks { look(handle) } else { None };
         let cancelled = interrupt.is_some_and(Interrupt::is_requested);

@@ -4,35 +4,27 @@ use ring_core::Position;
 use ring_core::mpmc::{Blocked, ClaimError, Consumer, Producer, ReadError, Repair};
 
 use super::cancel::{interrupt, request};
-use super::{Tells, Way, kernel, wait, wait_by};
+use super::{Tells, Way, kernel, wait, wait_by, wait_on};
 use crate::mpmc::{Body, Mpmc, World, model};
 use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("commit_wakes", 2, Bound::preemptions(3), Body::Plain(commit)).waking(false).short(LARGE),
+    model("commit_wakes", 2, Bound::ALL, Body::Plain(commit)).waking(false),
     model("commit_wakes_by_wish", 2, Bound::preemptions(3), Body::Plain(commit_by_wish)).waking(true).short(LARGE),
     model("guessed_commit_wakes", 2, Bound::preemptions(3), Body::Plain(commit_guessed)).waking(false).short(LARGE),
-    model("abort_wakes", 3, Bound::preemptions(3), Body::Plain(abort)).waking(false).short(LARGE),
+    model("abort_wakes", 3, Bound::ALL, Body::Plain(abort)).waking(false),
     model("put_back_wakes", 3, Bound::ALL, Body::Plain(put_back)).waking(false),
-    model("repair_of_a_writer_wakes", 3, Bound::preemptions(3), Body::Plain(repair_of_a_writer))
-        .waking(false)
-        .short(LARGE),
-    model("repair_of_a_reader_wakes", 3, Bound::preemptions(3), Body::Plain(repair_of_a_reader))
-        .waking(false)
-        .short(LARGE),
-    model("close_wakes", 2, Bound::preemptions(3), Body::Plain(close)).waking(false).short(LARGE),
+    model("repair_of_a_writer_wakes", 3, Bound::ALL, Body::Plain(repair_of_a_writer)).waking(false),
+    model("repair_of_a_reader_wakes", 3, Bound::ALL, Body::Plain(repair_of_a_reader)).waking(false),
+    model("close_wakes", 2, Bound::ALL, Body::Plain(close)).waking(false),
     model("close_wakes_a_sender", 2, Bound::ALL, Body::Plain(close_and_full)).slots(1).waking(false),
     model("last_release_wakes", 3, Bound::ALL, Body::Plain(last_release)).waking(false),
     model("close_and_last_release_wake", 3, Bound::preemptions(2), Body::Plain(close_and_last_release))
         .waking(false)
         .short(LARGE),
-    model("release_wakes", 2, Bound::preemptions(3), Body::Plain(release)).slots(1).waking(false).short(LARGE),
-    model("drop_wakes", 3, Bound::preemptions(3), Body::Plain(drop_by_repair))
-        .slots(1)
-        .at_most_once()
-        .waking(false)
-        .short(LARGE),
+    model("release_wakes", 2, Bound::ALL, Body::Plain(release)).slots(1).waking(false),
+    model("drop_wakes", 3, Bound::ALL, Body::Plain(drop_by_repair)).slots(1).at_most_once().waking(false),
     model("batch_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch)).waking(false).short(LARGE),
     model("batch_release_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch_release)).waking(false).short(LARGE),
     model("commits_out_of_order", 4, Bound::preemptions(1), Body::Plain(commits_out_of_order))
@@ -53,7 +45,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
         .waking(false)
         .telling(Tells::CountingTheAwake)
         .short(LARGE),
-    model("single_wake", 2, Bound::preemptions(1), Body::Plain(both_wait))
+    model("single_wake", 2, Bound::preemptions(3), Body::Plain(both_wait))
         .producers(1)
         .consumers(1)
         .slots(1)
@@ -112,6 +104,11 @@ fn receive(w: &World, rx: &mut Consumer<'static>) -> Option<u64> {
     wait(rx, |rx| look(w, rx))
 }
 
+/// The same of who has looked in vain before the others begin.
+fn receive_next(w: &World, rx: &mut Consumer<'static>) -> Option<u64> {
+    wait_on(rx, |rx| look(w, rx))
+}
+
 fn look(w: &World, rx: &mut Consumer<'static>) -> Option<Option<u64>> {
     match w.recv(rx) {
         Ok(n) => Some(Some(n)),
@@ -122,16 +119,26 @@ fn look(w: &World, rx: &mut Consumer<'static>) -> Option<Option<u64>> {
 
 /// Sends as soon as there is room; false when closed.
 fn send(w: &World, tx: &mut Producer<'static>, n: u64) -> bool {
-    wait(tx, |tx| match w.send(tx, n) {
+    wait(tx, |tx| try_send(w, tx, n))
+}
+
+/// The same of who has looked in vain before the others begin.
+fn send_next(w: &World, tx: &mut Producer<'static>, n: u64) -> bool {
+    wait_on(tx, |tx| try_send(w, tx, n))
+}
+
+fn try_send(w: &World, tx: &mut Producer<'static>, n: u64) -> Option<bool> {
+    match w.send(tx, n) {
         Ok(()) => Some(true),
         Err(ClaimError::Closed) => Some(false),
         Err(_) => None,
-    })
+    }
 }
 
 fn commit(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    assert_eq!(look(w, &mut rx), None);
+    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive_next(w, &mut rx), Some(1)));
     w.settle(&mut tx, &mut rx);
 }
 
@@ -140,7 +147,8 @@ fn commit_guessed(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     w.send(&mut tx, 1).unwrap();
     assert_eq!(w.recv(&mut rx), Ok(1));
-    w.two(|w| w.send(&mut tx, 2).unwrap(), |w| assert_eq!(receive(w, &mut rx), Some(2)));
+    assert_eq!(look(w, &mut rx), None);
+    w.two(|w| w.send(&mut tx, 2).unwrap(), |w| assert_eq!(receive_next(w, &mut rx), Some(2)));
     w.settle(&mut tx, &mut rx);
 }
 
@@ -148,7 +156,8 @@ fn commit_guessed(w: &World) {
 fn commit_by_wish(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     rx.sleeper().expect("an event").set_reach(false);
-    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    assert_eq!(look(w, &mut rx), None);
+    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive_next(w, &mut rx), Some(1)));
     w.settle(&mut tx, &mut rx);
 }
 
@@ -187,13 +196,15 @@ fn repair_of_a_reader(w: &World) {
     w.dead_reader();
     let repair =
         |w: &World| assert_eq!(w.repair_by_tool(Blocked::Read(Position::new(0))), Repair::Orphaned(Position::new(0)));
-    w.two(repair, |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    assert_eq!(look(w, &mut rx), None);
+    w.two(repair, |w| assert_eq!(receive_next(w, &mut rx), Some(1)));
     w.settle(&mut tx, &mut rx);
 }
 
 fn close(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    w.two(|_| tx.close(), |w| assert_eq!(receive(w, &mut rx), None));
+    assert_eq!(look(w, &mut rx), None);
+    w.two(|_| tx.close(), |w| assert_eq!(receive_next(w, &mut rx), None));
     w.settle(&mut tx, &mut rx);
 }
 
@@ -235,7 +246,8 @@ fn close_and_last_release_by(w: &World, way: Way) {
 fn release(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     w.send(&mut tx, 1).unwrap();
-    w.two(|w| assert_eq!(w.recv(&mut rx), Ok(1)), |w| assert!(send(w, &mut tx, 2)));
+    assert_eq!(w.send(&mut tx, 2), Err(ClaimError::Full));
+    w.two(|w| assert_eq!(w.recv(&mut rx), Ok(1)), |w| assert!(send_next(w, &mut tx, 2)));
     w.settle(&mut tx, &mut rx);
 }
 
@@ -341,7 +353,8 @@ fn dead_sleeper(w: &World) {
     let _ = victim.sleeper().expect("an event").announce();
     w.bury(victim.lease());
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive(w, &mut rx), Some(1)));
+    assert_eq!(look(w, &mut rx), None);
+    w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive_next(w, &mut rx), Some(1)));
     w.settle(&mut tx, &mut rx);
 }
 
@@ -394,12 +407,16 @@ fn cancelled_when_woken_by(w: &World, way: Way) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// Each sleeps until the other one has moved, again and again.
+/// Each sleeps until the other one has moved: for the slot, and then for what is sent in it.
 fn both_wait(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
+    assert!(w.send(&mut tx, 1).is_ok() && w.send(&mut tx, 2).is_err());
     w.two(
-        |w| (1..=2).for_each(|n| assert!(send(w, &mut tx, n))),
-        |w| (1..=2).for_each(|n| assert_eq!(receive(w, &mut rx), Some(n))),
+        |w| assert!(send_next(w, &mut tx, 2)),
+        |w| {
+            assert_eq!(w.recv(&mut rx), Ok(1));
+            assert_eq!(receive(w, &mut rx), Some(2));
+        },
     );
     w.settle(&mut tx, &mut rx);
 }

@@ -2,7 +2,7 @@
 
 use ring_core::spsc::{Consumer, Producer};
 
-use super::{Tells, Way, wait, wait_by};
+use super::{Tells, Way, wait, wait_by, wait_on};
 use crate::spsc::world::{CLOSED, Event, got, msg, payload, recv, send, try_send};
 use crate::spsc::{Body, Spsc, World, model};
 use crate::{Bound, LARGE, Model};
@@ -15,7 +15,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("close_wakes", Bound::ALL, Body::Plain(close)).waking(false),
     model("release_wakes", Bound::ALL, Body::Plain(release)).waking(false),
     model("second_release_wakes", Bound::preemptions(3), Body::Plain(second_release)).waking(false).short(LARGE),
-    model("both_wait", Bound::preemptions(2), Body::Plain(both_wait)).waking(false).short(LARGE),
+    model("both_wait", Bound::preemptions(3), Body::Plain(both_wait)).waking(false).short(LARGE),
 ];
 
 /// Those that must fail.
@@ -115,15 +115,20 @@ fn second_release(w: &World) {
         sent += 1;
     }
     let consumer = move || (0..2).for_each(|n| recv(&mut rx, msg(n, 8)));
-    w.both(consumer, move || wait(&mut tx, |tx| try_send(tx, msg(9, 16))));
+    assert!(try_send(&mut tx, msg(9, 16)).is_none());
+    w.both(consumer, move || wait_on(&mut tx, |tx| try_send(tx, msg(9, 16))));
 }
 
-/// There is room for one record. Each sleeps until the other one has moved, again and again.
+/// There is room for one record. Each sleeps until the other one has moved: for the room, and then for what is sent there.
 fn both_wait(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
+    assert!(try_send(&mut tx, msg(1, 24)).is_some() && try_send(&mut tx, msg(2, 24)).is_none());
     let world = w.clone();
     w.both(
-        move || (1..=2).for_each(|n| send_waiting(&mut tx, msg(n, 24))),
-        move || (1..=2).for_each(|n| assert_eq!(next(&world, &mut rx), got(msg(n, 24)))),
+        move || wait_on(&mut tx, |tx| try_send(tx, msg(2, 24))),
+        move || {
+            recv(&mut rx, msg(1, 24));
+            assert_eq!(next(&world, &mut rx), got(msg(2, 24)));
+        },
     );
 }
