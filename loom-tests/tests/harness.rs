@@ -89,7 +89,7 @@ fn what_the_main_thread_does_alone_adds_no_executions() {
 
 #[test]
 fn a_sample_is_as_long_as_it_says() {
-    let model = all().into_iter().find(|model| model.name() == "mpmc/one_to_one").unwrap();
+    let model = all().into_iter().find(|model| model.name() == "mpmc/full_one_slot").unwrap();
     // In two orders.
     assert_eq!(attempt(model, Form::Sampled).unwrap().executions, 2 * SAMPLE as u64);
 }
