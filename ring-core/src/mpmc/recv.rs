@@ -32,6 +32,21 @@ impl<'m> Consumer<'m> {
     /// not exactly as long as `buf` may have been claimed; then that call, or the next of this handle, gets it.
     #[inline(always)]
     pub fn recv_guessed(&mut self, buf: &mut [u8]) -> Option<Received> {
+        // Who has waited for a message takes it the quick way too: it is late already. Twice at most: nobody waits again before
+        // something has come.
+        loop {
+            if let Some(received) = self.recv_here(buf) {
+                return Some(received);
+            }
+            if !self.becomes_ready() {
+                return None;
+            }
+        }
+    }
+
+    /// Receives the message of the guess, if it is there.
+    #[inline(always)]
+    fn recv_here(&mut self, buf: &mut [u8]) -> Option<Received> {
         let (ends, place) = (self.ring.ends(), self.guess.place());
         let (slot, committed) = match self.take_guessed(ends, place, buf.len()) {
             Some(taken) => taken,
@@ -53,11 +68,6 @@ impl<'m> Consumer<'m> {
     #[cold]
     #[inline(never)]
     fn recv_slowly(&mut self, buf: &mut [u8]) -> Result<Received, ReadError> {
-        if self.becomes_ready() {
-            if let Some(received) = self.recv_guessed(buf) {
-                return Ok(received);
-            }
-        }
         self.guess.walk.forget();
         let found = self.find()?;
         let received = self.recv_claimed(found, buf)?;
@@ -121,9 +131,23 @@ impl<'m> Consumer<'m> {
         Some(Record { consumer: self, opened })
     }
 
-    /// Claims and holds the message of the guess.
+    /// Claims and holds the message of the guess, be it after a wait.
     #[inline(always)]
     fn open_guessed(&mut self) -> Option<Opened<'m>> {
+        // As in `recv_guessed`.
+        loop {
+            if let Some(opened) = self.open_here() {
+                return Some(opened);
+            }
+            if !self.becomes_ready() {
+                return None;
+            }
+        }
+    }
+
+    /// Claims and holds the message of the guess, if it is there.
+    #[inline(always)]
+    fn open_here(&mut self) -> Option<Opened<'m>> {
         let (ends, place, own, mut raced) = (self.ring.ends(), self.guess.place(), self.intent, false);
         let taken = self.guess.take_any(|slot, word| load_word(slot) == *word && claims(own, ends, place, &mut raced));
         let slot = self.claimed(place, taken, raced)?;
@@ -142,11 +166,6 @@ impl<'m> Consumer<'m> {
     #[cold]
     #[inline(never)]
     fn open_slowly(&mut self) -> Result<Opened<'m>, ReadError> {
-        if self.becomes_ready() {
-            if let Some(opened) = self.open_guessed() {
-                return Ok(opened);
-            }
-        }
         self.guess.walk.forget();
         let found = self.find()?;
         let opened = self.open(found)?;
@@ -223,6 +242,8 @@ impl<'m> Consumer<'m> {
     }
 
     /// Whether the slot of the guess, which waits for its message, gets it while we look: while it is free, it is the head.
+    #[cold]
+    #[inline(never)]
     fn becomes_ready(&mut self) -> bool {
         let free = self.guess.place().free();
         let waits = self.guess.walk.slot().is_some_and(|slot| slot.word().load(ord!(MC16, Relaxed)) == free);
