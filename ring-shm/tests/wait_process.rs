@@ -347,7 +347,15 @@ fn used() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// The least of a few tries: other users of the processor only ever add to it.
+/// What `wait` takes of a processor.
+fn cost(wait: &mut dyn FnMut()) -> Duration {
+    let before = used();
+    wait();
+    used() - before
+}
+
+/// The least of a few tries: other users of the processor only ever add to it. Where they add to every one, by what they do to its
+/// caches and its clock, a thread that does nothing but sleep as often takes more as well, and is what counts.
 #[test]
 fn a_parked_handle_costs_next_to_nothing() {
     let (_tx, mut rx) = spsc::heap(4096).unwrap();
@@ -356,18 +364,19 @@ fn a_parked_handle_costs_next_to_nothing() {
     let time = Duration::from_millis(1500);
     // Thirty bare sleeps on a futex alone take a thousandth of a core where an idle CPU wakes up slowly.
     let bar = time / 250;
+    let mut sleeps = || (0..time.as_millis() / SLICE.as_millis()).for_each(|_| thread::sleep(SLICE));
     for wait in [&mut (|| assert!(rx.recv_into_timeout(&mut [0; 8], time).is_err())) as &mut dyn FnMut(), &mut || {
         assert!(many.recv_into_timeout(&mut [0; 8], time).is_err())
     }] {
-        let tries = (0..4).map(|_| {
-            let before = used();
-            wait();
-            used() - before
-        });
         let mut seen = Vec::new();
-        let cheap = tries.inspect(|used| seen.push(*used)).any(|used| used < bar);
+        let cheap = (0..4).any(|_| {
+            let used = cost(wait);
+            let sleeping = if used < bar { Duration::ZERO } else { cost(&mut sleeps) };
+            seen.push((used, sleeping));
+            used < bar.max(4 * sleeping)
+        });
         println!("{seen:?} of {time:?}");
-        assert!(cheap, "{seen:?} of {time:?}");
+        assert!(cheap, "{seen:?} (beside sleeps alone) of {time:?}");
     }
 }
 
