@@ -1,7 +1,7 @@
 //! Models of beginnings and ends without a crash inside an operation: close, death between operations, take-over,
 //! session marks. An end comes after the last record of its session, in order, once.
 
-use loom::thread;
+use ring_core::model::once as thread;
 use ring_core::spsc::{Consumer, Producer, Ring};
 use ring_core::{Role, SeatError, SeatState, SessionEnd};
 
