@@ -16,9 +16,7 @@ use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("await_message", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 1)))
-        .waking(false)
-        .short(LARGE),
+    model("await_message", Bound::preemptions(3), Body::Plain(|w| messages(w, Way::Sound, 1))).waking(false),
     model("await_messages", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 2)))
         .waking(false)
         .short(LARGE),
