@@ -286,7 +286,7 @@ impl<K: Kind> Explore for Model<K> {
 
     fn explore(&'static self, form: Form) -> Count {
         match form {
-            Form::Gate | Form::Sampled => return self.explore_within(self.bound, form),
+            Form::Gate | Form::Sampled => return self.explore_within(search::within().unwrap_or(self.bound), form),
             Form::Planted => return self.explore_within(self.planted.unwrap_or(self.bound), form),
             Form::Long { .. } => {}
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ring_core::model::once::{self, Mode};
 
-use crate::{Explore, Failure, Form, attempt};
+use crate::{Bound, Explore, Failure, Form, attempt};
 
 /// How models are explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub enum Search {
 
 std::thread_local! {
     static SEARCH: Cell<Search> = const { Cell::new(Search::Once) };
+    static WITHIN: Cell<Option<Bound>> = const { Cell::new(None) };
     static GRAPHS: RefCell<Option<BTreeSet<u128>>> = const { RefCell::new(None) };
 }
 
@@ -32,18 +33,25 @@ pub fn searched() -> Search {
     SEARCH.get()
 }
 
-/// The complete graphs of a model's executions within the bound of the gate, by their hashes: what was to be seen in it,
-/// whatever the search.
+/// The complete graphs of a model's executions within `bound`, or else that of the gate, by their hashes: what was to be seen
+/// in it, whatever the search.
 ///
 /// # Errors
 /// The model fails.
-pub fn graphs(model: &'static dyn Explore, how: Search) -> Result<BTreeSet<u128>, Failure> {
+pub fn graphs(model: &'static dyn Explore, how: Search, bound: Option<Bound>) -> Result<BTreeSet<u128>, Failure> {
     let before = SEARCH.replace(how);
     GRAPHS.set(Some(BTreeSet::new()));
+    WITHIN.set(bound);
     let result = attempt(model, Form::Gate);
+    WITHIN.set(None);
     SEARCH.set(before);
     let graphs = GRAPHS.take().unwrap_or_default();
     result.map(|_| graphs)
+}
+
+/// What the gate grants models in the meantime, where it is not what they say.
+pub(crate) fn within() -> Option<Bound> {
+    WITHIN.get()
 }
 
 /// Runs passes of one exploration until one is told of no word that it did not know to be shared, or asks for no more.

@@ -99,15 +99,28 @@ fn find(name: &str) -> &'static dyn Explore {
     all().into_iter().find(|model| model.name() == name).unwrap()
 }
 
-/// Neither less, which would be unsound, nor more, which would be no graphs of loom's. The last one is within a bound, of
-/// three threads.
+/// Neither less, which would be unsound, nor more, which would be no graphs of loom's; without a bound, and where a state that is
+/// met again with preemptions left has to be explored again. The last one has three threads.
 #[test]
 fn each_state_once_leads_to_the_same_graphs() {
-    for name in ["spsc/seen_mark_in_motion", "spsc/in_place", "mpmc/empty", "mpmc/keep_and_redeliver"] {
-        let [plain, once] = [Search::Plain, Search::Once].map(|how| graphs(find(name), how).unwrap());
-        assert!(plain.len() > 5, "{name}: {}", plain.len());
-        let (missing, more) = (plain.difference(&once).count(), once.difference(&plain).count());
-        assert_eq!((missing, more), (0, 0), "{name}: of {} graphs missing, and more than these", plain.len());
+    let two = Some(Bound::preemptions(2));
+    for name in ["spsc/positions_in_motion", "spsc/in_place", "mpmc/empty", "mpmc/keep_and_redeliver"] {
+        for bound in [two, None] {
+            let [plain, once] = [Search::Plain, Search::Once].map(|how| graphs(find(name), how, bound).unwrap());
+            assert!(plain.len() > 5, "{name}: {}", plain.len());
+            let (missing, more) = (plain.difference(&once).count(), once.difference(&plain).count());
+            assert_eq!((missing, more), (0, 0), "{name}, {bound:?}: missing, more than {} graphs", plain.len());
+        }
+    }
+}
+
+/// Where threads yield or fence, loom by itself tries fewer numbers of looks in vain, and fewer orders of the fences.
+#[test]
+fn waits_and_fences_add_graphs_and_take_none() {
+    for name in ["spsc/empty_and_zero_length", "spsc/new_consumer_after_death", "mpmc/close_wakes_a_sender"] {
+        let [plain, once] = [Search::Plain, Search::Once].map(|how| graphs(find(name), how, None).unwrap());
+        assert_eq!(plain.difference(&once).count(), 0, "{name}: of {} graphs missing", plain.len());
+        assert!(once.len() > plain.len(), "{name}: {} graphs", once.len());
     }
 }
 
