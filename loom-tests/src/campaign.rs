@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::{Explore, Form, attempt};
+use crate::{Explore, Form, attempt, search, searched};
 
 /// How a campaign ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,15 @@ pub enum End {
 }
 
 /// One job after the other from `jobs`, on as many threads as there are cores, until they are done or one returns
-/// false.
+/// false. Models are searched as the calling thread does.
 pub fn side_by_side<J: Sync>(jobs: &[J], run: impl Fn(&J) -> bool + Sync) {
     let (next, go_on) = (AtomicUsize::new(0), AtomicBool::new(true));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    let how = searched();
     std::thread::scope(|s| {
         for _ in 0..threads {
             s.spawn(|| {
+                search(how);
                 while go_on.load(Ordering::Relaxed) {
                     let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
                     if !run(job) {

@@ -10,6 +10,7 @@ pub mod campaign;
 pub mod mpmc;
 pub mod orderings;
 pub mod rows;
+mod search;
 pub mod spsc;
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))] // others have another `mmap`
 mod stacks;
@@ -20,6 +21,10 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
+
+use ring_core::model::once;
+
+pub use search::{Search, graphs, search, searched};
 
 /// How far models are explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,8 +253,8 @@ pub trait Explore: Sync {
 
     /// Explores it without a word; panics when an execution fails.
     ///
-    /// Each body is explored twice, with the threads started first to last and last to first, the latter with two
-    /// preemptions where a bound allows more. Whom loom runs first when all are about to begin is no preemption; who goes
+    /// Where all interleavings are explored, each state once, each body is explored once. Else it is explored twice, with the
+    /// threads started first to last and last to first, the latter with two preemptions where a bound allows more. Whom loom runs first when all are about to begin is no preemption; who goes
     /// on when one waits is, and within a bound what is reached depends on it.
     fn explore(&'static self, form: Form) -> Count;
 }
@@ -281,7 +286,7 @@ impl<K: Kind> Explore for Model<K> {
 
     fn explore(&'static self, form: Form) -> Count {
         match form {
-            Form::Gate | Form::Sampled => return self.explore_within(self.bound, form),
+            Form::Gate | Form::Sampled => return self.explore_within(search::within().unwrap_or(self.bound), form),
             Form::Planted => return self.explore_within(self.planted.unwrap_or(self.bound), form),
             Form::Long { .. } => {}
         }
@@ -308,6 +313,7 @@ impl<K: Kind> Explore for Model<K> {
 impl<K: Kind> Model<K> {
     fn explore_within(&self, bound: Bound, form: Form) -> Count {
         let mut count = Count { executions: 0, points: 0, threads: 1, bound, cut: Cut::Nowhere };
+        once::forget();
         match self.body {
             Body::Plain(body) => {
                 self.check(form, &mut count, String::new(), body);
@@ -351,7 +357,12 @@ impl<K: Kind> Model<K> {
         let executions = Arc::new(AtomicU64::new(0));
         let died = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
         let threads = Arc::new(AtomicUsize::new(1));
-        for reversed in [false, true] {
+        // A sample is to be of so many executions, so that nothing is skipped.
+        let how = if form == Form::Sampled { Search::Plain } else { searched() };
+        // Who goes first matters within a bound, and to what loom does not try.
+        let whole = how == Search::Once && count.bound == Bound::ALL;
+        for reversed in if whole { &[false][..] } else { &[false, true] } {
+            let reversed = *reversed;
             let before = executions.load(Ordering::Relaxed);
             let most = match form {
                 Form::Gate | Form::Planted => None,
@@ -363,20 +374,26 @@ impl<K: Kind> Model<K> {
             };
             let mut builder = loom::model::Builder::new();
             builder.max_branches = 20_000;
-            if let Some(most) = most {
-                builder.max_permutations = Some(most);
-                // Loom looks at that limit this often, before an execution, and counts from one.
-                builder.checkpoint_interval = most.saturating_add(1).min(10_000);
-            }
             if builder.preemption_bound.is_none() {
                 builder.preemption_bound = count.bound.0.map(|n| if reversed { n.min(2) } else { n });
             }
-            let (ring, seen) = (self.ring, Arc::clone(&executions));
+            let ring = self.ring;
             let run = Run { died: Arc::clone(&died), reversed, threads: Arc::clone(&threads) };
             let _where = Where(&at);
-            builder.check(move || {
-                seen.fetch_add(1, Ordering::Relaxed);
-                ring.execute(&run, &body);
+            search::explore(how, builder.preemption_bound.is_some(), || {
+                let done = executions.load(Ordering::Relaxed) - before;
+                let left = most.map(|most| most.saturating_sub(done as usize).max(1));
+                if let Some(left) = left {
+                    builder.max_permutations = Some(left);
+                    // Loom looks at that limit this often, before an execution, and counts from one.
+                    builder.checkpoint_interval = left.saturating_add(1).min(10_000);
+                }
+                let (seen, run) = (Arc::clone(&executions), run.clone());
+                builder.check(move || {
+                    seen.fetch_add(1, Ordering::Relaxed);
+                    ring.execute(&run, &body);
+                });
+                most.is_none_or(|most| ((executions.load(Ordering::Relaxed) - before) as usize) < most)
             });
             let done = executions.load(Ordering::Relaxed) - before;
             if matches!(form, Form::Long { .. }) && most.is_some_and(|most| done >= most as u64) {

@@ -18,15 +18,16 @@ mod program {
     use std::time::Duration;
 
     use loom_tests::campaign::{self, End};
-    use loom_tests::{Explore, Form, MOST, all, orderings, rows};
+    use loom_tests::{Explore, Form, MOST, Search, all, orderings, rows, search};
 
-    const USAGE: &str = "usage: loom-tests models [--long [--most N]] [--done FILE] [--minutes M] [NAME...]
-       loom-tests orderings [--learn] [--sound] [--with NAME,NAME...] [HALF...]
+    const USAGE: &str = "usage: loom-tests models [--plain] [--long [--most N]] [--done FILE] [--minutes M] [NAME...]
+       loom-tests orderings [--plain] [--learn] [--sound] [--with NAME,NAME...] [HALF...]
        loom-tests list
 
 models:    explores all models, or those named. --done passes over the models of FILE, and notes there what
            it has been through; --minutes begins none after M minutes (exit 3). --long cuts a model after about
-           N executions (1,000,000) of an exploration, and says so.
+           N executions (1,000,000) of an exploration, and says so. --plain leaves the search to loom alone, which
+           explores the same things many times.
 orderings: weakens each half of each row of docs/protocol*.md, or those named. --with asks these models
            alone; --learn writes down who caught what; --sound explores the catchers whole without a plant.";
 
@@ -59,6 +60,12 @@ orderings: weakens each half of each row of docs/protocol*.md, or those named. -
         }
     }
 
+    impl Args {
+        fn search(&self) -> Search {
+            if self.get("--plain").is_some() { Search::Plain } else { Search::Once }
+        }
+    }
+
     /// The models of these names, or all.
     fn chosen(names: &[String]) -> Result<Vec<&'static dyn Explore>, String> {
         let all = all();
@@ -70,7 +77,8 @@ orderings: weakens each half of each row of docs/protocol*.md, or those named. -
     }
 
     fn models(args: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-        let args = Args::parse(args, &["--long"], &["--done", "--minutes", "--most"])?;
+        let args = Args::parse(args, &["--long", "--plain"], &["--done", "--minutes", "--most"])?;
+        search(args.search());
         let most = args.get("--most").map_or(Ok(MOST), |most| most.parse().map_err(|e| format!("--most: {e}")))?;
         let form = if args.get("--long").is_some() { Form::Long { most } } else { Form::Gate };
         let minutes = args.get("--minutes").map(|m| m.parse::<f64>().map_err(|e| format!("--minutes: {e}")));
@@ -85,7 +93,8 @@ orderings: weakens each half of each row of docs/protocol*.md, or those named. -
     }
 
     fn orderings(args: impl Iterator<Item = String>) -> Result<ExitCode, String> {
-        let args = Args::parse(args, &["--learn", "--sound"], &["--with"])?;
+        let args = Args::parse(args, &["--learn", "--sound", "--plain"], &["--with"])?;
+        search(args.search());
         let mut halves = rows::halves().map_err(|e| e.to_string())?;
         if let Some(name) = args.names.iter().find(|name| halves.iter().all(|half| half.name != **name)) {
             return Err(format!("no row of the documents has the half {name}"));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as O};
 use std::sync::{Arc, Mutex};
 
 use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use loom_tests::{Bound, Cut, Form, SAMPLE, all, attempt, unexcused};
+use loom_tests::{Bound, Cut, Explore, Form, SAMPLE, Search, all, attempt, graphs, search, unexcused};
 use ring_core::model::{WatchedU64, show_all};
 
 /// What the two kinds of words have in common.
@@ -74,6 +74,7 @@ fn watched_words_remember_them() {
 /// Were a word not shared in time, a value stale, or a preemption counted otherwise, the number would be another.
 #[test]
 fn what_the_main_thread_does_alone_adds_no_executions() {
+    search(Search::Plain);
     // Within a bound and without, with deaths and sleepers.
     let names = ["spsc/two_consumers_die", "spsc/full", "mpmc/entry_recovered", "spsc/commit_wakes", "mpmc/full"];
     for name in names {
@@ -94,10 +95,39 @@ fn a_sample_is_as_long_as_it_says() {
     assert_eq!(attempt(model, Form::Sampled).unwrap().executions, 2 * SAMPLE as u64);
 }
 
+fn find(name: &str) -> &'static dyn Explore {
+    all().into_iter().find(|model| model.name() == name).unwrap()
+}
+
+/// Neither less, which would be unsound, nor more, which would be no graphs of loom's; without a bound, and where a state that is
+/// met again with preemptions left has to be explored again. The last one has three threads.
+#[test]
+fn each_state_once_leads_to_the_same_graphs() {
+    let two = Some(Bound::preemptions(2));
+    for name in ["spsc/positions_in_motion", "spsc/in_place", "mpmc/empty", "mpmc/keep_and_redeliver"] {
+        for bound in [two, None] {
+            let [plain, once] = [Search::Plain, Search::Once].map(|how| graphs(find(name), how, bound).unwrap());
+            assert!(plain.len() > 5, "{name}: {}", plain.len());
+            let (missing, more) = (plain.difference(&once).count(), once.difference(&plain).count());
+            assert_eq!((missing, more), (0, 0), "{name}, {bound:?}: missing, more than {} graphs", plain.len());
+        }
+    }
+}
+
+/// Where threads yield or fence, loom by itself tries fewer numbers of looks in vain, and fewer orders of the fences.
+#[test]
+fn waits_and_fences_add_graphs_and_take_none() {
+    for name in ["spsc/empty_and_zero_length", "spsc/new_consumer_after_death", "mpmc/close_wakes_a_sender"] {
+        let [plain, once] = [Search::Plain, Search::Once].map(|how| graphs(find(name), how, None).unwrap());
+        assert_eq!(plain.difference(&once).count(), 0, "{name}: of {} graphs missing", plain.len());
+        assert!(once.len() > plain.len(), "{name}: {} graphs", once.len());
+    }
+}
+
 /// What the campaign leaves out is said: of its first exploration, and of a deeper one.
 #[test]
 fn a_model_that_is_cut_says_so() {
-    let find = |name| all().into_iter().find(|model| model.name() == name).unwrap();
+    search(Search::Plain);
     let model = find("mpmc/full");
     let whole = attempt(model, Form::Gate).unwrap();
     assert_eq!((whole.cut, whole.threads), (Cut::Nowhere, 2), "{whole}");

@@ -20,6 +20,7 @@ use crate::layout::{CONTROL_SIZE, MpmcControl, ParticipantLine, SpscControl};
 use crate::position::Position;
 use crate::sync::{Ordering, Word, ord};
 
+pub mod once;
 mod readers;
 mod slots;
 mod stretch;
@@ -71,6 +72,7 @@ impl Model {
         // SAFETY: freed below, after `body` has joined its threads. A model that fails unwinds past and leaks it.
         #[allow(unsafe_code)]
         body(Region { model: unsafe { &*model } });
+        once::complete();
         // SAFETY: made by Box::into_raw above; no user is left.
         #[allow(unsafe_code)]
         drop(unsafe { Box::from_raw(model) });
@@ -325,7 +327,7 @@ pub(crate) fn fence(id: &str, ordering: Ordering) {
         Ordering::Relaxed => {}
         // It has nobody to order with.
         _ if alone() => {}
-        ordering => loom::sync::atomic::fence(ordering),
+        ordering => once::fence(ordering),
     }
 }
 

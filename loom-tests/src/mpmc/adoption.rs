@@ -8,9 +8,9 @@ use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("adopter_dies", 6, Bound::preemptions(2), Body::Crash(adopter_dies)).short(LARGE),
+    model("adopter_dies", 6, Bound::ALL, Body::Crash(adopter_dies)),
     model("adoption_race", 6, Bound::preemptions(1), Body::Plain(adoption_race)).short(LARGE),
-    model("adoption_and_repair", 6, Bound::preemptions(1), Body::Plain(adoption_and_repair)).short(LARGE),
+    model("adoption_and_repair", 6, Bound::preemptions(3), Body::Plain(adoption_and_repair)),
     model("adopting_twice", 5, Bound::ALL, Body::Plain(adopting_twice)),
     model("receiver_and_adopter_die", 5, Bound::ALL, Body::TwoCrashes(receiver_and_adopter_die)),
 ];

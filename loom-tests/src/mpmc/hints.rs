@@ -8,9 +8,9 @@ use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("keep", 4, Bound::preemptions(1), Body::Plain(keep)).short(LARGE),
+    model("keep", 4, Bound::preemptions(3), Body::Plain(keep)),
     model("hint", 4, Bound::ALL, Body::Plain(hint)),
-    model("hint_of_a_newer_message", 4, Bound::preemptions(1), Body::Plain(hint_of_a_newer_message)).short(LARGE),
+    model("hint_of_a_newer_message", 4, Bound::ALL, Body::Plain(hint_of_a_newer_message)),
     model("hint_for_two", 4, Bound::preemptions(2), Body::Plain(hint_for_two)).short(LARGE),
     model("hint_by_a_repairer", 5, Bound::ALL, Body::Plain(hint_by_a_repairer)),
     model("keep_and_close", 4, Bound::preemptions(3), Body::Plain(keep_and_close)),

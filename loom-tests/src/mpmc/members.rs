@@ -10,30 +10,21 @@ use crate::{Bound, LARGE, Model};
 pub static MODELS: &[Model<Mpmc>] = &[
     model("entry_reuse", 4, Bound::preemptions(1), Body::Plain(entry_reuse)).short(LARGE),
     model("entry_reuse_by_a_loser", 4, Bound::ALL, Body::Plain(entry_reuse_by_a_loser)),
-    model("left_entry_is_reused", 4, Bound::preemptions(1), Body::Plain(left_entry_is_reused)).short(LARGE),
-    model("entry_taken_over", 4, Bound::preemptions(2), Body::Plain(entry_taken_over)).short(LARGE),
+    model("left_entry_is_reused", 4, Bound::preemptions(3), Body::Plain(left_entry_is_reused)),
+    model("entry_taken_over", 4, Bound::preemptions(3), Body::Plain(entry_taken_over)),
     model("entry_recovered", 4, Bound::preemptions(3), Body::Plain(entry_recovered)),
-    model("left_reader_entry_is_reused", 4, Bound::preemptions(1), Body::Plain(left_reader_entry_is_reused))
-        .short(LARGE),
+    model("left_reader_entry_is_reused", 4, Bound::preemptions(3), Body::Plain(left_reader_entry_is_reused)),
     model("leave_and_repair", 6, Bound::ALL, Body::Plain(leave_and_repair)),
     model("leaving_reader_and_repair", 6, Bound::ALL, Body::Plain(leaving_reader_and_repair)),
     model("two_joiners_for_one_entry", 3, Bound::ALL, Body::Plain(two_joiners_for_one_entry)),
-    model("two_joiners_for_a_writers_entry", 3, Bound::preemptions(2), Body::Plain(two_joiners_for_a_writers_entry))
-        .short(LARGE),
+    model("two_joiners_for_a_writers_entry", 3, Bound::ALL, Body::Plain(two_joiners_for_a_writers_entry)),
     model("joiner_dies", 3, Bound::ALL, Body::Crash(|w, step| joiner_dies(w, step, send))),
-    model("joiner_dies_and_is_repaired", 3, Bound::preemptions(2), Body::Crash(|w, step| joiner_dies(w, step, repair)))
-        .short(LARGE),
+    model("joiner_dies_and_is_repaired", 3, Bound::ALL, Body::Crash(|w, step| joiner_dies(w, step, repair))),
     model("leaver_dies", 3, Bound::ALL, Body::Crash(|w, step| leaver_dies(w, step, send))),
     model("leaver_dies_and_is_repaired", 3, Bound::ALL, Body::Crash(|w, step| leaver_dies(w, step, repair))),
     model("attach_while_working", 4, Bound::preemptions(1), Body::Plain(attach_while_working)).attached().short(LARGE),
     model("recovery_dies", 4, Bound::ALL, Body::Crash(|w, step| recovery_dies(w, step, send))),
-    model(
-        "recovery_dies_and_is_repaired",
-        4,
-        Bound::preemptions(2),
-        Body::Crash(|w, step| recovery_dies(w, step, repair)),
-    )
-    .short(LARGE),
+    model("recovery_dies_and_is_repaired", 4, Bound::ALL, Body::Crash(|w, step| recovery_dies(w, step, repair))),
 ];
 
 fn at(p: u64) -> Position {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use loom::sync::atomic::Ordering;
-use loom::thread;
 use ring_core::model::WatchedU64;
 use ring_core::mpmc::{
     Blocked, Claim, ClaimError, Consumer, Producer, ReadError, Received, Recovery, Redelivery, Repair, Ring,
@@ -54,21 +53,22 @@ impl World {
     #[expect(clippy::disallowed_methods, reason = "run inside of `together`")]
     fn all<'a>(&self, roles: Vec<Box<dyn FnOnce(&Self) + 'a>>) {
         self.run.starts(roles.len());
-        let start = |role: Box<dyn FnOnce(&Self) + 'a>| {
+        let start = |(number, role): (usize, Box<dyn FnOnce(&Self) + 'a>)| {
             // SAFETY: the thread is joined below; a model that fails instead never returns to the borrowed frame.
             #[allow(unsafe_code)]
             let role: Box<dyn FnOnce(&Self) + 'static> = unsafe { std::mem::transmute(role) };
             let w = self.clone();
-            thread::spawn(move || role(&w))
+            model::once::spawn(number, move || role(&w))
         };
+        let mut roles: Vec<_> = (1..).zip(roles).collect();
+        if self.run.reversed {
+            roles.reverse();
+        }
         self.region.together(|| {
-            let threads: Vec<_> = if self.run.reversed {
-                roles.into_iter().rev().map(start).collect()
-            } else {
-                roles.into_iter().map(start).collect()
-            };
+            let threads: Vec<_> = roles.into_iter().map(start).collect();
             for thread in threads {
                 thread.join().unwrap();
+                model::once::joined();
             }
         });
     }

@@ -8,14 +8,14 @@ use ring_core::spsc::Consumer;
 
 use super::world::{CLOSED, DIED, Event, Last, check, got, msg, try_send};
 use super::{Body, Spsc, World, model};
-use crate::{Bound, LARGE, Model};
+use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
     model("recv_dies", Bound::preemptions(3), Body::Crash(recv_dies)),
-    model("read_dies", Bound::preemptions(1), Body::Crash(read_dies)).short(LARGE),
-    model("read_batch_dies", Bound::preemptions(1), Body::Crash(read_batch_dies)).short(LARGE),
-    model("lazy_recv_dies", Bound::preemptions(1), Body::Crash(lazy_recv_dies)).release_every(16).short(LARGE),
+    model("read_dies", Bound::preemptions(3), Body::Crash(read_dies)),
+    model("read_batch_dies", Bound::preemptions(3), Body::Crash(read_batch_dies)),
+    model("lazy_recv_dies", Bound::preemptions(3), Body::Crash(lazy_recv_dies)).release_every(16),
     model("two_consumers_die", Bound::ALL, Body::TwoCrashes(two_consumers_die)),
     model("one_of_each_dies", Bound::ALL, Body::TwoCrashes(one_of_each_dies)),
 ];

@@ -79,9 +79,9 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("close_died_long_ago", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLOSE, 0))),
     model("close_died_and_was_seen", Bound::ALL, Body::Crash(|w, step| died_long_ago(w, step, &CLOSE, 1))),
     model("close_died_and_was_succeeded", Bound::ALL, Body::Crash(|w, step| died_and_was_succeeded(w, step, &CLOSE))),
-    model("send_dies", Bound::preemptions(1), Body::Crash(send_dies)).short(LARGE),
-    model("two_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_producers_die)).short(LARGE),
-    model("two_batches_die", Bound::preemptions(1), Body::TwoCrashes(two_batches_die)).capacity(128).short(LARGE),
+    model("send_dies", Bound::preemptions(3), Body::Crash(send_dies)),
+    model("two_producers_die", Bound::ALL, Body::TwoCrashes(two_producers_die)),
+    model("two_batches_die", Bound::ALL, Body::TwoCrashes(two_batches_die)).capacity(128),
     model("two_unread_producers_die", Bound::preemptions(1), Body::TwoCrashes(two_unread_producers_die)).short(LARGE),
     model("closer_and_successor_die", Bound::ALL, Body::TwoCrashes(closer_and_successor_die)),
 ];

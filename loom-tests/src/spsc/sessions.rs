@@ -1,7 +1,7 @@
 //! Models of beginnings and ends without a crash inside an operation: close, death between operations, take-over,
 //! session marks. An end comes after the last record of its session, in order, once.
 
-use loom::thread;
+use ring_core::model::once as thread;
 use ring_core::spsc::{Consumer, Producer, Ring};
 use ring_core::{Role, SeatError, SeatState, SessionEnd};
 
@@ -21,8 +21,8 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("attach_while_sitting", Bound::ALL, Body::Plain(attach_while_sitting)).attached(),
     model("taken", Bound::ALL, Body::Plain(taken)),
     model("one_of_two_sits", Bound::ALL, Body::Plain(one_of_two_sits)),
-    model("successor_after_close", Bound::preemptions(2), Body::Plain(successor_after_close)).short(LARGE),
-    model("successor_after_death", Bound::preemptions(2), Body::Plain(successor_after_death)).short(LARGE),
+    model("successor_after_close", Bound::preemptions(3), Body::Plain(successor_after_close)),
+    model("successor_after_death", Bound::preemptions(3), Body::Plain(successor_after_death)),
     model("successor_writes_over_released", Bound::ALL, Body::Plain(successor_writes_over_released)),
     model("mark_over_old_bytes", Bound::ALL, Body::Plain(mark_over_old_bytes)),
     model("mark_waits_for_space", Bound::ALL, Body::Plain(mark_waits_for_space)),

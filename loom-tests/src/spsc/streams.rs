@@ -3,8 +3,8 @@
 
 use core::ops::ControlFlow;
 
-use loom::thread;
 use ring_core::SessionEnd;
+use ring_core::model::once as thread;
 use ring_core::spsc::{Claim, ClaimError, Consumer, Producer, ReadError};
 
 use super::world::{Event, check, msg, payload, recv, recv_wait, send, try_send};

@@ -6,8 +6,8 @@
 use std::rc::Rc;
 
 use loom::sync::atomic::Ordering;
-use loom::thread;
 use ring_core::model::WatchedU64;
+use ring_core::model::once as thread;
 use ring_core::spsc::{ClaimError, Consumer, Producer, ReadError, Ring};
 use ring_core::{Position, Region, SeatError, SessionEnd, Verdict, model};
 
@@ -47,12 +47,13 @@ impl World {
         self.run.starts(2);
         self.region.together(|| {
             let (a, b) = if self.run.reversed {
-                let (b, a) = (thread::spawn(b), thread::spawn(a));
+                let (b, a) = (model::once::spawn(2, b), model::once::spawn(1, a));
                 (a, b)
             } else {
-                (thread::spawn(a), thread::spawn(b))
+                (model::once::spawn(1, a), model::once::spawn(2, b))
             };
             let a = a.join().unwrap();
+            model::once::joined();
             (a, b.join().unwrap())
         })
     }
@@ -68,13 +69,15 @@ impl World {
         self.run.starts(3);
         self.region.together(|| {
             let (a, b, c) = if self.run.reversed {
-                let (c, b, a) = (thread::spawn(c), thread::spawn(b), thread::spawn(a));
+                let (c, b, a) = (model::once::spawn(3, c), model::once::spawn(2, b), model::once::spawn(1, a));
                 (a, b, c)
             } else {
-                (thread::spawn(a), thread::spawn(b), thread::spawn(c))
+                (model::once::spawn(1, a), model::once::spawn(2, b), model::once::spawn(3, c))
             };
             let a = a.join().unwrap();
+            model::once::joined();
             let b = b.join().unwrap();
+            model::once::joined();
             (a, b, c.join().unwrap())
         })
     }

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use loom::cell::UnsafeCell;
-use loom::thread;
 use ring_core::Interrupt;
+use ring_core::model::once as thread;
 use ring_core::spsc::Consumer;
 
 use super::{Way, kernel, wait_by};

@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use loom::sync::Mutex;
 use loom::thread::{self, Thread};
+use ring_core::model::once::{Lock, park, unpark, yield_now};
 use ring_core::spsc::Consumer;
 use ring_core::{Doorbell, Event, Sleeper};
 
@@ -16,9 +16,7 @@ use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("await_message", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 1)))
-        .waking(false)
-        .short(LARGE),
+    model("await_message", Bound::preemptions(3), Body::Plain(|w| messages(w, Way::Sound, 1))).waking(false),
     model("await_messages", Bound::preemptions(2), Body::Plain(|w| messages(w, Way::Sound, 2)))
         .waking(false)
         .short(LARGE),
@@ -74,7 +72,7 @@ enum Way {
 struct Hub {
     bell: Doorbell,
     event: Event<'static>,
-    state: Mutex<State>,
+    state: Lock<State>,
     way: Way,
 }
 
@@ -95,11 +93,11 @@ struct State {
 impl Hub {
     fn new(event: Event<'static>, way: Way) -> Rc<Self> {
         let state = State { lists: true, ..State::default() };
-        Rc::new(Self { bell: Doorbell::new(), event, state: Mutex::new(state), way })
+        Rc::new(Self { bell: Doorbell::new(), event, state: Lock::new(state), way })
     }
 
     fn locked<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self.state.lock().expect("no panic under this lock"))
+        self.state.with(f)
     }
 
     fn ring(&self) {
@@ -137,9 +135,9 @@ impl Hub {
             });
             let Some((mut bell, listed)) = listed else { return };
             if let Some(Some(thread)) = woken {
-                thread.unpark();
+                unpark(&thread);
                 if self.way == Way::WokenBeforeTaken {
-                    thread::yield_now();
+                    yield_now();
                     self.locked(|state| state.waker = None);
                 }
             }
@@ -188,11 +186,11 @@ impl Hub {
             match announced {
                 Some(_) if self.way == Way::TicketAfterLook => {
                     self.arm(self.event.ticket_guess());
-                    thread::park();
+                    park();
                 }
                 Some((sleeper, ticket)) if sleeper.stands(ticket) => {
                     self.arm(ticket);
-                    thread::park();
+                    park();
                 }
                 _ => {
                     if let Some((sleeper, _)) = announced {

@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use loom::sync::{Mutex, MutexGuard};
 use loom::thread::{self, Thread};
 use ring_core::Event;
+use ring_core::model::once::{Lock, park, unpark};
 
 /// A thread that sleeps.
 struct Asleep {
@@ -25,7 +25,7 @@ struct State {
     listens: Option<Thread>,
 }
 
-type Queue = Mutex<State>;
+type Queue = Lock<State>;
 
 std::thread_local! {
     // One OS thread runs all threads of a model, and a wake is a plain function.
@@ -34,14 +34,13 @@ std::thread_local! {
 
 /// The kernel of a new execution.
 pub fn boot() {
-    QUEUE.set(Rc::new(Mutex::new(State::default())));
+    QUEUE.set(Rc::new(Lock::new(State::default())));
 }
 
 /// Runs `f` under the lock.
 fn locked<R>(f: impl FnOnce(&mut State) -> R) -> R {
     let queue = QUEUE.with_borrow(Rc::clone);
-    let mut guard: MutexGuard<'_, _> = queue.lock().expect("no panic under this lock");
-    f(&mut guard)
+    queue.with(f)
 }
 
 /// `FUTEX_WAIT`: sleeps while the event is `ticket`. Whether its time was over before anybody ended it.
@@ -66,7 +65,7 @@ pub fn sleep_any(targets: &[(Event<'_>, u32)]) -> bool {
         true
     });
     if sleeps {
-        thread::park();
+        park();
     }
     expired.get()
 }
@@ -75,7 +74,7 @@ pub fn sleep_any(targets: &[(Event<'_>, u32)]) -> bool {
 fn end(state: &mut State, event: Event<'_>) -> Option<Asleep> {
     let place = state.asleep.iter().position(|asleep| asleep.keys.contains(&event.key()))?;
     let asleep = state.asleep.remove(place);
-    asleep.thread.unpark();
+    unpark(&asleep.thread);
     Some(asleep)
 }
 
@@ -102,7 +101,7 @@ pub fn expire(event: Event<'_>) {
 pub fn chime(_ring: i32, _lease: u64) -> bool {
     locked(|state| {
         if let Some(thread) = state.listens.take() {
-            thread.unpark();
+            unpark(&thread);
         }
     });
     true
@@ -116,6 +115,6 @@ pub fn listen(target: Option<(Event<'_>, u32)>) {
         sleeps
     });
     if sleeps {
-        thread::park();
+        park();
     }
 }

@@ -11,8 +11,8 @@ use crate::{Bound, LARGE, Model};
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
     model("commit_wakes", 2, Bound::ALL, Body::Plain(commit)).waking(false),
-    model("commit_wakes_by_wish", 2, Bound::preemptions(3), Body::Plain(commit_by_wish)).waking(true).short(LARGE),
-    model("guessed_commit_wakes", 2, Bound::preemptions(3), Body::Plain(commit_guessed)).waking(false).short(LARGE),
+    model("commit_wakes_by_wish", 2, Bound::ALL, Body::Plain(commit_by_wish)).waking(true),
+    model("guessed_commit_wakes", 2, Bound::ALL, Body::Plain(commit_guessed)).waking(false),
     model("abort_wakes", 3, Bound::ALL, Body::Plain(abort)).waking(false),
     model("put_back_wakes", 3, Bound::ALL, Body::Plain(put_back)).waking(false),
     model("repair_of_a_writer_wakes", 3, Bound::ALL, Body::Plain(repair_of_a_writer)).waking(false),
@@ -38,13 +38,12 @@ pub static MODELS: &[Model<Mpmc>] = &[
         .waking(false)
         .early()
         .short(LARGE),
-    model("dead_sleeper", 3, Bound::preemptions(3), Body::Plain(dead_sleeper)).waking(false).short(LARGE),
+    model("dead_sleeper", 3, Bound::ALL, Body::Plain(dead_sleeper)).waking(false),
     model("cancel_one_of_two", 3, Bound::preemptions(1), Body::Plain(cancel_one_of_two)).waking(false).short(LARGE),
     // A waker that goes on when nobody slept and a look on leaving: either is enough.
-    model("cancelled_when_woken", 3, Bound::preemptions(2), Body::Plain(cancelled_when_woken))
+    model("cancelled_when_woken", 3, Bound::ALL, Body::Plain(cancelled_when_woken))
         .waking(false)
-        .telling(Tells::CountingTheAwake)
-        .short(LARGE),
+        .telling(Tells::CountingTheAwake),
     model("single_wake", 2, Bound::preemptions(3), Body::Plain(both_wait))
         .producers(1)
         .consumers(1)

@@ -6,21 +6,16 @@ use super::cancel::{interrupt, request};
 use super::{Sleeps as _, Tells, Way, kernel, wait_by};
 use crate::spsc::world::{CLOSED, got, msg, send};
 use crate::spsc::{Body, Spsc, World, model};
-use crate::{Bound, LARGE, Model};
+use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
-    model("slice_ends", Bound::preemptions(2), Body::Plain(|w| slice_ends(w, Way::Sound, Wish::None)))
-        .waking(false)
-        .short(LARGE),
-    model("slice_ends_by_wish", Bound::preemptions(2), Body::Plain(|w| slice_ends(w, Way::Sound, Wish::Fences)))
-        .waking(true)
-        .short(LARGE),
-    model("slice_ends_and_close", Bound::preemptions(2), Body::Plain(close)).waking(false).short(LARGE),
+    model("slice_ends", Bound::preemptions(3), Body::Plain(|w| slice_ends(w, Way::Sound, Wish::None))).waking(false),
+    model("slice_ends_by_wish", Bound::preemptions(3), Body::Plain(|w| slice_ends(w, Way::Sound, Wish::Fences)))
+        .waking(true),
+    model("slice_ends_and_close", Bound::preemptions(3), Body::Plain(close)).waking(false),
     model("slice_ends_and_cancel", Bound::preemptions(3), Body::Plain(cancel)).waking(false),
-    model("waker_dies_in_a_slice", Bound::preemptions(2), Body::Plain(|w| waker_dies(w, Way::Sound)))
-        .waking(false)
-        .short(LARGE),
+    model("waker_dies_in_a_slice", Bound::preemptions(3), Body::Plain(|w| waker_dies(w, Way::Sound))).waking(false),
     model("publisher_dies_in_a_slice", Bound::ALL, Body::Plain(|w| publisher_dies(w, Way::Sound)))
         .waking(false)
         .telling(Tells::Nobody),

@@ -5,7 +5,7 @@ use ring_core::spsc::{Consumer, Producer};
 use super::{Tells, Way, wait, wait_by, wait_on};
 use crate::spsc::world::{CLOSED, Event, got, msg, payload, recv, send, try_send};
 use crate::spsc::{Body, Spsc, World, model};
-use crate::{Bound, LARGE, Model};
+use crate::{Bound, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Spsc>] = &[
@@ -14,8 +14,8 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("batch_wakes", Bound::ALL, Body::Plain(batch)).waking(false),
     model("close_wakes", Bound::ALL, Body::Plain(close)).waking(false),
     model("release_wakes", Bound::ALL, Body::Plain(release)).waking(false),
-    model("second_release_wakes", Bound::preemptions(3), Body::Plain(second_release)).waking(false).short(LARGE),
-    model("both_wait", Bound::preemptions(3), Body::Plain(both_wait)).waking(false).short(LARGE),
+    model("second_release_wakes", Bound::ALL, Body::Plain(second_release)).waking(false),
+    model("both_wait", Bound::ALL, Body::Plain(both_wait)).waking(false),
 ];
 
 /// Those that must fail.

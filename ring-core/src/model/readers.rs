@@ -20,6 +20,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread::ThreadId;
 
+use super::once::{self, Stores};
 use crate::sync::Ordering;
 
 std::thread_local! {
@@ -29,6 +30,7 @@ std::thread_local! {
 
 /// A new execution begins, in its main thread: to be called before the first word is made.
 pub fn begin() {
+    once::begin();
     THREADS.with_borrow_mut(|threads| {
         threads.clear();
         threads.push(loom::thread::current().id());
@@ -63,18 +65,27 @@ pub struct WatchedU64 {
     markers: [OnceCell<Arc<()>>; loom::MAX_THREADS],
     /// Never dropped before the execution ends: that would synchronize.
     clones: RefCell<Vec<Arc<()>>>,
+    /// What its values stand for, where the graphs of executions are kept.
+    stores: Option<Stores>,
 }
 
 impl WatchedU64 {
     /// A word of this value.
     #[must_use]
     pub fn new(value: u64) -> Self {
-        Self { word: AtomicU64::new(value), markers: Default::default(), clones: RefCell::default() }
+        let stores = Stores::new(value);
+        let word = AtomicU64::new(if stores.is_some() { 0 } else { value });
+        Self { word, markers: Default::default(), clones: RefCell::default(), stores }
+    }
+
+    /// The running thread, if its accesses have to be marked.
+    fn marks(&self) -> Option<usize> {
+        if self.stores.as_ref().is_some_and(Stores::are_explored_once) { None } else { running() }
     }
 
     /// The running thread has just loaded the word.
     fn loaded(&self, value: u64) -> u64 {
-        if let Some(me) = running() {
+        if let Some(me) = self.marks() {
             let marker = self.markers[me].get_or_init(|| Arc::new(()));
             let clone = with_its_access(|| Arc::clone(marker));
             self.clones.borrow_mut().push(clone);
@@ -84,7 +95,7 @@ impl WatchedU64 {
 
     /// The running thread has just stored to the word, or swapped it.
     fn stored<R>(&self, result: R) -> R {
-        if let Some(me) = running() {
+        if let Some(me) = self.marks() {
             let others = self.markers.iter().enumerate().filter(|(thread, _)| *thread != me);
             for marker in others.filter_map(|(_, marker)| marker.get()) {
                 with_its_access(|| Arc::strong_count(marker));
@@ -93,19 +104,29 @@ impl WatchedU64 {
         result
     }
 
+    fn look(&self, ordering: Ordering) -> u64 {
+        match &self.stores {
+            Some(stores) => stores.load(&self.word, ordering),
+            None => self.word.load(ordering),
+        }
+    }
+
     /// One of the newest values, for who runs alone: several, where stores raced and no ordering says which was the last.
     pub(super) fn newest(&self) -> u64 {
-        self.word.load(Ordering::Relaxed)
+        self.look(Ordering::Relaxed)
     }
 
     /// As [`AtomicU64::load`].
     pub fn load(&self, ordering: Ordering) -> u64 {
-        self.loaded(self.word.load(ordering))
+        self.loaded(self.look(ordering))
     }
 
     /// As [`AtomicU64::store`].
     pub fn store(&self, value: u64, ordering: Ordering) {
-        self.word.store(value, ordering);
+        match &self.stores {
+            Some(stores) => stores.store(&self.word, value, ordering),
+            None => self.word.store(value, ordering),
+        }
         self.stored(());
     }
 
@@ -114,31 +135,41 @@ impl WatchedU64 {
     /// # Errors
     /// The value that is there instead.
     pub fn compare_exchange(&self, old: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
-        self.stored(self.word.compare_exchange(old, new, ok, failed))
+        self.stored(match &self.stores {
+            Some(stores) => stores.compare_exchange(&self.word, old, new, ok, failed),
+            None => self.word.compare_exchange(old, new, ok, failed),
+        })
+    }
+
+    fn change(&self, ordering: Ordering, direct: impl FnOnce(&AtomicU64) -> u64, f: impl FnOnce(u64) -> u64) -> u64 {
+        self.stored(match &self.stores {
+            Some(stores) => stores.change(&self.word, ordering, f),
+            None => direct(&self.word),
+        })
     }
 
     /// As [`AtomicU64::fetch_add`].
     pub fn fetch_add(&self, value: u64, ordering: Ordering) -> u64 {
-        self.stored(self.word.fetch_add(value, ordering))
+        self.change(ordering, |word| word.fetch_add(value, ordering), |old| old.wrapping_add(value))
     }
 
     /// As [`AtomicU64::fetch_sub`].
     pub fn fetch_sub(&self, value: u64, ordering: Ordering) -> u64 {
-        self.stored(self.word.fetch_sub(value, ordering))
+        self.change(ordering, |word| word.fetch_sub(value, ordering), |old| old.wrapping_sub(value))
     }
 
     /// As [`AtomicU64::fetch_and`].
     pub fn fetch_and(&self, value: u64, ordering: Ordering) -> u64 {
-        self.stored(self.word.fetch_and(value, ordering))
+        self.change(ordering, |word| word.fetch_and(value, ordering), |old| old & value)
     }
 
     /// As [`AtomicU64::fetch_or`].
     pub fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
-        self.stored(self.word.fetch_or(value, ordering))
+        self.change(ordering, |word| word.fetch_or(value, ordering), |old| old | value)
     }
 
     /// As [`AtomicU64::swap`].
     pub fn swap(&self, value: u64, ordering: Ordering) -> u64 {
-        self.stored(self.word.swap(value, ordering))
+        self.change(ordering, |word| word.swap(value, ordering), |_| value)
     }
 }
