@@ -5,8 +5,8 @@
 #   ci/loom.sh --long [--minutes M] [--most N]
 #                                     the campaign: every model within its long bounds, or cut after about N executions of
 #                                     one exploration (1,000,000). It can be interrupted (or told to begin no model after M
-#                                     minutes) and goes on where it was; once it is through, the result goes to
-#                                     docs/results/loom.md, with how many models were cut
+#                                     minutes) and goes on where it was, also with those that were cut at fewer than N; once
+#                                     it is through, the result goes to docs/results/loom.md, with how many were cut
 #   ci/loom.sh --long --report        explores nothing more, and writes down how far it has come
 #
 # A line for each model: executions, threads, preemptions granted, whole or cut. Then those of which less was seen than is
@@ -14,12 +14,13 @@
 # bound: E of F`. Models of one thread count as of two. Last line: `loom: M models, N executions`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-form="" report="" options=()
+form="" report="" most=1000000 options=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --long) form=long ;;
         --report) report=1 ;;
-        --minutes | --most) options+=("$1" "${2:?}") && shift ;;
+        --minutes) options+=("$1" "${2:?}") && shift ;;
+        --most) most=${2:?} && shift ;;
         *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
     shift
@@ -62,7 +63,13 @@ if [ "$(head -n 1 "$lines" 2>/dev/null)" != "sources $sources" ]; then
 fi
 status=0
 if [ -z "$report" ]; then
-    "$program" models --long --done "$lines" "${options[@]}" || status=$?
+    # What was cut below the present bound is begun again; if its turn does not come, it stands as it was.
+    cut=$(awk -v most="$most" '/^model .*, cut$/ && $3 + 0 < most' "$lines")
+    [ -z "$cut" ] || { grep -vxF "$cut" "$lines" > "$lines.rest" && mv "$lines.rest" "$lines"; }
+    "$program" models --long --done "$lines" --most "$most" "${options[@]}" || status=$?
+    while read -r line; do
+        [ -z "$line" ] || grep -qF "${line%%:*}:" "$lines" || echo "$line" >> "$lines"
+    done <<< "$cut"
 fi
 all=$("$program" list | wc -l)
 if [ "$status" = 0 ]; then
