@@ -254,8 +254,9 @@ pub trait Explore: Sync {
     /// Explores it without a word; panics when an execution fails.
     ///
     /// Where all interleavings are explored, each state once, each body is explored once. Else it is explored twice, with the
-    /// threads started first to last and last to first, the latter with two preemptions where a bound allows more. Whom loom runs first when all are about to begin is no preemption; who goes
-    /// on when one waits is, and within a bound what is reached depends on it.
+    /// threads started first to last and last to first, the latter with two preemptions where a bound allows more. Whom loom
+    /// runs first when all are about to begin is no preemption; who goes on when one waits is, and within a bound what is
+    /// reached depends on it.
     fn explore(&'static self, form: Form) -> Count;
 }
 
@@ -361,8 +362,7 @@ impl<K: Kind> Model<K> {
         let how = if form == Form::Sampled { Search::Plain } else { searched() };
         // Who goes first matters within a bound, and to what loom does not try.
         let whole = how == Search::Once && count.bound == Bound::ALL;
-        for reversed in if whole { &[false][..] } else { &[false, true] } {
-            let reversed = *reversed;
+        for &reversed in if whole { &[false][..] } else { &[false, true] } {
             let before = executions.load(Ordering::Relaxed);
             let most = match form {
                 Form::Gate | Form::Planted => None,

@@ -355,7 +355,7 @@ fn cost(wait: &mut dyn FnMut()) -> Duration {
 }
 
 /// The least of a few tries: other users of the processor only ever add to it. Where they add to every one, by what they do to its
-/// caches and its clock, a thread that does nothing but sleep as often takes more as well, and is what counts.
+/// caches and its clock, a thread that does nothing but sleep thirty times takes more as well, and is what counts.
 #[test]
 fn a_parked_handle_costs_next_to_nothing() {
     let (_tx, mut rx) = spsc::heap(4096).unwrap();
@@ -364,7 +364,7 @@ fn a_parked_handle_costs_next_to_nothing() {
     let time = Duration::from_millis(1500);
     // Thirty bare sleeps on a futex alone take a thousandth of a core where an idle CPU wakes up slowly.
     let bar = time / 250;
-    let mut sleeps = || (0..time.as_millis() / SLICE.as_millis()).for_each(|_| thread::sleep(SLICE));
+    let mut sleeps = || (0..30).for_each(|_| thread::sleep(time / 30));
     for wait in [&mut (|| assert!(rx.recv_into_timeout(&mut [0; 8], time).is_err())) as &mut dyn FnMut(), &mut || {
         assert!(many.recv_into_timeout(&mut [0; 8], time).is_err())
     }] {

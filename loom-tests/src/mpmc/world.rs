@@ -67,8 +67,7 @@ impl World {
         self.region.together(|| {
             let threads: Vec<_> = roles.into_iter().map(start).collect();
             for thread in threads {
-                thread.join().unwrap();
-                model::once::joined();
+                model::once::join(thread).unwrap();
             }
         });
     }

@@ -1,7 +1,7 @@
 //! Models of beginnings and ends without a crash inside an operation: close, death between operations, take-over,
 //! session marks. An end comes after the last record of its session, in order, once.
 
-use ring_core::model::once as thread;
+use ring_core::model::once::yield_now;
 use ring_core::spsc::{Consumer, Producer, Ring};
 use ring_core::{Role, SeatError, SeatState, SessionEnd};
 
@@ -100,7 +100,7 @@ fn consumer_ends(w: &World, end: fn(&World, &mut Consumer<'_>), reported: Sessio
                     assert_eq!(seen, reported);
                     break;
                 }
-                None => thread::yield_now(),
+                None => yield_now(),
             }
         }
         assert_eq!(tx.len_guess(), 16, "exactly one record was not released");

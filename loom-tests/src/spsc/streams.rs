@@ -4,7 +4,7 @@
 use core::ops::ControlFlow;
 
 use ring_core::SessionEnd;
-use ring_core::model::once as thread;
+use ring_core::model::once::yield_now;
 use ring_core::spsc::{Claim, ClaimError, Consumer, Producer, ReadError};
 
 use super::world::{Event, check, msg, payload, recv, recv_wait, send, try_send};
@@ -82,7 +82,7 @@ fn short_commit(w: &World) {
         let first = loop {
             match rx.try_recv_into(&mut buf) {
                 Ok(got) => break got,
-                Err(ReadError::Empty) => thread::yield_now(),
+                Err(ReadError::Empty) => yield_now(),
                 Err(e) => panic!("{e}"),
             }
         };
@@ -244,7 +244,7 @@ fn batch_with_padding(w: &World) {
             // From 40: 16 bytes, 8 of padding, 16 bytes, the next header: those before 40 are in the way.
             match tx.try_claim_batch_exact(2, 8) {
                 Ok(batch) => break batch,
-                Err(ClaimError::Full) => thread::yield_now(),
+                Err(ClaimError::Full) => yield_now(),
                 Err(e) => panic!("{e}"),
             }
         };
@@ -341,7 +341,7 @@ fn many_at_once(w: &World) {
                     assert!(matches!((left, seen), (4, 1 | 4) | (3, 3)), "{seen} of {left}");
                     left -= seen;
                 }
-                Err(ReadError::Empty) => thread::yield_now(),
+                Err(ReadError::Empty) => yield_now(),
                 Err(e) => panic!("{e}"),
             }
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use loom::sync::atomic::Ordering;
 use ring_core::model::WatchedU64;
-use ring_core::model::once as thread;
+use ring_core::model::once::{join, spawn, yield_now};
 use ring_core::spsc::{ClaimError, Consumer, Producer, ReadError, Ring};
 use ring_core::{Position, Region, SeatError, SessionEnd, Verdict, model};
 
@@ -47,14 +47,13 @@ impl World {
         self.run.starts(2);
         self.region.together(|| {
             let (a, b) = if self.run.reversed {
-                let (b, a) = (model::once::spawn(2, b), model::once::spawn(1, a));
+                let (b, a) = (spawn(2, b), spawn(1, a));
                 (a, b)
             } else {
-                (model::once::spawn(1, a), model::once::spawn(2, b))
+                (spawn(1, a), spawn(2, b))
             };
-            let a = a.join().unwrap();
-            model::once::joined();
-            (a, b.join().unwrap())
+            let a = join(a).unwrap();
+            (a, join(b).unwrap())
         })
     }
 
@@ -69,16 +68,13 @@ impl World {
         self.run.starts(3);
         self.region.together(|| {
             let (a, b, c) = if self.run.reversed {
-                let (c, b, a) = (model::once::spawn(3, c), model::once::spawn(2, b), model::once::spawn(1, a));
+                let (c, b, a) = (spawn(3, c), spawn(2, b), spawn(1, a));
                 (a, b, c)
             } else {
-                (model::once::spawn(1, a), model::once::spawn(2, b), model::once::spawn(3, c))
+                (spawn(1, a), spawn(2, b), spawn(3, c))
             };
-            let a = a.join().unwrap();
-            model::once::joined();
-            let b = b.join().unwrap();
-            model::once::joined();
-            (a, b, c.join().unwrap())
+            let (a, b) = (join(a).unwrap(), join(b).unwrap());
+            (a, b, join(c).unwrap())
         })
     }
 
@@ -176,7 +172,7 @@ impl World {
             let Some(event) = self.poll(rx) else {
                 waited += 1;
                 assert!(waited < PATIENCE, "nothing more comes after {log:?}");
-                thread::yield_now();
+                yield_now();
                 continue;
             };
             log.push(event);
@@ -328,7 +324,7 @@ pub fn send(tx: &mut Producer<'_>, tag: u32) -> Position {
         if let Some(position) = try_send(tx, tag) {
             return position;
         }
-        thread::yield_now();
+        yield_now();
     }
 }
 
@@ -349,7 +345,7 @@ pub fn recv_wait(rx: &mut Consumer<'_>, tag: u32) {
                 assert_eq!((got.tag, got.redelivered), (tag, false));
                 return check(tag, &buf[..got.len]);
             }
-            Err(ReadError::Empty) => thread::yield_now(),
+            Err(ReadError::Empty) => yield_now(),
             Err(e) => panic!("{e}"),
         }
     }

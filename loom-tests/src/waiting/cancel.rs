@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use loom::cell::UnsafeCell;
 use ring_core::Interrupt;
-use ring_core::model::once as thread;
+use ring_core::model::once::yield_now;
 use ring_core::spsc::Consumer;
 
 use super::{Way, kernel, wait_by};
@@ -85,7 +85,7 @@ fn cancel_and_leave(w: &World) {
             });
         },
         move || {
-            leaver.leave(thread::yield_now);
+            leaver.leave(yield_now);
             mapping.with_mut(|_| ());
         },
     );

@@ -30,9 +30,9 @@
 //!
 //! `loom-tests/tests/harness.rs` holds the complete graphs that are found so against those of loom's own exploration.
 
-use std::boxed::Box;
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use loom::sync::Mutex;
 
@@ -44,7 +44,7 @@ mod threads;
 
 use graph::{Access, Graph, Next};
 pub(super) use stores::Stores;
-pub use threads::{Lock, joined, park, spawn, unpark, yield_now};
+pub use threads::{Lock, join, park, spawn, unpark, yield_now};
 
 /// How an exploration uses the graphs of its executions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,18 +101,14 @@ pub(super) fn begin() {
     }
     let me = loom::thread::current().id();
     // Held by nobody in particular until the execution has ended: to try it synchronizes with nothing.
-    let marker: &'static Mutex<()> = Box::leak(Box::new(Mutex::new(())));
+    let marker = Rc::new(Mutex::new(()));
     std::mem::forget(marker.lock());
     with(|graph| graph.begin(me, marker));
 }
 
 /// It has come to its end.
 pub(super) fn complete() {
-    if let Some(marker) = with(Graph::complete) {
-        // SAFETY: leaked in `begin`; the graph has given up the only copy.
-        #[allow(unsafe_code)]
-        drop(unsafe { Box::from_raw(std::ptr::from_ref(marker).cast_mut()) });
-    }
+    with(Graph::complete);
 }
 
 /// The running thread stands before `next`: loom may choose another one, and is told not to where it needs not.
@@ -123,7 +119,7 @@ fn decide(next: Next, yields: bool) {
 }
 
 /// Makes what the running thread has just done dependent on what others do, in one step with it.
-fn touch(marker: Option<&Mutex<()>>) {
+fn touch(marker: Option<Rc<Mutex<()>>>) {
     if let Some(marker) = marker {
         loom::stop_exploring();
         assert!(marker.try_lock().is_err(), "nobody gives the marker free");

@@ -29,7 +29,8 @@ impl<'m> Consumer<'m> {
 
     /// The quick part of [`Consumer::try_recv_into`], small enough to become part of any caller. What it returns means what it
     /// means there. `None` is no refusal, not even a guess: `try_recv_into` must be called for an answer. A message that is
-    /// not exactly as long as `buf` may have been claimed; then that call, or the next of this handle, gets it.
+    /// not exactly as long as `buf` may have been claimed; then that call, or the next of this handle, gets it. As there, it may
+    /// wait a microsecond or two for a message that is due.
     #[inline(always)]
     pub fn recv_guessed(&mut self, buf: &mut [u8]) -> Option<Received> {
         // Who has waited for a message takes it the quick way too: it is late already. Twice at most: nobody waits again before
@@ -106,7 +107,7 @@ impl<'m> Consumer<'m> {
     /// The quick part of [`Consumer::try_read`], small enough to become part of any caller. A record means what it means
     /// there: all that was written before the commit is seen (Acquire), and it was not delivered before. `None` is no
     /// refusal, not even a guess: `try_read` must be called for an answer. The only consumer of a ring made for one never
-    /// gets another.
+    /// gets another. As there, it may wait a microsecond or two for a message that is due.
     ///
     /// ```
     /// # use ring_core::{Line, Region, Verdict, mpmc};

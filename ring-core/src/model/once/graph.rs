@@ -4,6 +4,7 @@
 //! the chains, each one mixed with its name, so that it does not tell in which order independent things happened.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::vec::Vec;
 
 use loom::sync::Mutex;
@@ -91,7 +92,7 @@ pub(super) struct Graph {
     words: Vec<u128>,
     fences: u128,
     state: u128,
-    marker: Option<&'static Mutex<()>>,
+    marker: Option<Rc<Mutex<()>>>,
     running: usize,
     preemptions: u8,
     steps: Vec<u128>,
@@ -179,7 +180,7 @@ impl Graph {
         std::mem::take(&mut self.complete)
     }
 
-    pub(super) fn begin(&mut self, main: ThreadId, marker: &'static Mutex<()>) {
+    pub(super) fn begin(&mut self, main: ThreadId, marker: Rc<Mutex<()>>) {
         self.ids.clear();
         self.ids.push((main, 0));
         self.threads = Default::default();
@@ -193,16 +194,16 @@ impl Graph {
         self.skips = false;
     }
 
-    pub(super) fn complete(&mut self) -> Option<&'static Mutex<()>> {
+    pub(super) fn complete(&mut self) {
         if self.mode != Mode::Off && !self.skips {
             self.complete.insert(self.state);
         }
-        self.marker.take()
+        self.marker = None;
     }
 
     /// What makes the running thread's accesses dependent on others'. The main thread runs before and after all others.
-    pub(super) fn marker(&self) -> Option<&'static Mutex<()>> {
-        self.marker.filter(|_| self.mode == Mode::Once && self.me() > 0)
+    pub(super) fn marker(&self) -> Option<Rc<Mutex<()>>> {
+        self.marker.clone().filter(|_| self.mode == Mode::Once && self.me() > 0)
     }
 
     pub(super) fn starts(&mut self, id: ThreadId, number: usize) {
@@ -275,7 +276,7 @@ impl Graph {
     }
 
     /// Notes an access; what has to be touched with it.
-    pub(super) fn access(&mut self, access: &Access) -> Option<&'static Mutex<()>> {
+    pub(super) fn access(&mut self, access: &Access) -> Option<Rc<Mutex<()>>> {
         let part = |x: Option<u64>| x.map_or(u128::MAX, u128::from);
         let parts = [access.word as u128, access.ordering as u128, part(access.read), part(access.stored)];
         let me = self.does(access.kind, parts);

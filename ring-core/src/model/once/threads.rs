@@ -39,11 +39,16 @@ pub fn spawn<T: 'static>(number: usize, f: impl FnOnce() -> T + 'static) -> Join
     })
 }
 
-/// The main thread has just joined one.
-pub fn joined() {
+/// The main thread waits for one of them, as loom's handle does.
+///
+/// # Errors
+/// As there.
+pub fn join<T>(thread: JoinHandle<T>) -> std::thread::Result<T> {
+    let result = thread.join();
     if mode() != Mode::Off {
         with(|graph| graph.runs());
     }
+    result
 }
 
 /// As loom's.
