@@ -123,10 +123,11 @@ impl Lines {
     #[inline(always)]
     pub(crate) const fn of(position: Position, next: Position) -> Self {
         let size = next.since(position);
-        match next.get() % 64 < size {
-            false => Self::Same,
-            true if size <= 64 => Self::Next,
+        // What takes more than a line's bytes ends on another line in any case.
+        match size > 64 {
             true => Self::Many,
+            false if next.get() % 64 < size => Self::Next,
+            false => Self::Same,
         }
     }
 }

@@ -89,10 +89,6 @@ impl<'m> Stretch<'m> {
         let fits = geometry.size_of(len).map_or(0, |size| bytes / size as u64);
         most.min(usize::try_from(fits).unwrap_or(usize::MAX))
     }
-
-    pub(crate) fn is_past_line_of(&self, taken: &Taken<'_>) -> bool {
-        (self.at.get() ^ taken.at.get()) >= 64
-    }
 }
 
 impl<'m> Run<'m> {

@@ -127,12 +127,6 @@ impl<'m> Stretch<'m> {
         // R8: `size` is a multiple of 8 (R9). R10: by R9 it is at least 8 and `len` rounded up to 8.
         Some(Taken { at, len, memory: PhantomData })
     }
-
-    /// Whether this is another line than the one that the record before it began on.
-    #[inline(always)]
-    pub(crate) fn is_past_line_of(&self, taken: &Taken<'_>) -> bool {
-        (self.at.addr().get() ^ taken.at.addr().get()) >= 64
-    }
 }
 
 impl<'m> Taken<'m> {

@@ -7,15 +7,15 @@ use core::mem::offset_of;
 use super::bell;
 use super::end::Rest;
 use super::error::ReadError;
-use super::find::{Found, NotHere, READ_AHEAD, ask_ahead, header};
-use super::pace::{Slip, streams};
+use super::find::{Found, NotHere, ask_ahead, header};
+use super::pace::Slip;
 use super::read_batch::ReadBatch;
 use super::record::Record;
 use super::ring::Ring;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, Lines, PACKED, stated_len, tag};
+use crate::record::{Geometry, PACKED, stated_len, tag};
 use crate::region::{Area, Control, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
@@ -206,13 +206,7 @@ impl<'m> Consumer<'m> {
         let position = self.head();
         let taken = self.stretch.take(buf.len(), geometry)?;
         let rest = self.stretch; // a copy, as in `Producer::publish_here`
-        match Lines::of(position, rest.position()) {
-            Lines::Next if streams(position, self.dry) => {
-                self.area.prefetch_read_at(rest.position().plus(READ_AHEAD));
-            }
-            Lines::Many if streams(position, self.dry) => ask_ahead(&self.area, position, &rest),
-            _ => {}
-        }
+        ask_ahead(&self.area, position, rest.position(), self.dry);
         self.slip.found(position);
         taken.span().copy_out(buf);
         Some((position, rest.position()))

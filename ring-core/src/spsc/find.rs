@@ -6,7 +6,7 @@ use super::error::ReadError;
 use super::pace::streams;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, Header, PADDING, stated_len, states, tag};
+use crate::record::{Geometry, HEADER, Header, Lines, PADDING, stated_len, states, tag};
 use crate::region::{Alike, Area, Span, Stretch, Taken};
 use crate::seat::{SessionEnd, Verdict};
 use crate::sync::ord;
@@ -14,7 +14,7 @@ use crate::sync::ord;
 /// How far ahead of the head a stream is prefetched: the way from record to record depends on what was just read, so
 /// without it each line is a miss of its own. Less than the producer asks for ahead of its tail: else a consumer close behind
 /// takes the lines that the producer has just asked for. Figures: decision 0025.
-pub(super) const READ_AHEAD: u64 = 128;
+const READ_AHEAD: u64 = 128;
 
 /// What a quick look did not see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl<'m> Consumer<'m> {
     /// number is given.
     #[inline(always)]
     pub(super) fn look(&mut self, at: Stretch<'m>, len: Option<usize>) -> (u64, Option<Found<'m>>) {
-        let (word, found) = peek(&self.area, &self.geometry, at, len, |record| streams(record, self.dry));
+        let (word, found) = peek(&self.area, &self.geometry, at, len, self.dry);
         if let Some(found) = &found {
             self.slip.found(found.record);
         }
@@ -208,15 +208,14 @@ pub(super) fn header(at: &Stretch<'_>) -> u64 {
     at.load_header(ord!(C1, Acquire))
 }
 
-/// The header at `at`, and the record that it commits, as [`Consumer::look`] says; at a new line whether its position `streams`
-/// is asked.
+/// The header at `at`, and the record that it commits, as [`Consumer::look`] says, the ring having been empty at `dry`.
 #[inline(always)]
 pub(super) fn peek<'m>(
     area: &Area<'m>,
     geometry: &Geometry,
     at: Stretch<'m>,
     len: Option<usize>,
-    streams: impl FnOnce(Position) -> bool,
+    dry: Position,
 ) -> (u64, Option<Found<'m>>) {
     let (word, record, mut rest) = (header(&at), at.position(), at);
     // The length of what is no record is beyond all bounds.
@@ -228,9 +227,7 @@ pub(super) fn peek<'m>(
         None => rest.take(stated, geometry),
     };
     let Some(taken) = taken else { return (word, None) };
-    if rest.is_past_line_of(&taken) && streams(record) {
-        ask_ahead(area, record, &rest);
-    }
+    ask_ahead(area, record, rest.position(), dry);
     // A stretch that is not empty lies behind what may have been seen before.
     (word, Some(Found { record, taken, rest, told: Told::new(word, false) }))
 }
@@ -248,8 +245,14 @@ pub(super) fn next_alike<'m>(places: &mut Alike<'m>, states_their_len: u32) -> O
     Some(Found { record: at.position(), taken, rest: places.rest(), told: Told::new(word, false) })
 }
 
-/// Asks for the lines that a stream comes to after a few more records like that at `record`, which ends where `rest` begins.
+/// Asks for the lines that a stream comes to after a few more records like that at `record`, which ends at `next`. Whether it is a
+/// stream, the ring having been empty at `dry`, is asked once a line.
 #[inline(always)]
-pub(super) fn ask_ahead(area: &Area<'_>, record: Position, rest: &Stretch<'_>) {
-    area.prefetch_read(record.plus(READ_AHEAD), rest.position().plus(READ_AHEAD));
+pub(super) fn ask_ahead(area: &Area<'_>, record: Position, next: Position, dry: Position) {
+    let to = next.plus(READ_AHEAD);
+    match Lines::of(record, next) {
+        Lines::Next if streams(record, dry) => area.prefetch_read_at(to),
+        Lines::Many if streams(record, dry) => area.prefetch_read(record.plus(READ_AHEAD), to),
+        _ => {}
+    }
 }

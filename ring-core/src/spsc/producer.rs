@@ -143,13 +143,7 @@ impl<'m> Producer<'m> {
         let taken = self.stretch.take(payload.len(), geometry)?;
         let rest = self.stretch;
         taken.span().copy_in(payload);
-        self.store_record(&taken, &rest, payload.len() as u64, tag);
-        match Lines::of(record, rest.position()) {
-            Lines::Same => {}
-            Lines::Next => self.area.prefetch_write_at(rest.position().plus(WRITE_AHEAD)),
-            Lines::Many => self.ask_ahead(&taken, &rest),
-        }
-        self.tell_here::<TELLS>();
+        self.publish_here::<TELLS>(&taken, &rest, payload.len() as u64, tag);
         Some(record)
     }
 
@@ -249,28 +243,26 @@ impl<'m> Producer<'m> {
     /// stored to the ring the compiler takes for a change of the handle.
     #[inline(always)]
     fn publish_here<const TELLS: bool>(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
-        self.store_record(taken, rest, len, tag);
-        if rest.is_past_line_of(taken) {
-            self.ask_ahead(taken, rest);
-        }
-        self.tell_here::<TELLS>();
-    }
-
-    #[inline(always)]
-    fn store_record(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
         end_with_zero(rest);
         taken.store_header(record_word(len, tag), ord!(S3, Release));
         self.tail_moved(rest.position());
+        self.ask_ahead(rest.position_of(taken), rest.position());
+        self.tell_here::<TELLS>();
     }
 
-    /// Asks for the lines that are written to after a few more records like this one.
+    /// Asks for the lines that are written to after a few more records like that at `record`, which ends at `tail`.
     #[inline(always)]
-    fn ask_ahead(&self, taken: &Taken<'m>, rest: &Stretch<'m>) {
-        let tail = rest.position();
-        let asked = rest.position_of(taken).plus(WRITE_AHEAD);
-        // A long record ends beyond what was asked for; its own lines it has.
-        let from = if asked.precedes(tail) { tail } else { asked };
-        self.area.prefetch_write(from, tail.plus(WRITE_AHEAD));
+    fn ask_ahead(&self, record: Position, tail: Position) {
+        let to = tail.plus(WRITE_AHEAD);
+        match Lines::of(record, tail) {
+            Lines::Same => {}
+            Lines::Next => self.area.prefetch_write_at(to),
+            Lines::Many => {
+                let asked = record.plus(WRITE_AHEAD);
+                // A long record ends beyond what was asked for; its own lines it has.
+                self.area.prefetch_write(if asked.precedes(tail) { tail } else { asked }, to);
+            }
+        }
     }
 
     /// After a record that was taken, so in a light process.

@@ -6,7 +6,6 @@ use core::ops::ControlFlow;
 use super::consumer::Consumer;
 use super::error::ReadError;
 use super::find::{Found, Told, next_alike, peek};
-use super::pace::streams;
 use crate::position::Position;
 use crate::record::states_len;
 use crate::region::{Stretch, Taken};
@@ -96,7 +95,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
                     let quick = if at.read == 0 || at.read >= max {
                         None
                     } else {
-                        peek(&area, &geometry, at.rest, None, |record| streams(record, dry)).1
+                        peek(&area, &geometry, at.rest, None, dry).1
                     };
                     let found = match quick {
                         // Within its stretch, and marked as seen already.
