@@ -1,4 +1,5 @@
 //! What tells a conversation from a stream. Nothing but speed depends on it, so nothing else would notice.
+#![allow(clippy::expect_used, reason = "tests")]
 
 #[cfg(not(loom))]
 use crate::{
