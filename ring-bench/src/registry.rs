@@ -9,7 +9,7 @@ use crate::seam::Work;
 use crate::setup::{self, Call, Raw};
 use crate::slotted::{self, Owned, Plain};
 use crate::vyukov::Vyukov;
-use crate::{inplace, kernel, limits, ours, ours_mpmc, parkable, parked, rivals};
+use crate::{format_trip, inplace, kernel, limits, ours, ours_mpmc, parkable, parked, rivals};
 use crossbeam_queue::ArrayQueue;
 
 /// Bytes of each of the two rings of a round trip.
@@ -101,6 +101,8 @@ pub fn all() -> Vec<Candidate> {
         round_trip("rtrb-rtt-64", T, rivals::rtrb_round_trip::<8>(slots(RTT, 8))),
         round_trip("ours-rtt-256", P, ours::round_trip::<32>(RTT)),
         round_trip("rtrb-rtt-256", T, rivals::rtrb_round_trip::<32>(slots(RTT, 32))),
+        round_trip("format-rtt-256", P, format_trip::round_trip::<32>()),
+        round_trip("format-rtt-64", P, format_trip::round_trip::<8>()),
         one_way("ours-oneway-8", P, 200, ours::one_way::<1>(ONE)),
         one_way("strict-oneway-8", P, 200, ours::strict_one_way::<1>(ONE)),
         one_way("rtrb-oneway-8", T, 200, rivals::rtrb_one_way::<1>(slots(ONE, 1))),

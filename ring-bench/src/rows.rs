@@ -77,6 +77,9 @@ pub fn all() -> Vec<Row> {
         Row::lower("spsc-rtt-64", "ours-rtt-64", "rtrb-rtt-64", 0.95),
         Row::lower("spsc-rtt-256", "ours-rtt-256", "rtrb-rtt-256", 0.95),
         Row::lower("spsc-rtt-8-vs-line", "ours-rtt-8", "line", 1.10),
+        // The least code that keeps our format.
+        Row::lower("spsc-rtt-64-vs-format", "ours-rtt-64", "format-rtt-64", 1.05),
+        Row::lower("spsc-rtt-256-vs-format", "ours-rtt-256", "format-rtt-256", 1.05),
         // One way, equal bytes of capacity.
         Row::higher("spsc-oneway-8", "ours-oneway-8", "rtrb-oneway-8", 1.0),
         Row::higher("spsc-oneway-64", "ours-oneway-64", "rtrb-oneway-64", 1.8).apart(2.5),

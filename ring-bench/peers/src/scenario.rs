@@ -65,7 +65,18 @@ impl Scenario {
         forever(format!("ours-{}{}", self.suffix(), if payload && copies { "-copied" } else { "" }))
     }
 
-    /// The comparisons of ours with a rival; of batches also with one record a batch.
+    /// What no ring like ours goes below: one crossing each way, or the least code that keeps our format.
+    fn floor(self) -> Option<&'static str> {
+        match self {
+            Self::Trip8 => Some("line"),
+            Self::Trip64 => Some("format-rtt-64"),
+            Self::Trip256 => Some("format-rtt-256"),
+            _ => None,
+        }
+    }
+
+    /// The comparisons of ours with a rival; of batches also with one record a batch. Beside the quickest rival between
+    /// processes the floor has to reach what ours has to: where it does not, no ring in this format would.
     pub(crate) fn rows(self, entry: &Entry) -> Vec<Row> {
         let family = match self {
             Self::Payload1k | Self::Payload64k | Self::Payload1m | Self::MpmcTrip8 => "",
@@ -78,6 +89,9 @@ impl Scenario {
         if matches!(self, Self::Batch8 | Self::Batch64) {
             let slices = |name: &str| forever(name.replace("-batch", "-slices"));
             rows.push(self.row(slices(name), slices(ours), entry));
+        }
+        if let (Some(floor), "shaq") = (self.floor(), entry.rival) {
+            rows.push(self.row(forever(format!("floor-{}-vs-shaq", self.suffix())), floor, entry));
         }
         rows
     }

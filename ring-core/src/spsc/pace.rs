@@ -4,7 +4,8 @@
 //! Two sides that follow each other at the heels pass one line to and fro for every record. A consumer that has just
 //! emptied a *stream*, or a producer that has just found the ring full, therefore lets the other one get ahead before
 //! it looks again. A single record followed by nothing is a conversation, not a stream: there nobody pauses, since an
-//! answer that came meanwhile would be seen late. Figures: decisions 0008 and 0027.
+//! answer that came meanwhile would be seen late. Figures: decisions 0008 and 0027. Nor does a producer ask for lines ahead there,
+//! which stands in the way of the message just sent: decision 0031.
 
 use crate::position::Position;
 use crate::sync::pause;
@@ -65,11 +66,12 @@ fn mark(position: Position) -> u8 {
     (position.get() >> 3) as u8
 }
 
-/// The producer's pauses while the ring is full.
+/// The producer's pauses while the ring is full, and whether it is in a conversation.
 #[derive(Debug)]
 pub(super) struct Patience {
     pauses: u8,
     refused: bool,
+    converses: bool,
 }
 
 /// Pauses at the first refusal, and at most.
@@ -78,7 +80,7 @@ const MOST: u8 = 64;
 
 impl Patience {
     pub(super) const fn new() -> Self {
-        Self { pauses: 0, refused: false }
+        Self { pauses: 0, refused: false, converses: false }
     }
 
     /// Before the head is loaded.
@@ -87,6 +89,19 @@ impl Patience {
         if self.refused {
             pause(self.pauses);
         }
+    }
+
+    /// The head has been loaded; `caught_up` says that everything had been taken by then. In a stream the last record was sent
+    /// some nanoseconds ago, and its release cannot be here yet.
+    #[inline]
+    pub(super) fn looked(&mut self, caught_up: bool) {
+        self.converses = caught_up;
+    }
+
+    /// Whether each record is awaited before the next one, as far as the last look at the head could tell.
+    #[inline(always)]
+    pub(super) fn converses(&self) -> bool {
+        self.converses
     }
 
     /// There was no room.

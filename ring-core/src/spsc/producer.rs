@@ -256,6 +256,7 @@ impl<'m> Producer<'m> {
         let to = tail.plus(WRITE_AHEAD);
         match Lines::of(record, tail) {
             Lines::Same => {}
+            _ if self.patience.converses() => {}
             Lines::Next => self.area.prefetch_write_at(to),
             Lines::Many => {
                 let asked = record.plus(WRITE_AHEAD);

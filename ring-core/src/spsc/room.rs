@@ -81,6 +81,7 @@ impl<'m> Producer<'m> {
             return Err(Corrupt::new(Field::Head, head.get(), self.tail().get()).into());
         }
         self.cached_head = head;
+        self.patience.looked(head == self.tail());
         if self.pending_mark != 0 {
             self.put_mark();
             return if self.pending_mark == 0 { Ok(()) } else { Err(ClaimError::Full) };

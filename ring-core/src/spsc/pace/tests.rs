@@ -1,4 +1,11 @@
 //! What tells a conversation from a stream. Nothing but speed depends on it, so nothing else would notice.
+#![allow(clippy::expect_used, reason = "tests")]
+
+#[cfg(not(loom))]
+use crate::{
+    Line, Region, Verdict,
+    spsc::{ClaimError, Format, Ring},
+};
 
 use super::{LONGEST, SHORTEST, STREAM, Slip, streams};
 use crate::position::Position;
@@ -44,4 +51,26 @@ fn lines_are_asked_for_behind_the_first_ones() {
     let dry = Position::new(u64::MAX - 7);
     assert!([0, 8, STREAM - 8].iter().all(|n| !streams(dry.plus(*n), dry)));
     assert!([STREAM, 1 << 20].iter().all(|n| streams(dry.plus(*n), dry)));
+}
+
+/// What the producer knows of it: whether everything had been taken when it looked, which it does once a lap at least.
+#[test]
+#[cfg(not(loom))]
+fn who_waits_for_each_answer_converses_and_who_fills_the_ring_does_not() {
+    static MEMORY: [Line; 64] = [const { Line::new() }; 64];
+    let ring = Ring::format(Region::new(&MEMORY), &Format::new(1024)).expect("a ring");
+    let mut tx = ring.sit_producer(ring.next_lease().expect("a lease"), |_| Verdict::Alive).expect("a seat");
+    let mut rx = ring.sit_consumer(ring.next_lease().expect("a lease"), |_| Verdict::Alive).expect("a seat");
+    let mut buf = [0; 100];
+    assert!(!tx.patience.converses(), "nothing is known of a new handle's peer");
+    for _ in 0..2 {
+        for _ in 0..20 {
+            tx.try_send(0, &buf).expect("room");
+            rx.try_recv_into(&mut buf).expect("a record");
+        }
+        assert!(tx.patience.converses());
+        while tx.try_send(0, &buf) != Err(ClaimError::Full) {}
+        assert!(!tx.patience.converses());
+        while rx.try_recv_into(&mut buf).is_ok() {}
+    }
 }
