@@ -43,6 +43,7 @@ mod slotted;
 mod stats;
 mod stream;
 mod sys;
+mod turns;
 mod vyukov;
 
 pub use clock::Clock;

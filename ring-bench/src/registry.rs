@@ -86,7 +86,7 @@ const fn slots(bytes: usize, words: usize) -> usize {
     bytes / (8 * words)
 }
 
-/// Every candidate. The order is the order within a round: a row's two sides stand close together.
+/// Every candidate.
 pub fn all() -> Vec<Candidate> {
     use Place::{Processes as P, Threads as T};
     const RTT: usize = ROUND_TRIP_BYTES;

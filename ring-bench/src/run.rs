@@ -1,4 +1,4 @@
-//! The rounds: A B C … A B C …, each slice between two placement probes, until there is enough or time is up.
+//! The rounds: A B C … C A B …, each slice between two placement probes, until there is enough or time is up.
 //!
 //! Every candidate exists in several instances, used in turn from round to round, because where a ring happens to lie
 //! in physical memory shifts its figures by some per cent. Every instance is checked in full before the first round.
@@ -13,6 +13,7 @@ use crate::rows::{self, Better, Row};
 use crate::seam::Work;
 use crate::stats::{Quartiles, Sample, Series, pairs};
 use crate::sys;
+use crate::turns::turns;
 use core::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
@@ -140,7 +141,7 @@ impl Report {
 /// What there is to run: this crate's own lists, or another crate's.
 #[derive(Debug, Default)]
 pub struct Lists {
-    /// The order is the order within a round: a row's two sides stand close together.
+    /// What runs once a round, in an order that changes from round to round.
     pub candidates: Vec<Candidate>,
     /// Comparisons of two of them, in the order of the table.
     pub rows: Vec<Row>,
@@ -179,7 +180,7 @@ pub fn run(plan: &Plan, lists: Lists) -> Result<Report, String> {
     Ok(report)
 }
 
-/// Runs all candidates in turn, after every word of a few thousand messages of each instance was checked, until
+/// Runs all candidates in rounds, each in another order, after every word of a few thousand messages of each instance was checked, until
 /// `enough` says so of the number of rounds, or time is up. `keep` is told of every slice: which candidate, what came
 /// of it (`None`: dropped), and the operations that were timed one by one, if any were.
 ///
@@ -203,7 +204,8 @@ pub(crate) fn rounds(
     }
     let start = Instant::now();
     while !enough(report.rounds) && start.elapsed() < plan.limit {
-        for (index, candidate) in candidates.iter().enumerate() {
+        for index in turns(candidates.len(), report.rounds) {
+            let candidate = &candidates[index];
             if sys::interrupted() {
                 report.interrupted = true;
                 return Ok(());
