@@ -104,8 +104,9 @@ impl<const W: usize> Side<W> {
 /// It is one of the ring's.
 #[inline(always)]
 unsafe fn word(at: *const AtomicU64, i: usize) -> &'static AtomicU64 {
+    let word = at.wrapping_add(i);
     // SAFETY: the caller's word, and invariant 1.
-    unsafe { &*at.add(i) }
+    unsafe { &*word }
 }
 
 /// The payload of the record at `at`.
