@@ -9,6 +9,7 @@ pub mod costs;
 pub mod crowd;
 pub mod curves;
 mod duplex;
+pub mod format;
 mod format_trip;
 mod inplace;
 mod kernel;

@@ -9,7 +9,7 @@ use crate::seam::Work;
 use crate::setup::{self, Call, Raw};
 use crate::slotted::{self, Owned, Plain};
 use crate::vyukov::Vyukov;
-use crate::{format_trip, inplace, kernel, limits, ours, ours_mpmc, parkable, parked, rivals};
+use crate::{format, format_trip, inplace, kernel, limits, ours, ours_mpmc, parkable, parked, rivals};
 use crossbeam_queue::ArrayQueue;
 
 /// Bytes of each of the two rings of a round trip.
@@ -106,17 +106,20 @@ pub fn all() -> Vec<Candidate> {
         one_way("ours-oneway-8", P, 200, ours::one_way::<1>(ONE)),
         one_way("strict-oneway-8", P, 200, ours::strict_one_way::<1>(ONE)),
         one_way("rtrb-oneway-8", T, 200, rivals::rtrb_one_way::<1>(slots(ONE, 1))),
+        one_way("format-oneway-8", P, 200, format::one_way::<1>(ONE)),
         one_way("core-oneway-8", P, 200, parkable::one_way::<1, true>(ONE)),
         one_way("core-oneway-8-untold", P, 200, parkable::one_way::<1, false>(ONE)),
         one_way("ours-oneway-8-batch", P, 400, ours::batch::<1>(ONE, BATCH_8)),
         one_way("ours-oneway-8-slices", P, 400, ours::slices::<1>(ONE, BATCH_8)),
         one_way("rtrb-oneway-8-batch", T, 400, rivals::rtrb_batch::<1>(slots(ONE, 1), BATCH_8)),
+        one_way("format-oneway-8-batch", P, 400, format::batch::<1>(ONE, BATCH_8)),
         one_way("handover-8", P, 800, limits::handover::<1>()),
         one_way("ours-oneway-64", P, 100, ours::one_way::<8>(ONE)),
         one_way("rtrb-oneway-64", T, 100, rivals::rtrb_one_way::<8>(slots(ONE, 8))),
         one_way("ours-oneway-64-batch", P, 200, ours::batch::<8>(ONE, BATCH_64)),
         one_way("ours-oneway-64-slices", P, 200, ours::slices::<8>(ONE, BATCH_64)),
         one_way("rtrb-oneway-64-batch", T, 200, rivals::rtrb_batch::<8>(slots(ONE, 8), BATCH_64)),
+        one_way("format-oneway-64-batch", P, 200, format::batch::<8>(ONE, BATCH_64)),
         one_way("handover-64", P, 200, limits::handover::<8>()),
         one_way("ours-oneway-256", P, 40, ours::one_way::<32>(ONE)),
         one_way("rtrb-oneway-256", T, 40, rivals::rtrb_one_way::<32>(slots(ONE, 32))),

@@ -11,6 +11,7 @@
 //! 1. A claim of 64 bytes, and a record of which 64 have been counted, begin on a multiple of 8 (docs/layout.md).
 #![allow(unsafe_code)]
 
+use ring_bench::format;
 use ring_bench::message::{Message, bytes, bytes_mut, in_place, in_place_mut, is_numbered, message};
 use ring_shm::{mpmc, spsc};
 use std::error::Error;
@@ -30,6 +31,10 @@ fn main() -> Outcome {
         "spsc-64-batch" => spsc_batch::<8>(count),
         "spsc-8-slices" => spsc_slices(count),
         "spsc-empty" => spsc_empty(count),
+        "rtrb-8" => rtrb_single(count),
+        "rtrb-8-batch" => rtrb_batch(count),
+        "format-8" => format_single(count),
+        "format-8-batch" => format_batch(count),
         "mpmc-8" => mpmc(count),
         "spsc-64-typed" => spsc_typed(count),
         "spsc-64-place" => spsc_place(count),
@@ -113,6 +118,64 @@ fn spsc_empty(count: u64) -> Outcome {
             Err(spsc::TryRecvError::Empty) => {}
             _ => return Err("something else than nothing".into()),
         }
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn rtrb_single(count: u64) -> Outcome {
+    let (mut tx, mut rx) = rtrb::RingBuffer::new((64 << 10) / 8);
+    for round in rounds(count) {
+        for n in round.clone() {
+            tx.push(message::<1>(n))?;
+        }
+        for n in round {
+            expect(&rx.pop()?, n)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn rtrb_batch(count: u64) -> Outcome {
+    let (mut tx, mut rx) = rtrb::RingBuffer::new((64 << 10) / 8);
+    for round in rounds(count) {
+        tx.write_chunk_uninit(ROUND as usize)?.fill_from_iter(round.clone().map(message::<1>));
+        let (chunk, mut expected) = (rx.read_chunk(ROUND as usize)?, round);
+        let (first, second) = chunk.as_slices();
+        for words in [first, second] {
+            words.iter().try_for_each(|words| expect(words, expected.next().ok_or("a message too many")?))?;
+        }
+        chunk.commit_all();
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn format_single(count: u64) -> Outcome {
+    let (mut tx, mut rx) = format::leaked::<1>(64 << 10);
+    for round in rounds(count) {
+        for n in round.clone() {
+            if !tx.send(&message(n)) {
+                return Err("no room".into());
+            }
+        }
+        for n in round {
+            expect(&rx.recv().ok_or("a message is missing")?, n)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn format_batch(count: u64) -> Outcome {
+    let (mut tx, mut rx) = format::leaked::<1>(64 << 10);
+    for round in rounds(count) {
+        if !tx.send_batch(round.start, ROUND as usize) {
+            return Err("no room".into());
+        }
+        let mut expected = round;
+        rx.recv_batch(ROUND as usize, |words| expect(words, expected.next().ok_or("a message too many")?))?;
     }
     Ok(())
 }

@@ -50,13 +50,15 @@ impl<'m> Span<'m> {
     /// Copies `bytes` (as many as fit) in from byte 0, by whole lines and relaxed word stores; the rest of the last word
     /// is zeroed. Sound whatever a peer does meanwhile.
     ///
-    /// No pairs of words besides the lines: what a caller has just written field by field is known to the compiler word by
-    /// word, and goes on so without a way through memory.
+    /// No pairs of words besides the lines, and no single line: what a caller has just written field by field is known to the
+    /// compiler word by word, and goes on so without a way through memory. There a wider load would wait until its stores have
+    /// reached the cache, behind stores to the ring that miss: decision 0030.
     #[inline(always)]
     pub(crate) fn copy_in(&self, bytes: &[u8]) {
         let bytes = bytes.get(..bytes.len().min(self.len)).unwrap_or_default();
+        let wide = if bytes.len() > 64 { bytes.len() } else { 0 };
         // SAFETY: R16: `bytes` is not longer than the span.
-        let mut at = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr(), bytes.len()) };
+        let mut at = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr(), wide) };
         let mut words = bytes.get(at..).unwrap_or_default().chunks_exact(8);
         for chunk in words.by_ref() {
             self.word(at).store(load_partial(chunk), ord!(D1, Relaxed));

@@ -1,0 +1,364 @@
+//! The floor of our wire format: the least that one producer and one consumer have to do so that an SPSC ring's bytes, and what
+//! a death leaves, are those of ours. A header before each payload, a zero behind it, and the header last (rows S2, S3, C1, C4
+//! of `docs/protocol.md`); the head is published with each record, or with each batch.
+//!
+//! Kept is also what makes a stream of it quick, as ours does it: lines are asked for ahead of the tail, and a reader that has emptied
+//! a stream pauses before it looks again (decisions 0008, 0025, 0030). Without these it is slower than ours.
+//!
+//! Everything else is left out: forks, sleepers, sessions, leases, redelivery, a tail for successors, headers that are not
+//! believed, several lengths, padding. What ours takes beyond this is ours; what this takes beyond rtrb is the format's: a word
+//! more for each message. Never a transport: who opens the ring twice, or lies, gets nonsense.
+#![allow(unsafe_code)]
+//!
+//! # Safety
+//!
+//! 1. From `base` on there are `lap` bytes of words, aligned and for good, and nothing but atomics touches them. A `lap` is a whole
+//!    number of records, two at least.
+//! 2. `at` is where a record begins in them, `end` where one begins or the lap ends, and not before `at`. A record that begins
+//!    before `end` has another one behind it in the same lap.
+
+use crate::arena::{Arena, Line};
+use crate::candidate::{Build, Setup};
+use crate::message::message;
+use crate::ours::maker;
+use crate::seam::{BatchRx, BatchTx, Fault, Rx, Tx};
+use crate::stream::{BatchDrain, BatchSource, Drain, Source};
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+/// Where a side stands, of records of `W` words and a header.
+#[derive(Debug)]
+struct Side<const W: usize> {
+    base: *const AtomicU64,
+    at: *const AtomicU64,
+    /// Up to here records need no second look: not at the head, nor for the end of the lap.
+    end: *const AtomicU64,
+    /// What makes a position of an address.
+    bias: u64,
+    lap: u64,
+    head: &'static AtomicU64,
+}
+
+// SAFETY: invariant 1: atomics that are there for good.
+unsafe impl<const W: usize> Send for Side<W> {}
+
+/// The writing side.
+#[derive(Debug)]
+pub struct Writer<const W: usize>(Side<W>);
+
+/// The reading side.
+#[derive(Debug)]
+pub struct Reader<const W: usize> {
+    side: Side<W>,
+    /// Where it was last empty, and how long the next pause is.
+    dry: u64,
+    pauses: u32,
+}
+
+/// How far ahead lines are asked for.
+const AHEAD: u64 = 512;
+/// Pauses after a stream, at least and at most.
+const PAUSES: (u32, u32) = (2, 64);
+
+/// A ring over `words`, as many of them as make whole records.
+fn pair<const W: usize>(words: &'static [AtomicU64], head: &'static AtomicU64) -> (Writer<W>, Reader<W>) {
+    let (base, records) = (words.as_ptr(), words.len() / (W + 1));
+    assert!(records >= 2, "a ring has room for two records");
+    let lap = (records as u64) * Side::<W>::SIZE;
+    // Invariants 1 and 2: as many words are there, and the first record begins with the first of them.
+    let side = || Side { base, at: base, end: base, bias: (base.addr() as u64).wrapping_neg(), lap, head };
+    (Writer(side()), Reader { side: side(), dry: 0, pauses: 0 })
+}
+
+/// A ring of `bytes` in this process, which it keeps.
+#[must_use]
+pub fn leaked<const W: usize>(bytes: usize) -> (Writer<W>, Reader<W>) {
+    let head = Box::leak(Box::new(AtomicU64::new(0)));
+    pair(Vec::leak((0..bytes / 8).map(|_| AtomicU64::new(0)).collect()), head)
+}
+
+impl<const W: usize> Side<W> {
+    /// Bytes of a record.
+    const SIZE: u64 = 8 * (W as u64 + 1);
+    /// The header of a record of this length, tag 0.
+    const HEADER: u64 = 8 * W as u64 + 1;
+
+    fn position(&self) -> u64 {
+        self.bias.wrapping_add(self.at.addr() as u64)
+    }
+
+    /// Records from `at` on that have another one behind them in this lap.
+    fn before_last(&self) -> u64 {
+        self.lap / Self::SIZE - 1 - (self.at.addr() - self.base.addr()) as u64 / Self::SIZE
+    }
+
+    /// The next lap.
+    fn turn(&mut self) {
+        (self.at, self.end, self.bias) = (self.base, self.base, self.bias.wrapping_add(self.lap));
+    }
+}
+
+/// Word `i` from `at` on.
+///
+/// # Safety
+/// It is one of the ring's.
+#[inline(always)]
+unsafe fn word(at: *const AtomicU64, i: usize) -> &'static AtomicU64 {
+    let word = at.wrapping_add(i);
+    // SAFETY: the caller's word, and invariant 1.
+    unsafe { &*word }
+}
+
+/// The payload of the record at `at`.
+///
+/// # Safety
+/// As [`word`].
+#[inline(always)]
+unsafe fn load<const W: usize>(at: *const AtomicU64) -> [u64; W] {
+    // SAFETY: the caller's word.
+    core::array::from_fn(|i| unsafe { word(at, 1 + i) }.load(Relaxed))
+}
+
+/// Stores the payload of the record at `at`.
+///
+/// # Safety
+/// As [`word`].
+#[inline(always)]
+unsafe fn store<const W: usize>(at: *const AtomicU64, message: &[u64; W]) {
+    for (i, value) in message.iter().enumerate() {
+        // SAFETY: the caller's word.
+        unsafe { word(at, 1 + i) }.store(*value, Relaxed);
+    }
+}
+
+/// Asks to own a line that will be written to soon, once a line. Behind the end of a lap, it is nobody's, and nothing happens.
+#[inline(always)]
+fn ask_ahead<const W: usize>(next: *const AtomicU64) {
+    #[cfg(target_arch = "x86_64")]
+    if (next.addr() as u64) % 64 < Side::<W>::SIZE {
+        use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: a hint about any address.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(next.wrapping_byte_add(AHEAD as usize).cast()) };
+    }
+}
+
+impl<const W: usize> Writer<W> {
+    /// Sends one message; false when there is no room now.
+    #[inline(always)]
+    pub fn send(&mut self, message: &[u64; W]) -> bool {
+        let at = self.0.at;
+        if at >= self.0.end {
+            return self.send_slowly(message);
+        }
+        // Invariant 2: the next record begins in this lap.
+        let next = at.wrapping_add(W + 1);
+        self.0.at = next;
+        // SAFETY: invariants 1 and 2.
+        unsafe { word(next, 0) }.store(0, Relaxed);
+        // SAFETY: as above.
+        unsafe { store(at, message) };
+        // SAFETY: as above.
+        unsafe { word(at, 0) }.store(Side::<W>::HEADER, Release);
+        ask_ahead::<W>(next);
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_slowly(&mut self, message: &[u64; W]) -> bool {
+        if !self.refill(1) {
+            return false;
+        }
+        if self.0.at < self.0.end {
+            return self.send(message);
+        }
+        let at = self.0.at;
+        // SAFETY: invariants 1 and 2: the last record of a lap, behind which the first one is.
+        unsafe { word(self.0.base, 0) }.store(0, Relaxed);
+        // SAFETY: as above.
+        unsafe { store(at, message) };
+        // SAFETY: as above.
+        unsafe { word(at, 0) }.store(Side::<W>::HEADER, Release);
+        self.0.turn();
+        true
+    }
+
+    /// Looks how far the reader has come; whether there is room for `count` records, whatever the lap.
+    fn refill(&mut self, count: u64) -> bool {
+        let used = self.0.position().wrapping_sub(self.0.head.load(Acquire));
+        // The header behind the last record must be free too.
+        let free = self.0.lap.saturating_sub(used).saturating_sub(8) / Side::<W>::SIZE;
+        // Invariant 2.
+        self.0.end = self.0.at.wrapping_add(free.min(self.0.before_last()) as usize * (W + 1));
+        free >= count
+    }
+
+    /// Sends `count` messages from number `first` on by one store; false when they do not all fit now. What ends a lap goes
+    /// message by message.
+    #[inline(always)]
+    pub fn send_batch(&mut self, first: u64, count: usize) -> bool {
+        let bytes = count * Side::<W>::SIZE as usize;
+        if bytes > self.0.end.addr() - self.0.at.addr() {
+            if !self.refill(count as u64) {
+                return false;
+            }
+            if bytes > self.0.end.addr() - self.0.at.addr() {
+                return (first..).take(count).all(|number| self.send(&message(number)));
+            }
+        }
+        let (start, mut at) = (self.0.at, self.0.at);
+        for number in (first..).take(count) {
+            if at != start {
+                // SAFETY: invariants 1 and 2: so many records are before `end`.
+                unsafe { word(at, 0) }.store(Side::<W>::HEADER, Relaxed);
+            }
+            // SAFETY: as above.
+            unsafe { store(at, &message::<W>(number)) };
+            at = at.wrapping_add(W + 1);
+            ask_ahead::<W>(at);
+        }
+        self.0.at = at;
+        // SAFETY: as above: behind the last record before `end` another one begins.
+        unsafe { word(at, 0) }.store(0, Relaxed);
+        // SAFETY: as above.
+        unsafe { word(start, 0) }.store(Side::<W>::HEADER, Release);
+        true
+    }
+}
+
+impl<const W: usize> Reader<W> {
+    /// Receives one message; `None` when there is none now.
+    #[inline(always)]
+    pub fn recv(&mut self) -> Option<[u64; W]> {
+        let Some(message) = self.next() else {
+            self.runs_dry();
+            return None;
+        };
+        self.release();
+        Some(message)
+    }
+
+    /// Nothing is there: after a stream, and once, the line is left alone for a while.
+    #[cold]
+    #[inline(never)]
+    fn runs_dry(&mut self) {
+        let at = self.side.position();
+        if at != self.dry {
+            let alone = at - self.dry <= Side::<W>::SIZE;
+            self.pauses = if alone { self.pauses / 2 } else { (2 * self.pauses).clamp(PAUSES.0, PAUSES.1) };
+            (0..self.pauses).for_each(|_| spin_loop());
+            self.dry = at;
+        }
+    }
+
+    /// The message that is there, not yet released.
+    #[inline(always)]
+    fn next(&mut self) -> Option<[u64; W]> {
+        let at = self.side.at;
+        // SAFETY: invariants 1 and 2.
+        if unsafe { word(at, 0) }.load(Acquire) != Side::<W>::HEADER {
+            return None;
+        }
+        // SAFETY: as above.
+        let message = unsafe { load(at) };
+        if at >= self.side.end {
+            self.pass_slowly();
+        } else {
+            self.side.at = at.wrapping_add(W + 1);
+        }
+        Some(message)
+    }
+
+    /// Past a record that is perhaps the last of its lap.
+    #[cold]
+    #[inline(never)]
+    fn pass_slowly(&mut self) {
+        let left = self.side.before_last();
+        if left == 0 {
+            return self.side.turn();
+        }
+        // Invariant 2: to the last record of the lap.
+        self.side.end = self.side.at.wrapping_add(left as usize * (W + 1));
+        self.side.at = self.side.at.wrapping_add(W + 1);
+    }
+
+    #[inline(always)]
+    fn release(&self) {
+        self.side.head.store(self.side.position(), Release);
+    }
+
+    /// Shows up to `max` messages to `each`, and releases them by one store; returns how many.
+    ///
+    /// # Errors
+    /// What `each` says.
+    #[inline(always)]
+    pub fn recv_batch<E>(&mut self, max: usize, mut each: impl FnMut(&[u64; W]) -> Result<(), E>) -> Result<usize, E> {
+        let mut read = 0;
+        while read < max {
+            let Some(message) = self.next() else { break };
+            each(&message)?;
+            read += 1;
+        }
+        if read > 0 {
+            self.release();
+        } else {
+            self.runs_dry();
+        }
+        Ok(read)
+    }
+}
+
+impl<const W: usize> Tx<W> for Writer<W> {
+    #[inline(always)]
+    fn try_send(&mut self, message: &[u64; W]) -> bool {
+        self.send(message)
+    }
+}
+
+impl<const W: usize> Rx<W> for Reader<W> {
+    #[inline(always)]
+    fn try_recv(&mut self, message: &mut [u64; W]) -> bool {
+        self.recv().map(|words| *message = words).is_some()
+    }
+}
+
+impl<const W: usize> BatchTx<W> for Writer<W> {
+    #[inline(always)]
+    fn try_send_batch(&mut self, first: u64, count: usize) -> bool {
+        self.send_batch(first, count)
+    }
+}
+
+impl<const W: usize> BatchRx<W> for Reader<W> {
+    #[inline(always)]
+    fn try_recv_batch(&mut self, max: usize, each: impl FnMut(&[u64; W]) -> Result<(), Fault>) -> Result<usize, Fault> {
+        self.recv_batch(max, each)
+    }
+}
+
+/// A ring of `bytes` that two processes have in common.
+fn shared<const W: usize>(arena: &mut Arena, bytes: usize) -> Result<(Writer<W>, Reader<W>), String> {
+    let head = arena.one::<Line>()?;
+    Ok(pair(arena.slice(bytes / 8)?, &head.0[0]))
+}
+
+/// One way, one operation a message, over a ring of `bytes`.
+pub(crate) fn one_way<const W: usize>(bytes: usize) -> Build {
+    Box::new(move |arena| {
+        let (tx, rx) = shared::<W>(arena, bytes)?;
+        let parties = vec![maker(move || Ok(Source::new(tx))), maker(move || Ok(Drain::new(rx)))];
+        Ok(Setup { parties, published: None })
+    })
+}
+
+/// One way in batches of `batch` messages over a ring of `bytes`.
+pub(crate) fn batch<const W: usize>(bytes: usize, batch: usize) -> Build {
+    Box::new(move |arena| {
+        let (tx, rx) = shared::<W>(arena, bytes)?;
+        let source = maker(move || Ok(BatchSource::new(tx, batch)));
+        Ok(Setup { parties: vec![source, maker(move || Ok(BatchDrain::new(rx, batch)))], published: None })
+    })
+}
+
+#[cfg(test)]
+mod tests;
