@@ -60,9 +60,11 @@ pub static MODELS: &[Model<Mpmc>] = &[
     ),
     model("skip_dies", 5, Bound::ALL, Body::Crash(skip_dies)),
     model("skip_dies_and_is_repaired", 5, Bound::ALL, Body::Crash(skip_dies_and_is_repaired)),
-    model("skip_among_three_dies", 5, Bound::preemptions(0), Body::Crash(skip_among_three_dies)).short(LARGE),
+    model("skip_among_three_dies", 5, Bound::preemptions(3), Body::Crash(skip_among_three_dies)),
+    model("skip_dies_beside_both", 5, Bound::ALL, Body::Crash(skip_dies_beside_both)),
     model("recv_dies_at_most_once", 5, Bound::preemptions(1), Body::Crash(recv_dies)).at_most_once().short(LARGE),
-    model("two_senders_die", 5, Bound::preemptions(1), Body::TwoCrashes(two_senders_die)).short(LARGE),
+    model("two_senders_die", 5, Bound::ALL, Body::TwoCrashes(two_senders_die)),
+    model("two_claims_die", 5, Bound::preemptions(3), Body::Crash(two_claims_die)),
     model("sender_and_receiver_die", 5, Bound::preemptions(1), Body::TwoCrashes(sender_and_receiver_die)).short(LARGE),
     model("sender_and_repairer_die", 5, Bound::preemptions(1), Body::TwoCrashes(sender_and_repairer_die)).short(LARGE),
 ];
@@ -270,20 +272,31 @@ fn skip_dies_and_is_repaired(w: &World, step: u32) {
     skipper_dies(w, step, |w, _, rx| w.recv_or_repair(rx));
 }
 
-/// The same with a thread for each of them.
+/// The same with a thread for each of them: nothing is behind the gap, and repaired is what is in the way.
 fn skip_among_three_dies(w: &World, step: u32) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let mut victim = w.consumer();
+    let (mut victim, mut p) = (w.consumer(), w.producer());
     tx.try_claim(8).unwrap().abort();
-    w.send(&mut tx, 1).unwrap();
     w.three(
         move |w| {
             w.kill(0, step, victim.lease(), || w.recv(&mut victim));
         },
-        |w| w.send_or_repair(&mut tx, 11),
-        |w| w.recv_or_repair(&mut rx),
+        |w| {
+            let _ = w.send(&mut p, 11);
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Read(at(0)));
+        },
     );
     w.settle(&mut tx, &mut rx);
+}
+
+/// A message is behind the gap, and both go on in turn.
+fn skip_dies_beside_both(w: &World, step: u32) {
+    skipper_dies(w, step, |w, tx, rx| {
+        w.send_or_repair(tx, 11);
+        w.recv_or_repair(rx);
+    });
 }
 
 /// Without a repairer until it is over: meanwhile somebody else reads.
@@ -293,17 +306,37 @@ fn recv_dies_beside_a_receiver(w: &World, step: u32) {
     });
 }
 
+/// Two die beside each other, and then beside a reader who repairs.
 fn two_senders_die(w: &World, first: u32, second: u32) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut a, mut b) = (w.producer(), w.producer());
+    w.two(
+        move |w| {
+            w.kill(0, first, a.lease(), || w.send(&mut a, 1));
+        },
+        |w| {
+            w.kill(1, second, b.lease(), || w.send(&mut b, 2));
+            w.recv_or_repair(&mut rx);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A sender dies beside one that dies with a claim, and beside a repairer.
+fn two_claims_die(w: &World, step: u32) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let (mut a, mut b) = (w.producer(), w.producer());
     w.three(
         move |w| {
-            w.kill(0, first, a.lease(), || w.send(&mut a, 1));
+            w.kill(0, step, a.lease(), || w.send(&mut a, 1));
         },
         move |w| {
-            w.kill(1, second, b.lease(), || w.send(&mut b, 2));
+            std::mem::forget(b.try_claim(8));
+            w.bury(b.lease());
         },
-        |w| w.recv_or_repair(&mut rx),
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+        },
     );
     w.settle(&mut tx, &mut rx);
 }

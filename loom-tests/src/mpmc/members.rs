@@ -8,7 +8,8 @@ use crate::{Bound, LARGE, Model};
 
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
-    model("entry_reuse", 4, Bound::preemptions(1), Body::Plain(entry_reuse)).short(LARGE),
+    model("entry_reuse", 4, Bound::ALL, Body::Plain(entry_reuse)),
+    model("entry_reuse_beside_a_repairer", 4, Bound::ALL, Body::Plain(entry_reuse_beside_a_repairer)),
     model("entry_reuse_by_a_loser", 4, Bound::ALL, Body::Plain(entry_reuse_by_a_loser)),
     model("left_entry_is_reused", 4, Bound::preemptions(3), Body::Plain(left_entry_is_reused)),
     model("entry_taken_over", 4, Bound::preemptions(3), Body::Plain(entry_taken_over)),
@@ -31,23 +32,47 @@ fn at(p: u64) -> Position {
     Position::new(p)
 }
 
-/// A dead writer's entry is taken over by a joiner who sends, while a repairer works on the same claim.
+/// Takes an entry over, and sends so many messages.
+fn join_and_send(w: &World, lease: u64, messages: u64) {
+    if let Ok(mut p) = w.ring.join_producer(lease, w.verdict()) {
+        for n in 1..=messages {
+            let _ = w.send(&mut p, n);
+        }
+    }
+}
+
+/// A dead writer's entry is taken over by a joiner who sends, while one repairs the same claim and another one reads. All of
+/// them at once are in [`entry_taken_over`].
 fn entry_reuse(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     w.dead_writer();
     let filler = w.producer();
     let lease = w.lease();
-    w.three(
+    w.two(
+        |w| join_and_send(w, lease, 2),
         |w| {
-            if let Ok(mut p) = w.ring.join_producer(lease, w.verdict()) {
-                let _ = w.send(&mut p, 1);
-                let _ = w.send(&mut p, 2);
-            }
+            w.repair_by_tool(Blocked::Write(at(0)));
+            w.recv_or_repair(&mut rx);
+        },
+    );
+    let _ = filler;
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The same while the joiner's neighbour reads what he has sent, and repairs beside the other one.
+fn entry_reuse_beside_a_repairer(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.dead_writer();
+    let filler = w.producer();
+    let lease = w.lease();
+    w.two(
+        |w| {
+            join_and_send(w, lease, 2);
+            w.recv_or_repair(&mut rx);
         },
         |w| {
             w.repair_by_tool(Blocked::Write(at(0)));
         },
-        |w| w.recv_or_repair(&mut rx),
     );
     let _ = filler;
     w.settle(&mut tx, &mut rx);

@@ -14,7 +14,14 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("losing_producer", 6, Bound::preemptions(3), Body::Plain(losing_producer)),
     model("losing_consumer", 6, Bound::preemptions(3), Body::Plain(losing_consumer)),
     model("two_write_repairers", 6, Bound::preemptions(3), Body::Plain(two_write_repairers)),
-    model("repaired_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(repaired_slot_is_reused)).short(LARGE),
+    model("repaired_slot_is_reused", 6, Bound::preemptions(3), Body::Plain(repaired_slot_is_reused)).slots(1),
+    model(
+        "claim_is_repaired_beside_a_sender",
+        6,
+        Bound::preemptions(3),
+        Body::Plain(claim_is_repaired_beside_a_sender),
+    )
+    .slots(1),
     model("redelivered_slot_is_reused", 6, Bound::preemptions(1), Body::Plain(redelivered_slot_is_reused)).short(LARGE),
     model("write_repairer_dies", 6, Bound::ALL, Body::Crash(write_repairer_dies)),
     model("read_repairer_dies", 6, Bound::ALL, Body::Crash(read_repairer_dies)),
@@ -177,8 +184,31 @@ fn two_write_repairers(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// A writer dies with half a message written; its slot is repaired, skipped and written again.
+/// A writer dies with half a message written; its slot, the only one, is repaired, skipped and written again.
 fn repaired_slot_is_reused(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut victim = w.producer();
+    let lease = victim.lease();
+    let mut claim = victim.try_claim(8).unwrap();
+    w.three(
+        |w| {
+            claim.write(&[7; 8]);
+            std::mem::forget(claim);
+            w.bury(lease);
+        },
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+            let _ = w.recv(&mut rx);
+        },
+        |w| {
+            let _ = w.send(&mut tx, 11);
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The same from the claim on, which a sender wants to make, too.
+fn claim_is_repaired_beside_a_sender(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut victim = w.producer();
     w.three(
@@ -189,13 +219,9 @@ fn repaired_slot_is_reused(w: &World) {
             }
             w.bury(victim.lease());
         },
-        |w| {
-            w.recv_or_repair(&mut rx);
-            w.recv_or_repair(&mut rx);
-        },
+        |w| w.recv_or_repair(&mut rx),
         |w| {
             let _ = w.send(&mut tx, 11);
-            let _ = w.send(&mut tx, 12);
         },
     );
     w.settle(&mut tx, &mut rx);

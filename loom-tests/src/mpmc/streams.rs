@@ -11,10 +11,11 @@ pub static MODELS: &[Model<Mpmc>] = &[
     model("two_messages", 3, Bound::ALL, Body::Plain(|w| one_to_one(w, 2, 1))),
     model("two_messages_two_looks", 3, Bound::ALL, Body::Plain(|w| one_to_one(w, 2, 2))).early(),
     model("two_to_one", 4, Bound::preemptions(3), Body::Plain(two_to_one)).early(),
-    model("one_to_two_once", 4, Bound::preemptions(3), Body::Plain(|w| one_to_two(w, 1))),
-    model("one_to_two", 4, Bound::preemptions(0), Body::Plain(|w| one_to_two(w, 2)))
-        .planted(Bound::preemptions(1))
-        .short(LARGE),
+    model("one_to_two_once", 4, Bound::preemptions(3), Body::Plain(|w| one_to_two(w, 1, 1, 1))),
+    model("receiver_comes_twice", 4, Bound::preemptions(3), Body::Plain(|w| one_to_two(w, 1, 2, 1))),
+    model("reader_comes_twice", 4, Bound::preemptions(3), Body::Plain(|w| one_to_two(w, 1, 1, 2))),
+    model("sender_comes_twice", 4, Bound::preemptions(3), Body::Plain(|w| one_to_two(w, 2, 1, 1))),
+    model("freed_slot", 4, Bound::preemptions(3), Body::Plain(freed_slot)),
     model("two_to_two", 5, Bound::preemptions(1), Body::Plain(two_to_two)),
     model("wrap", 3, Bound::ALL, Body::Plain(|w| wrap(w, 1))),
     model("wrap_twice", 3, Bound::ALL, Body::Plain(|w| wrap(w, 2))),
@@ -71,27 +72,48 @@ fn two_to_one(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// Two consumers take `each` messages. The second time a consumer knows of the first.
-fn one_to_two(w: &World, each: u64) {
+/// So many sends, receptions and reads in place, behind a message. The second time a consumer knows of the first.
+fn one_to_two(w: &World, sends: u64, receptions: u64, reads: u64) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     let mut other = w.consumer();
     let mut p = w.producer();
     w.send(&mut tx, 1).unwrap();
     w.three(
         move |w| {
-            for n in 0..each {
+            for n in 0..sends {
                 let _ = w.send(&mut p, 2 + n);
             }
         },
         move |w| {
-            for _ in 0..each {
+            for _ in 0..receptions {
                 let _ = w.recv(&mut other);
             }
         },
         |w| {
-            for _ in 0..each {
+            for _ in 0..reads {
                 let _ = w.read(&mut rx);
             }
+        },
+    );
+    w.settle(&mut tx, &mut rx);
+}
+
+/// A slot is freed, and claimed for the next lap, of which a consumer hears who knows it as it was before.
+fn freed_slot(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let (mut p, mut other) = (w.producer(), w.consumer());
+    w.send(&mut tx, 1).unwrap();
+    w.send(&mut tx, 2).unwrap();
+    let record = other.try_read().unwrap();
+    w.see(record.received(), 1);
+    w.recv(&mut rx).unwrap();
+    w.three(
+        |_| record.release(),
+        move |w| {
+            let _ = w.send(&mut p, 3);
+        },
+        |w| {
+            let _ = w.read(&mut rx);
         },
     );
     w.settle(&mut tx, &mut rx);

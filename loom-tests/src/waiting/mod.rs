@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod mpmc;
 pub mod slices;
 pub mod spsc;
+pub mod two;
 
 use ring_core::{Interrupt, Sleeper, Wake};
 
@@ -100,6 +101,17 @@ sleeps! {
     ring_core::mpmc::Producer<'static> ring_core::mpmc::Consumer<'static>
 }
 
+/// How far a wait has come when threads start.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage {
+    /// It begins.
+    Looks,
+    /// A first look was in vain.
+    Announces,
+    /// So was the one behind this announcement.
+    Sleeps(Sleeper<'static>, u32),
+}
+
 /// Looks until there is something, and sleeps in between.
 pub fn wait<H: Sleeps, T>(handle: &mut H, look: impl FnMut(&mut H) -> Option<T>) -> T {
     wait_by(Way::Sound, handle, None, look).expect("nobody cancels")
@@ -108,7 +120,12 @@ pub fn wait<H: Sleeps, T>(handle: &mut H, look: impl FnMut(&mut H) -> Option<T>)
 /// The same where a first look was in vain, before anybody else was there: what looks while others publish is the question
 /// of other models.
 pub fn wait_on<H: Sleeps, T>(handle: &mut H, look: impl FnMut(&mut H) -> Option<T>) -> T {
-    wait_from(Way::Sound, handle, None, false, look).expect("nobody cancels")
+    wait_at(Stage::Announces, handle, look)
+}
+
+/// The same of who has come so far.
+pub fn wait_at<H: Sleeps, T>(stage: Stage, handle: &mut H, look: impl FnMut(&mut H) -> Option<T>) -> T {
+    wait_from(Way::Sound, handle, None, stage, look).expect("nobody cancels")
 }
 
 /// The same, as far as `interrupt` lets it: `None` when cancelled.
@@ -118,18 +135,22 @@ pub fn wait_by<H: Sleeps, T>(
     interrupt: Option<&Interrupt<'static>>,
     look: impl FnMut(&mut H) -> Option<T>,
 ) -> Option<T> {
-    wait_from(way, handle, interrupt, true, look)
+    wait_from(way, handle, interrupt, Stage::Looks, look)
 }
 
-/// The same, with a look at first or without.
+/// The same of who has come so far.
 pub fn wait_from<H: Sleeps, T>(
     way: Way,
     handle: &mut H,
     interrupt: Option<&Interrupt<'static>>,
-    mut looks: bool,
+    stage: Stage,
     mut look: impl FnMut(&mut H) -> Option<T>,
 ) -> Option<T> {
-    let mut announced: Option<(Sleeper<'static>, u32)> = None;
+    let mut looks = matches!(stage, Stage::Looks);
+    let mut announced = match stage {
+        Stage::Sleeps(sleeper, ticket) => Some((sleeper, ticket)),
+        _ => None,
+    };
     loop {
         let found = if looks { look(handle) } else { None };
         let cancelled = interrupt.is_some_and(Interrupt::is_requested);
@@ -176,7 +197,8 @@ pub(crate) fn models() -> Vec<&'static dyn Explore> {
         .into_iter()
         .flatten()
         .map(|model| model as &dyn Explore);
-    spsc.chain([mpmc::MODELS, hub::DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
+    spsc.chain([mpmc::MODELS, two::MODELS, hub::DROPPED].into_iter().flatten().map(|model| model as &dyn Explore))
+        .collect()
 }
 
 /// Broken on purpose: each of them must fail.
@@ -184,5 +206,8 @@ pub(crate) fn models() -> Vec<&'static dyn Explore> {
 pub fn broken() -> Vec<&'static dyn Explore> {
     let spsc = [spsc::BROKEN, slices::BROKEN, chime::BROKEN, hub::BROKEN];
     let spsc = spsc.into_iter().flatten().map(|model| model as &dyn Explore);
-    spsc.chain([mpmc::BROKEN, hub::BROKEN_DROPPED].into_iter().flatten().map(|model| model as &dyn Explore)).collect()
+    spsc.chain(
+        [mpmc::BROKEN, two::BROKEN, hub::BROKEN_DROPPED].into_iter().flatten().map(|model| model as &dyn Explore),
+    )
+    .collect()
 }

@@ -4,7 +4,7 @@ use ring_core::Position;
 use ring_core::mpmc::{Blocked, ClaimError, Consumer, Producer, ReadError, Repair};
 
 use super::cancel::{interrupt, request};
-use super::{Tells, Way, kernel, wait, wait_by, wait_on};
+use super::{Stage, Tells, Way, kernel, wait, wait_by, wait_from, wait_on};
 use crate::mpmc::{Body, Mpmc, World, model};
 use crate::{Bound, LARGE, Model};
 
@@ -25,21 +25,7 @@ pub static MODELS: &[Model<Mpmc>] = &[
         .short(LARGE),
     model("release_wakes", 2, Bound::ALL, Body::Plain(release)).slots(1).waking(false),
     model("drop_wakes", 3, Bound::ALL, Body::Plain(drop_by_repair)).slots(1).at_most_once().waking(false),
-    model("batch_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch)).waking(false).short(LARGE),
-    model("batch_release_wakes_two", 3, Bound::preemptions(1), Body::Plain(batch_release)).waking(false).short(LARGE),
-    model("commits_out_of_order", 4, Bound::preemptions(1), Body::Plain(commits_out_of_order))
-        .waking(false)
-        .short(LARGE),
-    model("releases_out_of_order", 4, Bound::preemptions(1), Body::Plain(releases_out_of_order))
-        .waking(false)
-        .short(LARGE),
-    model("put_backs_wake_two", 4, Bound::preemptions(1), Body::Plain(put_backs)).waking(false).early().short(LARGE),
-    model("put_back_and_commit_wake_two", 4, Bound::preemptions(1), Body::Plain(put_back_and_commit))
-        .waking(false)
-        .early()
-        .short(LARGE),
     model("dead_sleeper", 3, Bound::ALL, Body::Plain(dead_sleeper)).waking(false),
-    model("cancel_one_of_two", 3, Bound::preemptions(1), Body::Plain(cancel_one_of_two)).waking(false).short(LARGE),
     // A waker that goes on when nobody slept and a look on leaving: either is enough.
     model("cancelled_when_woken", 3, Bound::ALL, Body::Plain(cancelled_when_woken))
         .waking(false)
@@ -55,7 +41,6 @@ pub static MODELS: &[Model<Mpmc>] = &[
 
 /// Those that must fail.
 pub static BROKEN: &[Model<Mpmc>] = &[
-    model("nobody_passes_on", 4, Bound::preemptions(1), Body::Plain(nobody_passes_on)).waking(false),
     model(
         "deaf_to_the_end",
         3,
@@ -92,23 +77,19 @@ pub static BROKEN: &[Model<Mpmc>] = &[
         .at_most_once()
         .waking(false)
         .telling(Tells::Nobody),
-    model("batch_untold", 3, Bound::preemptions(1), Body::Plain(batch)).waking(false).telling(Tells::Nobody),
-    model("batch_release_untold", 3, Bound::preemptions(1), Body::Plain(batch_release))
-        .waking(false)
-        .telling(Tells::Nobody),
 ];
 
 /// The next message as soon as it comes; `None` at the end.
-fn receive(w: &World, rx: &mut Consumer<'static>) -> Option<u64> {
+pub(super) fn receive(w: &World, rx: &mut Consumer<'static>) -> Option<u64> {
     wait(rx, |rx| look(w, rx))
 }
 
 /// The same of who has looked in vain before the others begin.
-fn receive_next(w: &World, rx: &mut Consumer<'static>) -> Option<u64> {
+pub(super) fn receive_next(w: &World, rx: &mut Consumer<'static>) -> Option<u64> {
     wait_on(rx, |rx| look(w, rx))
 }
 
-fn look(w: &World, rx: &mut Consumer<'static>) -> Option<Option<u64>> {
+pub(super) fn look(w: &World, rx: &mut Consumer<'static>) -> Option<Option<u64>> {
     match w.recv(rx) {
         Ok(n) => Some(Some(n)),
         Err(ReadError::Closed) => Some(None),
@@ -122,11 +103,11 @@ fn send(w: &World, tx: &mut Producer<'static>, n: u64) -> bool {
 }
 
 /// The same of who has looked in vain before the others begin.
-fn send_next(w: &World, tx: &mut Producer<'static>, n: u64) -> bool {
+pub(super) fn send_next(w: &World, tx: &mut Producer<'static>, n: u64) -> bool {
     wait_on(tx, |tx| try_send(w, tx, n))
 }
 
-fn try_send(w: &World, tx: &mut Producer<'static>, n: u64) -> Option<bool> {
+pub(super) fn try_send(w: &World, tx: &mut Producer<'static>, n: u64) -> Option<bool> {
     match w.send(tx, n) {
         Ok(()) => Some(true),
         Err(ClaimError::Closed) => Some(false),
@@ -237,7 +218,8 @@ fn close_and_last_release_by(w: &World, way: Way) {
     w.send(&mut tx, 1).unwrap();
     let record = other.try_read().unwrap();
     w.see(record.received(), 1);
-    let end = |w: &World| assert_eq!(wait_by(way, &mut rx, None, |rx| look(w, rx)), Some(None));
+    // What is in other hands is not there: a look would be in vain.
+    let end = |w: &World| assert_eq!(wait_from(way, &mut rx, None, Stage::Announces, |rx| look(w, rx)), Some(None));
     w.three(|_| record.release(), |_| tx.close(), end);
     w.settle(&mut tx, &mut rx);
 }
@@ -261,91 +243,6 @@ fn drop_by_repair(w: &World) {
     w.settle(&mut tx, &mut rx);
 }
 
-/// As many are woken as messages come.
-fn batch(w: &World) {
-    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
-    w.three(
-        |w| assert_eq!(w.send_batch(&mut tx, &[1, 2]), 2),
-        |w| assert!(receive(w, &mut rx).is_some()),
-        |w| assert!(receive(w, &mut other).is_some()),
-    );
-    w.settle(&mut tx, &mut rx);
-}
-
-/// As many are woken as slots go back.
-fn batch_release(w: &World) {
-    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.producer());
-    assert_eq!(w.send_batch(&mut tx, &[1, 2]), 2);
-    w.three(
-        |w| assert_eq!(w.read_batch(&mut rx, 2), Ok(2)),
-        |w| assert!(send(w, &mut tx, 3)),
-        |w| assert!(send(w, &mut other, 4)),
-    );
-    w.settle(&mut tx, &mut rx);
-}
-
-/// A wake-up says nothing about which slot it was for.
-fn commits_out_of_order(w: &World) {
-    let (mut tx, mut rx, mut other, mut second) = (w.producer(), w.consumer(), w.consumer(), w.producer());
-    let (zero, one) = (tx.try_claim(8).unwrap(), second.try_claim(8).unwrap());
-    w.three(
-        |w| {
-            w.commit(one, 2);
-            w.commit(zero, 1);
-        },
-        |w| assert!(receive(w, &mut rx).is_some()),
-        |w| assert!(receive(w, &mut other).is_some()),
-    );
-    w.settle(&mut tx, &mut rx);
-}
-
-fn releases_out_of_order(w: &World) {
-    let (mut tx, mut rx, mut other, mut second) = (w.producer(), w.consumer(), w.consumer(), w.producer());
-    assert_eq!(w.send_batch(&mut tx, &[1, 2]), 2);
-    let (zero, one) = (rx.try_read().unwrap(), other.try_read().unwrap());
-    w.see(zero.received(), 1);
-    w.see(one.received(), 2);
-    w.three(
-        |_| {
-            one.release();
-            zero.release();
-        },
-        |w| assert!(send(w, &mut tx, 3)),
-        |w| assert!(send(w, &mut second, 4)),
-    );
-    w.settle(&mut tx, &mut rx);
-}
-
-/// Whose wake-up finds the hint taken is woken once more by who took it.
-fn put_backs(w: &World) {
-    let (mut tx, mut rx, mut other, mut holder) = (w.producer(), w.consumer(), w.consumer(), w.consumer());
-    assert_eq!(w.send_batch(&mut tx, &[1, 2]), 2);
-    let batch = holder.try_read_batch(2).unwrap();
-    w.three(
-        |_| batch.keep(),
-        |w| assert!(receive(w, &mut rx).is_some()),
-        |w| assert!(receive(w, &mut other).is_some()),
-    );
-    w.settle(&mut tx, &mut rx);
-}
-
-/// One is woken for a message that comes back, and may take the one that is new.
-fn put_back_and_commit(w: &World) {
-    let (mut tx, mut rx, mut other, mut holder) = (w.producer(), w.consumer(), w.consumer(), w.consumer());
-    w.send(&mut tx, 1).unwrap();
-    let record = holder.try_read().unwrap();
-    w.see(record.received(), 1);
-    w.three(
-        |w| {
-            record.keep();
-            w.send(&mut tx, 2).unwrap();
-        },
-        |w| assert!(receive(w, &mut rx).is_some()),
-        |w| assert!(receive(w, &mut other).is_some()),
-    );
-    w.settle(&mut tx, &mut rx);
-}
-
 /// A waker finds the bit of a dead sleeper first.
 fn dead_sleeper(w: &World) {
     let victim = w.consumer();
@@ -354,28 +251,6 @@ fn dead_sleeper(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     assert_eq!(look(w, &mut rx), None);
     w.two(|w| w.send(&mut tx, 1).unwrap(), |w| assert_eq!(receive_next(w, &mut rx), Some(1)));
-    w.settle(&mut tx, &mut rx);
-}
-
-/// The wake-up may go to the one who is cancelled.
-fn cancel_one_of_two(w: &World) {
-    let (mut tx, mut rx, mut other) = (w.producer(), w.consumer(), w.consumer());
-    let interrupt = interrupt(&rx);
-    w.three(
-        |w| {
-            w.send(&mut tx, 1).unwrap();
-            request(&interrupt);
-        },
-        |w| {
-            // What it gets is another one's loss, who is told then.
-            if wait_by(Way::Sound, &mut rx, Some(&interrupt), |rx| look(w, rx)).is_some() {
-                w.ring.close(9, w.verdict()).unwrap();
-            }
-        },
-        |w| {
-            let _ = receive(w, &mut other);
-        },
-    );
     w.settle(&mut tx, &mut rx);
 }
 
@@ -426,23 +301,5 @@ fn close_for(w: &World) {
     w.send(&mut tx, 1).unwrap();
     let ring = w.ring;
     w.two(|w| assert!(ring.close(9, w.verdict()).is_ok()), |w| assert!(!send(w, &mut tx, 2)));
-    w.settle(&mut tx, &mut rx);
-}
-
-/// Who does not know that it was refused does not pass on.
-fn nobody_passes_on(w: &World) {
-    let (mut tx, mut rx, mut other, mut second) = (w.producer(), w.consumer(), w.consumer(), w.producer());
-    let (zero, one) = (tx.try_claim(8).unwrap(), second.try_claim(8).unwrap());
-    let unrefused = |w: &World, rx: &mut Consumer<'static>| {
-        wait(rx, |rx| if rx.is_ready() { look(w, rx) } else { None });
-    };
-    w.three(
-        |w| {
-            w.commit(one, 2);
-            w.commit(zero, 1);
-        },
-        |w| unrefused(w, &mut rx),
-        |w| unrefused(w, &mut other),
-    );
     w.settle(&mut tx, &mut rx);
 }
