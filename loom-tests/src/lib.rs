@@ -165,6 +165,7 @@ pub struct Model<K: Kind> {
     ring: K,
     body: Body<K::World>,
     early: bool,
+    larger: bool,
 }
 
 impl<K: Kind> Model<K> {
@@ -179,6 +180,13 @@ impl<K: Kind> Model<K> {
     #[must_use]
     pub const fn planted(mut self, bound: Bound) -> Self {
         self.planted = Some(bound);
+        self
+    }
+
+    /// The same as one more than is asked: all at once, of which the smaller ones each ask a part. Explored within its own bound.
+    #[must_use]
+    pub const fn larger(mut self) -> Self {
+        self.larger = true;
         self
     }
 
@@ -199,6 +207,8 @@ pub struct Count {
     pub points: u64,
     /// Threads of the model, without the one that starts and joins them; 1 where there are no others.
     pub threads: usize,
+    /// Whether nothing is asked of so many: it is explored within a bound of its own.
+    pub own: bool,
     /// How far.
     pub bound: Bound,
     /// Whether that was cut: the bound itself was not got to if nothing was explored before, and else only a part of what
@@ -224,7 +234,8 @@ impl fmt::Display for Count {
             Cut::Beyond => "whole, and a part beyond",
             Cut::Within => "cut",
         };
-        write!(f, "{} threads, {}, {cut}", self.threads, self.bound)
+        let own = if self.own { " at their own bound" } else { "" };
+        write!(f, "{} threads{own}, {}, {cut}", self.threads, self.bound)
     }
 }
 
@@ -238,6 +249,11 @@ pub trait Explore: Sync {
 
     /// Whether it is among the longest of the gate, and so to be begun first: else the last one runs alone.
     fn early(&self) -> bool {
+        false
+    }
+
+    /// Whether it is one more than is asked.
+    fn larger(&self) -> bool {
         false
     }
 
@@ -277,6 +293,10 @@ impl<K: Kind> Explore for Model<K> {
         self.early
     }
 
+    fn larger(&self) -> bool {
+        self.larger
+    }
+
     fn gate(&self) -> Bound {
         self.bound
     }
@@ -292,7 +312,8 @@ impl<K: Kind> Explore for Model<K> {
             Form::Long { .. } => {}
         }
         let threads = self.explore_within(Bound::preemptions(0), Form::Long { most: 1 }).threads;
-        let mut count = self.explore_within(asked(threads).unwrap_or(self.bound), form);
+        let asked = asked(threads).filter(|_| !self.larger);
+        let mut count = self.explore_within(asked.unwrap_or(self.bound), form);
         while let Bound(Some(n)) = count.bound {
             if count.cut != Cut::Nowhere || count.executions >= ENOUGH {
                 break;
@@ -313,7 +334,7 @@ impl<K: Kind> Explore for Model<K> {
 
 impl<K: Kind> Model<K> {
     fn explore_within(&self, bound: Bound, form: Form) -> Count {
-        let mut count = Count { executions: 0, points: 0, threads: 1, bound, cut: Cut::Nowhere };
+        let mut count = Count { executions: 0, points: 0, threads: 1, own: self.larger, bound, cut: Cut::Nowhere };
         once::forget();
         match self.body {
             Body::Plain(body) => {

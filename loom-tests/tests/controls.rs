@@ -55,6 +55,7 @@ impl Explore for Flag {
             executions: executions.load(Ordering::Relaxed),
             points: 1,
             threads: 2,
+            own: false,
             bound: Bound::ALL,
             cut: Cut::Nowhere,
         }

@@ -153,15 +153,20 @@ fn models_that_fall_short_say_why() {
     assert!(unexcused(2, three, None) && unexcused(3, one, None) && unexcused(3, one, Some(" ")));
     assert!(!unexcused(2, three, Some("size")) && !unexcused(3, three, None) && !unexcused(4, one, None));
     assert!(unexcused(2, Bound::ALL, Some("size")) && unexcused(3, three, Some("size")), "a reason for nothing");
-    let (mut of, mut wrong) = ([0; 5], vec![]);
+    let (mut of, mut wrong, mut larger) = ([0; 5], vec![], 0);
     for model in all() {
         let threads = attempt(model, Form::Long { most: 1 }).unwrap().threads;
         let (gate, short) = (model.gate(), model.short());
-        if unexcused(threads, gate, short) {
+        if model.larger() {
+            // Smaller ones ask it, so it needs no excuse; nor may it be one of those that are asked for.
+            larger += 1;
+            assert!(short.is_none() && threads == 3 && gate != Bound::ALL, "{}", model.name());
+        } else if unexcused(threads, gate, short) {
             wrong.push(format!("{}: {threads} threads, {gate}, {short:?}", model.name()));
         }
         of[threads] += 1;
     }
+    assert_eq!(larger, 6);
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(of[1..].iter().all(|models| *models > 0), "threads are counted: {of:?}");
 }

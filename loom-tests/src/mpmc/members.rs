@@ -9,6 +9,7 @@ use crate::{Bound, LARGE, Model};
 /// The models of this file.
 pub static MODELS: &[Model<Mpmc>] = &[
     model("entry_reuse", 4, Bound::ALL, Body::Plain(entry_reuse)),
+    model("entry_reuse_beside_both", 4, Bound::preemptions(1), Body::Plain(entry_reuse_beside_both)).larger(),
     model("entry_reuse_beside_a_repairer", 4, Bound::ALL, Body::Plain(entry_reuse_beside_a_repairer)),
     model("entry_reuse_by_a_loser", 4, Bound::ALL, Body::Plain(entry_reuse_by_a_loser)),
     model("left_entry_is_reused", 4, Bound::preemptions(3), Body::Plain(left_entry_is_reused)),
@@ -54,6 +55,23 @@ fn entry_reuse(w: &World) {
             w.repair_by_tool(Blocked::Write(at(0)));
             w.recv_or_repair(&mut rx);
         },
+    );
+    let _ = filler;
+    w.settle(&mut tx, &mut rx);
+}
+
+/// The same, all at once.
+fn entry_reuse_beside_both(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    w.dead_writer();
+    let filler = w.producer();
+    let lease = w.lease();
+    w.three(
+        |w| join_and_send(w, lease, 2),
+        |w| {
+            w.repair_by_tool(Blocked::Write(at(0)));
+        },
+        |w| w.recv_or_repair(&mut rx),
     );
     let _ = filler;
     w.settle(&mut tx, &mut rx);

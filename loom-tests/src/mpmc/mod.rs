@@ -46,7 +46,7 @@ pub(crate) const fn model(name: &'static str, entries: u32, bound: Bound, body: 
         wakes: None,
         tells: Tells::Soundly,
     };
-    Model { name, bound, planted: None, short: None, ring, body, early: false }
+    Model { name, bound, planted: None, short: None, ring, body, early: false, larger: false }
 }
 
 impl Model<Mpmc> {

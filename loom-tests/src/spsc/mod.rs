@@ -35,7 +35,7 @@ pub struct Spsc {
 /// A model of a ring of 64 bytes.
 pub(crate) const fn model(name: &'static str, bound: Bound, body: Body) -> Model<Spsc> {
     let ring = Spsc { format: Format::new(64), capacity: 64, attaches: false, wakes: None, tells: Tells::Soundly };
-    Model { name, bound, planted: None, short: None, ring, body, early: false }
+    Model { name, bound, planted: None, short: None, ring, body, early: false, larger: false }
 }
 
 impl Model<Spsc> {

@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod chime;
 pub mod hub;
 pub mod kernel;
+pub mod larger;
 pub mod mpmc;
 pub mod slices;
 pub mod spsc;
@@ -197,8 +198,13 @@ pub(crate) fn models() -> Vec<&'static dyn Explore> {
         .into_iter()
         .flatten()
         .map(|model| model as &dyn Explore);
-    spsc.chain([mpmc::MODELS, two::MODELS, hub::DROPPED].into_iter().flatten().map(|model| model as &dyn Explore))
-        .collect()
+    spsc.chain(
+        [mpmc::MODELS, two::MODELS, larger::MODELS, hub::DROPPED]
+            .into_iter()
+            .flatten()
+            .map(|model| model as &dyn Explore),
+    )
+    .collect()
 }
 
 /// Broken on purpose: each of them must fail.

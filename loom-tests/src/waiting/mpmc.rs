@@ -98,7 +98,7 @@ pub(super) fn look(w: &World, rx: &mut Consumer<'static>) -> Option<Option<u64>>
 }
 
 /// Sends as soon as there is room; false when closed.
-fn send(w: &World, tx: &mut Producer<'static>, n: u64) -> bool {
+pub(super) fn send(w: &World, tx: &mut Producer<'static>, n: u64) -> bool {
     wait(tx, |tx| try_send(w, tx, n))
 }
 
