@@ -64,6 +64,16 @@ impl<'m> Stretch<'m> {
         self.area.store_header(self.at, word, ordering);
     }
 
+    pub(crate) fn cut(&self, bytes: usize) -> Self {
+        Self { left: self.left.min(bytes as u64) & !7, ..*self }
+    }
+
+    pub(crate) fn clear(&self, ordering: Ordering) {
+        for word in 1..=self.left / HEADER {
+            self.area.store_header(self.at.plus(word * HEADER), 0, ordering);
+        }
+    }
+
     pub(crate) fn take(&mut self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
         let (at, size) = (self.at, geometry.size_of(len)? as u64);
         let left = self.left.checked_sub(size)?;

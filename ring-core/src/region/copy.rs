@@ -11,6 +11,7 @@
 //!
 //! With the invariants of `region.rs`:
 //!
+//! R17. What is zeroed lies in a stretch (R8).
 //! R16. Of what is copied the one end is in a span (R5), the other one borrowed by the caller, and both have `len` bytes.
 #![allow(unsafe_code)]
 
@@ -67,7 +68,28 @@ pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
     })
 }
 
-/// Has as many pieces of `N` bytes copied as there are in `len`; returns how many bytes.
+/// Zeroes as many pairs of words as there are in `len`; returns how many bytes.
+///
+/// # Safety
+/// R17: `len` bytes can be written at `to`.
+#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
+#[inline(always)]
+pub(super) unsafe fn zeros(to: *mut u8, len: usize) -> usize {
+    pieces::<16>(to, to, len, |_, to| {
+        // SAFETY: R17, and 16 bytes are left; no flags, no stack.
+        unsafe {
+            core::arch::asm!(
+                "xorps {pair}, {pair}",
+                "movups [{to}], {pair}",
+                pair = out(xmm_reg) _,
+                to = in(reg) to,
+                options(nostack, preserves_flags)
+            );
+        }
+    })
+}
+
+/// Has done what is to be done to as many pieces of `N` bytes as there are in `len`; returns how many bytes.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 fn pieces<const N: usize>(from: *const u8, to: *mut u8, len: usize, copy: impl Fn(*const u8, *mut u8)) -> usize {
@@ -86,6 +108,12 @@ pub(super) unsafe fn lines(_from: *const u8, _to: *mut u8, _len: usize) -> usize
 }
 
 /// None there either.
+#[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_sanitized))))]
+pub(super) unsafe fn zeros(_to: *mut u8, _len: usize) -> usize {
+    0
+}
+
+/// Nor there.
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_sanitized))))]
 pub(super) unsafe fn pairs(_from: *const u8, _to: *mut u8, _len: usize) -> usize {
     0

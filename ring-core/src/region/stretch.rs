@@ -17,7 +17,7 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use super::{Area, Span};
+use super::{Area, Span, copy};
 use crate::position::Position;
 use crate::record::{BEYOND, Geometry};
 use crate::sync::{Ordering, Word};
@@ -106,6 +106,32 @@ impl<'m> Stretch<'m> {
     #[inline(always)]
     pub(crate) fn store_header(&self, word: u64, ordering: Ordering) {
         self.word().store(word, ordering);
+    }
+
+    /// As much of it as has at most `bytes`.
+    pub(crate) fn cut(&self, bytes: usize) -> Self {
+        let left = self.bytes().min(bytes & !7);
+        // SAFETY: R8: not behind the end that it had, and a multiple of 8.
+        Self { end: unsafe { self.at.add(left) }, ..*self }
+    }
+
+    /// How many there are before the last header.
+    fn bytes(&self) -> usize {
+        self.end.addr().get().wrapping_sub(self.at.addr().get())
+    }
+
+    /// Zeroes all words behind the first one, that of the last header included.
+    pub(crate) fn clear(&self, ordering: Ordering) {
+        let len = self.bytes();
+        // SAFETY: R8: eight bytes are left, so at most one past the end.
+        let first = unsafe { self.at.add(8) };
+        // SAFETY: R8: so many bytes lie between the first word and the one at the end, that one included.
+        let mut done = unsafe { copy::zeros(first.as_ptr(), len) };
+        while done < len {
+            // SAFETY: R8: as above, and both are multiples of 8; R2.
+            unsafe { first.add(done).cast::<Word>().as_ref() }.store(0, ordering);
+            done = done.wrapping_add(8);
+        }
     }
 
     /// Takes a record of `len` payload bytes; `None`, and nothing taken, where it is not known to fit, whatever `len`.

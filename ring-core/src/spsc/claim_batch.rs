@@ -58,6 +58,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     /// A batch of `room` records, which [`ClaimBatch::room`] has found.
     pub(super) fn new(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
         let at = producer.free_at(producer.tail());
+        producer.swept = false; // what is written may stay without a record
         Self { producer, at, first: 0, max_len: len, left: room, pushed: 0 }
     }
 

@@ -17,7 +17,7 @@ use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
 use crate::record::{Geometry, Lines, PACKED, padding_word, record_word};
-use crate::region::{Area, Control, Stretch, Taken};
+use crate::region::{Area, Control, Span, Stretch, Taken};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
 
@@ -49,6 +49,9 @@ pub struct Producer<'m> {
     /// Seat word of the session before this one, while its mark is not written yet.
     pub(super) pending_mark: u32,
     pub(super) patience: Patience,
+    /// Whether all words of the stretch behind the tail are 0, so that no record in it needs a zero of its own. Never once
+    /// anything but a record that is sent may have been written there.
+    pub(super) swept: bool,
     pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
@@ -67,6 +70,7 @@ impl<'m> Producer<'m> {
             told,
             pending_mark: before,
             patience: Patience::new(),
+            swept: false,
             not_sync: PhantomData,
         };
         producer.put_mark();
@@ -80,7 +84,14 @@ impl<'m> Producer<'m> {
     #[inline]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
         let (record, span) = self.reserve(len)?;
-        Ok(Claim { producer: self, draft: Draft::new(span), record, tag: 0 })
+        Ok(self.lend(record, span))
+    }
+
+    /// Whatever is written there may stay, beyond the record or without one.
+    #[inline(always)]
+    fn lend(&mut self, record: Position, span: Span<'m>) -> Claim<'_, 'm> {
+        self.swept = false;
+        Claim { producer: self, draft: Draft::new(span), record, tag: 0 }
     }
 
     /// Sends a copy of `payload`, all or nothing. On success the record is committed.
@@ -152,7 +163,9 @@ impl<'m> Producer<'m> {
     fn send_slowly<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         let (record, span) = self.reserve_slowly(payload.len())?;
         span.copy_in(payload);
-        Ok(self.publish::<TELLS>(record, payload.len(), tag))
+        self.publish::<TELLS>(record, payload.len(), tag);
+        self.sweep(payload.len());
+        Ok(record)
     }
 
     /// Claims space for up to `max` records of up to `len` bytes each, as many as fit now and at least one, which
@@ -184,7 +197,7 @@ impl<'m> Producer<'m> {
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Claim<'_, 'm>, ClaimError> {
         match self.reserve(len) {
-            Ok((record, span)) => Ok(Claim { producer: self, draft: Draft::new(span), record, tag: 0 }),
+            Ok((record, span)) => Ok(self.lend(record, span)),
             Err(error) => Err(self.why(error, verdict)),
         }
     }
@@ -243,10 +256,14 @@ impl<'m> Producer<'m> {
     /// stored to the ring the compiler takes for a change of the handle.
     #[inline(always)]
     fn publish_here<const TELLS: bool>(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
-        end_with_zero(rest);
+        if !self.swept {
+            end_with_zero(rest);
+        }
         taken.store_header(record_word(len, tag), ord!(S3, Release));
         self.tail_moved(rest.position());
-        self.ask_ahead(rest.position_of(taken), rest.position());
+        if !self.swept {
+            self.ask_ahead(rest.position_of(taken), rest.position());
+        }
         self.tell_here::<TELLS>();
     }
 

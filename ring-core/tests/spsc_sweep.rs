@@ -1,0 +1,147 @@
+//! What is zeroed ahead of a stream stays true whatever comes between: a header's place is 0 until the header is there.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring};
+use ring_core::{Line, Region, Verdict};
+
+const CAPACITY: usize = 4096;
+
+/// A ring of which each word was something else than 0 before, and its two sides.
+fn ring(memory: &mut [Line]) -> (Producer<'_>, Consumer<'_>) {
+    let ring = Ring::format(Region::new(memory), &Format::new(CAPACITY as u64)).unwrap();
+    let mut tx = ring.sit_producer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+    let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+    soil(&mut tx, CAPACITY / 2 - 8);
+    // A lap of payload, which as headers would be records.
+    let mut buf = [0; CAPACITY];
+    for _ in 0..4 {
+        tx.try_send(0, &[1; CAPACITY / 4]).unwrap();
+        rx.try_recv_into(&mut buf).unwrap();
+    }
+    (tx, rx)
+}
+
+/// Claims `len` bytes, writes what as headers would be records of no bytes, and leaves it.
+fn soil(tx: &mut Producer<'_>, len: usize) {
+    let mut claim = tx.try_claim(len).unwrap();
+    let words = [1, 0, 0, 0, 0, 0, 0, 0].repeat(len / 8);
+    assert_eq!(claim.write(&words), words.len());
+    claim.abort();
+}
+
+fn memory() -> Vec<Line> {
+    (0..CAPACITY / 64 + 64).map(|_| Line::new()).collect()
+}
+
+/// Two messages there, and nothing behind them: who looks at the head between the two sees a stream.
+fn two(tx: &mut Producer<'_>, rx: &mut Consumer<'_>, n: u64, len: usize) {
+    let mut payload = vec![1; len];
+    payload[..8].copy_from_slice(&n.to_le_bytes());
+    tx.try_send(7, &payload).unwrap();
+    tx.try_send(7, &payload).unwrap();
+    assert_eq!(rx.try_recv_into(&mut vec![0; len]).map(|received| received.len), Ok(len));
+    arrives(rx, &payload);
+}
+
+/// Sends one, does something else, and receives it: who looks at the head meanwhile sees a stream.
+fn behind_one<T>(tx: &mut Producer<'_>, rx: &mut Consumer<'_>, between: impl FnOnce(&mut Producer<'_>) -> T) -> T {
+    tx.try_send(9, &[9; 8]).unwrap();
+    let what = between(tx);
+    assert_eq!(rx.try_recv_into(&mut [0; 8]).map(|received| received.tag), Ok(9));
+    what
+}
+
+fn arrives(rx: &mut Consumer<'_>, payload: &[u8]) {
+    let mut buf = vec![0; payload.len()];
+    assert_eq!(rx.try_recv_into(&mut buf).map(|received| received.len), Ok(payload.len()));
+    assert_eq!(buf, payload);
+    assert_eq!(rx.try_recv_into(&mut buf), Err(ReadError::Empty));
+}
+
+#[test]
+fn nothing_is_behind_a_message_of_a_stream() {
+    let mut memory = memory();
+    let (mut tx, mut rx) = ring(&mut memory);
+    for n in 0..5000 {
+        two(&mut tx, &mut rx, n, 8);
+    }
+    for n in 0..20_000 {
+        two(&mut tx, &mut rx, n, [8, 16, 64, 128, 136, 500][n as usize % 6]);
+    }
+}
+
+#[test]
+fn nothing_is_behind_a_message_after_a_claim_that_was_left() {
+    let mut memory = memory();
+    let (mut tx, mut rx) = ring(&mut memory);
+    for n in 0..3000 {
+        two(&mut tx, &mut rx, n, 8);
+        behind_one(&mut tx, &mut rx, |tx| soil(tx, [8, 64, 200, 1000][n as usize % 4]));
+        two(&mut tx, &mut rx, n, 8);
+    }
+}
+
+#[test]
+fn nothing_is_behind_a_claim_that_was_cut() {
+    let mut memory = memory();
+    let (mut tx, mut rx) = ring(&mut memory);
+    for n in 0..3000_u64 {
+        two(&mut tx, &mut rx, n, 8);
+        behind_one(&mut tx, &mut rx, |tx| {
+            let mut claim = tx.try_claim(120).unwrap();
+            assert_eq!(claim.write(&[1, 0, 0, 0, 0, 0, 0, 0].repeat(15)), 120);
+            claim.truncate(8);
+            claim.commit();
+        });
+        arrives(&mut rx, &[1, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn nothing_is_behind_a_batch_or_one_that_was_left() {
+    let mut memory = memory();
+    let (mut tx, mut rx) = ring(&mut memory);
+    for n in 0..3000_u64 {
+        two(&mut tx, &mut rx, n, 8);
+        let sent = behind_one(&mut tx, &mut rx, |tx| {
+            let mut batch = tx.try_claim_batch_exact(8, 64).unwrap();
+            for _ in 0..8 {
+                batch.push(1, &[1, 0, 0, 0, 0, 0, 0, 0].repeat(8)).unwrap();
+            }
+            if n % 2 == 0 {
+                batch.abort();
+                return 0;
+            }
+            batch.commit()
+        });
+        if sent > 0 {
+            assert_eq!(sent, 8);
+            let mut buf = [0; 64];
+            (0..8).for_each(|_| assert_eq!(rx.try_recv_into(&mut buf).map(|received| received.len), Ok(64)));
+        }
+        two(&mut tx, &mut rx, n, 8);
+    }
+}
+
+#[test]
+fn what_is_unread_stays_as_it_is() {
+    let mut memory = memory();
+    let (mut tx, mut rx) = ring(&mut memory);
+    let (mut sent, mut read) = (0_u64, 0_u64);
+    while read < 50_000 {
+        loop {
+            match tx.try_send(0, &sent.to_le_bytes()) {
+                Ok(_) => sent += 1,
+                Err(ClaimError::Full) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // Some, so that what is free is little, and at another place each time.
+        for _ in 0..1 + read % 97 {
+            let mut buf = [0; 8];
+            rx.try_recv_into(&mut buf).unwrap();
+            assert_eq!(u64::from_le_bytes(buf), read);
+            read += 1;
+        }
+    }
+}
