@@ -128,8 +128,10 @@ impl<'m> Stretch<'m> {
         // SAFETY: R8: so many bytes lie between the first word and the one at the end, that one included.
         let mut done = unsafe { copy::zeros(first.as_ptr(), len) };
         while done < len {
-            // SAFETY: R8: as above, and both are multiples of 8; R2.
-            unsafe { first.add(done).cast::<Word>().as_ref() }.store(0, ordering);
+            // SAFETY: R8: as above.
+            let word = unsafe { first.add(done) };
+            // SAFETY: R8: eight bytes in bounds, aligned; R2.
+            unsafe { word.cast::<Word>().as_ref() }.store(0, ordering);
             done = done.wrapping_add(8);
         }
     }
