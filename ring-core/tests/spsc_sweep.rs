@@ -1,4 +1,5 @@
 //! What is zeroed ahead of a stream stays true whatever comes between: a header's place is 0 until the header is there.
+#![cfg(not(loom))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring};
