@@ -2,8 +2,8 @@
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring};
-use ring_core::{Line, Region, Verdict};
+use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring, SyncMark, cut_to_synced};
+use ring_core::{Line, Region, Role, Verdict};
 
 const CAPACITY: usize = 4096;
 
@@ -145,4 +145,37 @@ fn what_is_unread_stays_as_it_is() {
             read += 1;
         }
     }
+}
+
+/// Sends as much as was free at a sync, after all that was unread then was released: is what was unread still there?
+fn synced_is_whole(sweeps: bool) -> bool {
+    let memory = memory();
+    let region = Region::new(&memory);
+    let ring = Ring::format(region, &Format::new(CAPACITY as u64)).unwrap();
+    let mut tx = ring.sit_producer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+    let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+    if !sweeps {
+        tx = tx.without_sweeps();
+    }
+    // All that there is room for; then 101 more, when 250 are known to be released.
+    let lap = CAPACITY as u64 / 16 - 1;
+    let mut send = |count: u64| (0..count).for_each(|n| drop(tx.try_send(0, &n.to_le_bytes()).unwrap()));
+    let mut read = |count: u64| (0..count).for_each(|_| drop(rx.try_recv_into(&mut [0; 8]).unwrap()));
+    send(lap);
+    read(250);
+    send(101);
+    // Three are free that the producer does not know of, so that it looks again before it has sent as much as is free.
+    read(3);
+    SyncMark::take(region).unwrap().store(region, Role::Producer).unwrap();
+    let unread = lap + 101 - 253;
+    read(unread - 1);
+    send(lap - unread);
+    drop((tx, rx));
+    cut_to_synced(region).unwrap().unwrap().whole
+}
+
+#[test]
+fn what_was_synced_is_there_until_more_is_sent_than_was_free() {
+    assert!(synced_is_whole(false));
+    assert!(!synced_is_whole(true), "that is what it is for");
 }

@@ -157,11 +157,16 @@ impl Life {
         }
     }
 
+    /// Whether there is one.
+    pub(crate) fn has_disk(&self) -> bool {
+        matches!(&self.hold, Hold::Mapped(leased) if leased.has_disk())
+    }
+
     /// The same for a handle of an SPSC ring, which does nothing meanwhile: with a mark of what was unread, by which that
     /// much can be found again. Of what is in memory no power loss leaves anything, so nobody sums up what it holds.
     pub(crate) fn sync_marked(&self, role: Role) -> Result<(), MapError> {
         match &self.hold {
-            Hold::Mapped(leased) if !self.is_inherited() && leased.has_disk() => {
+            Hold::Mapped(leased) if !self.is_inherited() && self.has_disk() => {
                 leased.sync_with(sync_mark(leased.mapping(), role)?)
             }
             _ => self.sync(),

@@ -52,6 +52,7 @@ pub struct Producer<'m> {
     /// Whether all words of the stretch behind the tail are 0, so that no record in it needs a zero of its own. Never once
     /// anything but a record that is sent may have been written there.
     pub(super) swept: bool,
+    pub(super) sweeps: bool,
     pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
@@ -71,10 +72,20 @@ impl<'m> Producer<'m> {
             pending_mark: before,
             patience: Patience::new(),
             swept: false,
+            sweeps: true,
             not_sync: PhantomData,
         };
         producer.put_mark();
         producer
+    }
+
+    /// The same handle, which stores nothing beyond the record that it sends and the word behind it. Others zero up to 1 KiB of
+    /// free space ahead of a stream of small records. For rings that are synced to a disk: what was unread then is there
+    /// after a power loss as long as no more is sent than was free ([`cut_to_synced`](super::cut_to_synced)).
+    #[must_use]
+    pub const fn without_sweeps(mut self) -> Self {
+        self.sweeps = false;
+        self
     }
 
     /// Reserves space for a record of up to `len` payload bytes. Dropping the claim abandons it without a trace.

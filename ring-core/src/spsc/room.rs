@@ -64,7 +64,7 @@ impl<'m> Producer<'m> {
     /// A record's zero goes to the line behind it, and its header back to where it began: a store to a line that was written
     /// before waits until all lines between are here. A line that was swept is.
     pub(super) fn sweep(&mut self, len: usize) {
-        if len <= SWEPT_FOR && !self.patience.converses() {
+        if self.sweeps && len <= SWEPT_FOR && !self.patience.converses() {
             self.stretch = self.stretch.cut(SWEEP);
             self.stretch.clear(ord!(S9, Relaxed));
             self.swept = true;
