@@ -109,6 +109,29 @@ fn goes_on(at: &ring_shm::Location, mut rx: Consumer) {
     assert_eq!(seen.head, seen.tail);
 }
 
+/// A stream of small records takes what it was free to take, and zeroes nothing beyond: elsewhere it does.
+#[test]
+fn what_was_synced_is_there_until_more_is_sent_than_was_free() {
+    let directory = Directory::in_memory();
+    let at = directory.at("ring");
+    let mut tx = Producer::create(&at, &options().capacity(4096)).unwrap();
+    let mut rx = Consumer::open(&at).unwrap();
+    let mut send = |count: u64| (0..count).for_each(|n| drop(tx.try_send(0, &n.to_le_bytes()).unwrap()));
+    let mut read = |count: u64| (0..count).for_each(|_| drop(rx.try_recv_into(&mut [0; 8]).unwrap()));
+    // A full ring; then 101 more, when 250 are known to be released, and three are that the producer does not know of.
+    let full = 4096 / 16 - 1;
+    send(full);
+    read(250);
+    send(101);
+    read(3);
+    tx.sync().unwrap();
+    let unread = full + 101 - 253;
+    read(unread - 1);
+    (0..full - unread).for_each(|n| drop(tx.try_send(0, &n.to_le_bytes()).unwrap()));
+    plant(&directory.path("found"), &fs::read(directory.path("ring")).unwrap());
+    assert!(spsc::recover_synced(&directory.at("found")).unwrap().whole);
+}
+
 /// Runs rounds of traffic, with a power loss after the last sync; `keeps` says whether no more is sent after it than was free.
 fn campaign(keeps: bool) -> (u64, u64) {
     let directory = Directory::in_memory();
