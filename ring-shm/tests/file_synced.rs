@@ -129,7 +129,7 @@ fn what_was_synced_is_there_until_more_is_sent_than_was_free() {
     read(unread - 1);
     (0..full - unread).for_each(|n| drop(tx.try_send(0, &n.to_le_bytes()).unwrap()));
     plant(&directory.path("found"), &fs::read(directory.path("ring")).unwrap());
-    assert!(spsc::recover_synced(&directory.at("found")).unwrap().whole);
+    assert!(spsc::recover_synced(directory.at("found")).unwrap().whole);
 }
 
 /// Runs rounds of traffic, with a power loss after the last sync; `keeps` says whether no more is sent after it than was free.

@@ -68,20 +68,23 @@ pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
     })
 }
 
-/// Zeroes as many pairs of words as there are in `len`; returns how many bytes.
+/// Zeroes as many whole lines of 64 bytes as there are in `len`; returns how many bytes.
 ///
 /// # Safety
 /// R17: `len` bytes can be written at `to`.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 pub(super) unsafe fn zeros(to: *mut u8, len: usize) -> usize {
-    pieces::<16>(to, to, len, |_, to| {
-        // SAFETY: R17, and 16 bytes are left; no flags, no stack.
+    pieces::<64>(to, to, len, |_, to| {
+        // SAFETY: R17, and 64 bytes are left; no flags, no stack.
         unsafe {
             core::arch::asm!(
-                "xorps {pair}, {pair}",
-                "movups [{to}], {pair}",
-                pair = out(xmm_reg) _,
+                "xorps {zero}, {zero}",
+                "movups [{to}], {zero}",
+                "movups [{to} + 16], {zero}",
+                "movups [{to} + 32], {zero}",
+                "movups [{to} + 48], {zero}",
+                zero = out(xmm_reg) _,
                 to = in(reg) to,
                 options(nostack, preserves_flags)
             );
