@@ -159,8 +159,8 @@ fn synced_is_whole(sweeps: bool) -> bool {
     }
     // All that there is room for; then 101 more, when 250 are known to be released.
     let lap = CAPACITY as u64 / 16 - 1;
-    let mut send = |count: u64| (0..count).for_each(|n| drop(tx.try_send(0, &n.to_le_bytes()).unwrap()));
-    let mut read = |count: u64| (0..count).for_each(|_| drop(rx.try_recv_into(&mut [0; 8]).unwrap()));
+    let mut send = |count: u64| (0..count).for_each(|n| assert!(tx.try_send(0, &n.to_le_bytes()).is_ok()));
+    let mut read = |count: u64| (0..count).for_each(|_| assert!(rx.try_recv_into(&mut [0; 8]).is_ok()));
     send(lap);
     read(250);
     send(101);
@@ -170,7 +170,6 @@ fn synced_is_whole(sweeps: bool) -> bool {
     let unread = lap + 101 - 253;
     read(unread - 1);
     send(lap - unread);
-    drop((tx, rx));
     cut_to_synced(region).unwrap().unwrap().whole
 }
 

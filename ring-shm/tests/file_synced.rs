@@ -116,8 +116,8 @@ fn what_was_synced_is_there_until_more_is_sent_than_was_free() {
     let at = directory.at("ring");
     let mut tx = Producer::create(&at, &options().capacity(4096)).unwrap();
     let mut rx = Consumer::open(&at).unwrap();
-    let mut send = |count: u64| (0..count).for_each(|n| drop(tx.try_send(0, &n.to_le_bytes()).unwrap()));
-    let mut read = |count: u64| (0..count).for_each(|_| drop(rx.try_recv_into(&mut [0; 8]).unwrap()));
+    let mut send = |count: u64| (0..count).for_each(|n| assert!(tx.try_send(0, &n.to_le_bytes()).is_ok()));
+    let mut read = |count: u64| (0..count).for_each(|_| assert!(rx.try_recv_into(&mut [0; 8]).is_ok()));
     // A full ring; then 101 more, when 250 are known to be released, and three are that the producer does not know of.
     let full = 4096 / 16 - 1;
     send(full);
@@ -127,7 +127,7 @@ fn what_was_synced_is_there_until_more_is_sent_than_was_free() {
     tx.sync().unwrap();
     let unread = full + 101 - 253;
     read(unread - 1);
-    (0..full - unread).for_each(|n| drop(tx.try_send(0, &n.to_le_bytes()).unwrap()));
+    (0..full - unread).for_each(|n| assert!(tx.try_send(0, &n.to_le_bytes()).is_ok()));
     plant(&directory.path("found"), &fs::read(directory.path("ring")).unwrap());
     assert!(spsc::recover_synced(directory.at("found")).unwrap().whole);
 }
