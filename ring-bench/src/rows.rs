@@ -90,7 +90,6 @@ pub fn all() -> Vec<Row> {
         Row::higher("spsc-oneway-64-batch-vs-handover", "ours-oneway-64-batch", "handover-64", 0.90),
         // The least that our format takes: what is ours beyond it; and what it takes beside bare words.
         Row::higher("spsc-oneway-8-vs-format", "ours-oneway-8", "format-oneway-8", 0.90),
-        Row::higher("format-oneway-8", "format-oneway-8", "rtrb-oneway-8", 1.0),
         Row::higher("spsc-oneway-8-batch-vs-format", "ours-oneway-8-batch", "format-oneway-8-batch", 0.90),
         Row::higher("format-oneway-8-batch", "format-oneway-8-batch", "rtrb-oneway-8-batch", 0.5),
         Row::higher("spsc-oneway-64-batch-vs-format", "ours-oneway-64-batch", "format-oneway-64-batch", 0.90),
