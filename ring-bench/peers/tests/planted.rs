@@ -56,7 +56,9 @@ fn all(part: &str) -> ExitCode {
     };
     for candidate in lists.candidates {
         let name = candidate.name;
-        if name.starts_with("ours-") || !name.contains(part) || !SCENARIOS.iter().any(|end| name.ends_with(end)) {
+        // The harness's own are sent by its code, where nothing can be planted from here.
+        let own = name.starts_with("ours-") || name.starts_with("format-");
+        if own || !name.contains(part) || !SCENARIOS.iter().any(|end| name.ends_with(end)) {
             continue;
         }
         let (status, output) = called("sound", name);
