@@ -15,15 +15,16 @@ case $status in 0 | 1 | 3) ;; *) exit "$status" ;; esac
 # to keep one slice, and a damaged message, or an operation that is none, must end the run with an error.
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-cargo build --release --quiet -p ring-bench --bin latency --bin curves --bin costs
+cargo build --release --quiet -p ring-bench --bin latency --bin curves --bin costs --bin stores
 bin=${CARGO_TARGET_DIR:-target}/release
 timeout 120 "$bin/latency" --rounds 3 --minutes 0.2 --record "$out"
 timeout 120 "$bin/curves" --rounds 1 --minutes 0.2 --largest 4194304 --rings 100 --record "$out"
+timeout 120 "$bin/stores" --rounds 3
 timeout 120 "$bin/costs" --rounds 5 --minutes 0.2 --record "$out"
 for file in latency.md latency.csv curves.md curves.csv curves-rings.svg curves-bytes.svg costs.md costs.csv; do
     [ -s "$out/$file" ] || { echo "bench-smoke: no $file" >&2; exit 1; }
 done
-for spoilt in "latency --only spoilt" "curves --only spoilt" "costs --only torn" "costs --only unfenced"; do
+for spoilt in "latency --only spoilt" "curves --only spoilt" "costs --only torn" "costs --only unfenced" stores; do
     status=0
     # shellcheck disable=SC2086
     timeout 120 "$bin"/$spoilt --rounds 3 --spoil 2>"$out/why" || status=$?

@@ -180,8 +180,8 @@ pub fn run(plan: &Plan, lists: Lists) -> Result<Report, String> {
     Ok(report)
 }
 
-/// Runs all candidates in rounds, each in another order, after every word of a few thousand messages of each instance was checked, until
-/// `enough` says so of the number of rounds, or time is up. `keep` is told of every slice: which candidate, what came
+/// Runs all candidates in rounds, each in another order, after every word of a few thousand messages of each instance was
+/// checked, until `enough` says so of the number of rounds, or time is up. `keep` is told of every slice: which candidate, what came
 /// of it (`None`: dropped), and the operations that were timed one by one, if any were.
 ///
 /// Call it once in a process, before any thread exists.

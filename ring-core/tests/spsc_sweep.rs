@@ -1,22 +1,23 @@
 //! What is zeroed ahead of a stream stays true whatever comes between: a header's place is 0 until the header is there.
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used, missing_docs)]
 
-use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring, SyncMark, cut_to_synced};
-use ring_core::{Line, Region, Role, Verdict};
+mod spsc_support;
 
-const CAPACITY: usize = 4096;
+use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, SyncMark, cut_to_synced};
+use ring_core::{CONTROL_SIZE, Region, Role};
+use spsc_support::{Bench, lines};
 
-/// A ring of which each word was something else than 0 before, and its two sides.
-fn ring(memory: &mut [Line]) -> (Producer<'_>, Consumer<'_>) {
-    let ring = Ring::format(Region::new(memory), &Format::new(CAPACITY as u64)).unwrap();
-    let mut tx = ring.sit_producer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
-    let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
-    soil(&mut tx, CAPACITY / 2 - 8);
+const CAPACITY: u64 = 4096;
+const FORMAT: Format = Format::new(CAPACITY);
+
+/// Two sides of a ring, of which most words were something else than 0 before.
+fn soiled<'m>(ring: &Bench<'m>) -> (Producer<'m>, Consumer<'m>) {
+    let (mut tx, mut rx) = (ring.producer(), ring.consumer());
+    soil(&mut tx, CAPACITY as usize / 2 - 8);
     // A lap of payload, which as headers would be records.
-    let mut buf = [0; CAPACITY];
+    let mut buf = [0; CAPACITY as usize];
     for _ in 0..4 {
-        tx.try_send(0, &[1; CAPACITY / 4]).unwrap();
+        tx.try_send(0, &[1; CAPACITY as usize / 4]).unwrap();
         rx.try_recv_into(&mut buf).unwrap();
     }
     (tx, rx)
@@ -28,10 +29,6 @@ fn soil(tx: &mut Producer<'_>, len: usize) {
     let words = [1, 0, 0, 0, 0, 0, 0, 0].repeat(len / 8);
     assert_eq!(claim.write(&words), words.len());
     claim.abort();
-}
-
-fn memory() -> Vec<Line> {
-    (0..CAPACITY / 64 + 64).map(|_| Line::new()).collect()
 }
 
 /// Two messages there, and nothing behind them: who looks at the head between the two sees a stream.
@@ -61,8 +58,8 @@ fn arrives(rx: &mut Consumer<'_>, payload: &[u8]) {
 
 #[test]
 fn nothing_is_behind_a_message_of_a_stream() {
-    let mut memory = memory();
-    let (mut tx, mut rx) = ring(&mut memory);
+    let memory = lines(CONTROL_SIZE + CAPACITY);
+    let (mut tx, mut rx) = soiled(&Bench::new(&memory, &FORMAT));
     for n in 0..5000 {
         two(&mut tx, &mut rx, n, 8);
     }
@@ -73,8 +70,8 @@ fn nothing_is_behind_a_message_of_a_stream() {
 
 #[test]
 fn nothing_is_behind_a_message_after_a_claim_that_was_left() {
-    let mut memory = memory();
-    let (mut tx, mut rx) = ring(&mut memory);
+    let memory = lines(CONTROL_SIZE + CAPACITY);
+    let (mut tx, mut rx) = soiled(&Bench::new(&memory, &FORMAT));
     for n in 0..3000 {
         two(&mut tx, &mut rx, n, 8);
         behind_one(&mut tx, &mut rx, |tx| soil(tx, [8, 64, 200, 1000][n as usize % 4]));
@@ -84,8 +81,8 @@ fn nothing_is_behind_a_message_after_a_claim_that_was_left() {
 
 #[test]
 fn nothing_is_behind_a_claim_that_was_cut() {
-    let mut memory = memory();
-    let (mut tx, mut rx) = ring(&mut memory);
+    let memory = lines(CONTROL_SIZE + CAPACITY);
+    let (mut tx, mut rx) = soiled(&Bench::new(&memory, &FORMAT));
     for n in 0..3000_u64 {
         two(&mut tx, &mut rx, n, 8);
         behind_one(&mut tx, &mut rx, |tx| {
@@ -100,8 +97,8 @@ fn nothing_is_behind_a_claim_that_was_cut() {
 
 #[test]
 fn nothing_is_behind_a_batch_or_one_that_was_left() {
-    let mut memory = memory();
-    let (mut tx, mut rx) = ring(&mut memory);
+    let memory = lines(CONTROL_SIZE + CAPACITY);
+    let (mut tx, mut rx) = soiled(&Bench::new(&memory, &FORMAT));
     for n in 0..3000_u64 {
         two(&mut tx, &mut rx, n, 8);
         let sent = behind_one(&mut tx, &mut rx, |tx| {
@@ -126,8 +123,8 @@ fn nothing_is_behind_a_batch_or_one_that_was_left() {
 
 #[test]
 fn what_is_unread_stays_as_it_is() {
-    let mut memory = memory();
-    let (mut tx, mut rx) = ring(&mut memory);
+    let memory = lines(CONTROL_SIZE + CAPACITY);
+    let (mut tx, mut rx) = soiled(&Bench::new(&memory, &FORMAT));
     let (mut sent, mut read) = (0_u64, 0_u64);
     while read < 50_000 {
         loop {
@@ -149,16 +146,14 @@ fn what_is_unread_stays_as_it_is() {
 
 /// Sends as much as was free at a sync, after all that was unread then was released: is what was unread still there?
 fn synced_is_whole(sweeps: bool) -> bool {
-    let memory = memory();
-    let region = Region::new(&memory);
-    let ring = Ring::format(region, &Format::new(CAPACITY as u64)).unwrap();
-    let mut tx = ring.sit_producer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
-    let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), |_| Verdict::Alive).unwrap();
+    let memory = lines(CONTROL_SIZE + CAPACITY);
+    let ring = Bench::new(&memory, &FORMAT);
+    let (mut tx, mut rx, region) = (ring.producer(), ring.consumer(), Region::new(&memory));
     if !sweeps {
         tx = tx.without_sweeps();
     }
     // All that there is room for; then 101 more, when 250 are known to be released.
-    let lap = CAPACITY as u64 / 16 - 1;
+    let lap = CAPACITY / 16 - 1;
     let mut send = |count: u64| (0..count).for_each(|n| assert!(tx.try_send(0, &n.to_le_bytes()).is_ok()));
     let mut read = |count: u64| (0..count).for_each(|_| assert!(rx.try_recv_into(&mut [0; 8]).is_ok()));
     send(lap);

@@ -157,7 +157,7 @@ impl Life {
         }
     }
 
-    /// Whether there is one.
+    /// Whether there is a disk behind the ring, on which something is left by a power loss.
     pub(crate) fn has_disk(&self) -> bool {
         matches!(&self.hold, Hold::Mapped(leased) if leased.has_disk())
     }
