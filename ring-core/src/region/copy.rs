@@ -11,8 +11,8 @@
 //!
 //! With the invariants of `region.rs`:
 //!
-//! R17. What is zeroed lies in a stretch (R8).
 //! R16. Of what is copied the one end is in a span (R5), the other one borrowed by the caller, and both have `len` bytes.
+//! R17. What is zeroed lies in a stretch (R8).
 #![allow(unsafe_code)]
 
 /// Copies as many whole lines of 64 bytes as there are in `len`; returns how many bytes.
@@ -22,7 +22,8 @@
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 pub(super) unsafe fn lines(from: *const u8, to: *mut u8, len: usize) -> usize {
-    pieces::<64>(from, to, len, |from, to| {
+    pieces::<64>(len, |at| {
+        let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
         // SAFETY: R16, and 64 bytes are left; no flags, no stack.
         unsafe {
             core::arch::asm!(
@@ -53,7 +54,8 @@ pub(super) unsafe fn lines(from: *const u8, to: *mut u8, len: usize) -> usize {
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
-    pieces::<16>(from, to, len, |from, to| {
+    pieces::<16>(len, |at| {
+        let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
         // SAFETY: R16, and 16 bytes are left; no flags, no stack.
         unsafe {
             core::arch::asm!(
@@ -75,7 +77,8 @@ pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 pub(super) unsafe fn zeros(to: *mut u8, len: usize) -> usize {
-    pieces::<64>(to, to, len, |_, to| {
+    pieces::<64>(len, |at| {
+        let to = to.wrapping_add(at);
         // SAFETY: R17, and 64 bytes are left; no flags, no stack.
         unsafe {
             core::arch::asm!(
@@ -92,13 +95,13 @@ pub(super) unsafe fn zeros(to: *mut u8, len: usize) -> usize {
     })
 }
 
-/// Has done what is to be done to as many pieces of `N` bytes as there are in `len`; returns how many bytes.
+/// Has `each` see to as many pieces of `N` bytes as there are in `len`, told where each begins; returns how many bytes.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
-fn pieces<const N: usize>(from: *const u8, to: *mut u8, len: usize, copy: impl Fn(*const u8, *mut u8)) -> usize {
+fn pieces<const N: usize>(len: usize, each: impl Fn(usize)) -> usize {
     let mut at = 0_usize;
     while len.wrapping_sub(at) >= N {
-        copy(from.wrapping_add(at), to.wrapping_add(at));
+        each(at);
         at = at.wrapping_add(N);
     }
     at

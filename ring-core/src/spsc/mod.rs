@@ -31,6 +31,7 @@ mod find;
 mod format;
 mod pace;
 mod producer;
+mod publish;
 mod read_batch;
 mod record;
 mod recover;

@@ -1,5 +1,5 @@
 //! The producer's half: claim, commit, abort. The handle keeps everything private that it decides on; where the next
-//! record goes: `room.rs`.
+//! record goes: `room.rs`; what makes it seen: `publish.rs`.
 
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -16,16 +16,12 @@ use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, Lines, PACKED, padding_word, record_word};
-use crate::region::{Area, Control, Span, Stretch, Taken};
+use crate::record::{Geometry, PACKED};
+use crate::region::{Area, Control, Span, Stretch};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
 
 pub(super) const HEAD: usize = offset_of!(SpscControl, head);
-
-/// How far past the new tail the next lines are asked for: the other side's cache has them, and needs a while to give them up.
-/// Figures: decision 0025. Much nearer would take the line the consumer is polling.
-const WRITE_AHEAD: u64 = 256;
 
 /// The writing handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
 #[derive(Debug)]
@@ -249,101 +245,6 @@ impl<'m> Producer<'m> {
         }
     }
 
-    /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
-    #[inline(always)]
-    pub(super) fn publish<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) -> Position {
-        if record == self.tail() {
-            if let Some(taken) = self.stretch.take(len, &self.geometry) {
-                let rest = self.stretch;
-                self.publish_here::<TELLS>(&taken, &rest, len as u64, tag);
-                return record;
-            }
-        }
-        self.publish_slowly::<TELLS>(record, len, tag);
-        record
-    }
-
-    /// Publishes the record that has been taken at the tail, which is where `rest` begins now. A copy of it: whatever may be
-    /// stored to the ring the compiler takes for a change of the handle.
-    #[inline(always)]
-    fn publish_here<const TELLS: bool>(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
-        if !self.swept {
-            end_with_zero(rest);
-        }
-        taken.store_header(record_word(len, tag), ord!(S3, Release));
-        self.tail_moved(rest.position());
-        if !self.swept {
-            self.ask_ahead(rest.position_of(taken), rest.position());
-        }
-        self.tell_here::<TELLS>();
-    }
-
-    /// Asks for the lines that are written to after a few more records like that at `record`, which ends at `tail`.
-    #[inline(always)]
-    fn ask_ahead(&self, record: Position, tail: Position) {
-        let to = tail.plus(WRITE_AHEAD);
-        match Lines::of(record, tail) {
-            Lines::Same => {}
-            _ if self.patience.converses() => {}
-            Lines::Next => self.area.prefetch_write_at(to),
-            Lines::Many => {
-                let asked = record.plus(WRITE_AHEAD);
-                // A long record ends beyond what was asked for; its own lines it has.
-                self.area.prefetch_write(if asked.precedes(tail) { tail } else { asked }, to);
-            }
-        }
-    }
-
-    /// After a record that was taken, so in a light process.
-    #[inline(always)]
-    fn tell_here<const TELLS: bool>(&self) {
-        if TELLS && bell::of_data(&self.control).is_wanted(|| self.wake) {
-            self.wake_receiver();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wake_receiver(&self) {
-        bell::wake_receiver(self.control, self.wake);
-    }
-
-    /// The record that ends the area, or comes after padding.
-    #[cold]
-    #[inline(never)]
-    fn publish_slowly<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) {
-        let size = self.geometry.record_size(len as u64);
-        let Some((taken, rest)) = self.area.record(record, len, size) else { return }; // it had a span
-        let at = core::mem::replace(&mut self.stretch, rest);
-        if record == at.position() {
-            self.publish_here::<false>(&taken, &rest, len as u64, tag);
-        } else {
-            // The record first, unreachable still; then the padding before it, which publishes both.
-            end_with_zero(&rest);
-            taken.store_header(record_word(len as u64, tag), ord!(S4, Relaxed));
-            at.store_header(padding_word(self.geometry.room_to_end(at.position())), ord!(S5, Release));
-            self.tail_moved(rest.position());
-        }
-        if TELLS {
-            self.tell();
-        }
-    }
-
-    /// The tail has moved. Stored for successors and onlookers. Release, partner of R2: who sees this tail also sees a
-    /// head that it fits.
-    #[inline(always)]
-    pub(super) fn tail_moved(&self, tail: Position) {
-        self.control.word::<{ offset_of!(SpscControl, tail) }>().store(tail.get(), ord!(S6, Release));
-    }
-
-    /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
-    #[inline(always)]
-    pub(super) fn tell(&self) {
-        if bell::of_data(&self.control).may_be_wanted(self.wake) {
-            bell::wake_receiver(self.control, self.wake);
-        }
-    }
-
     /// Where this handle sleeps until space is released.
     #[must_use]
     pub fn sleeper(&self) -> Option<Sleeper<'m>> {
@@ -431,11 +332,4 @@ impl<'m> Producer<'m> {
         let head = Position::new(self.area.word_before::<HEAD>().load(ord!(S8, Relaxed)));
         self.tail().since(head).min(self.geometry.capacity())
     }
-}
-
-/// The word after a record must be zero before the record can be seen (invariant S-1). Here and not at claim time: a
-/// commit shorter than its claim ends elsewhere.
-#[inline(always)]
-fn end_with_zero(rest: &Stretch<'_>) {
-    rest.store_header(0, ord!(S2, Relaxed));
 }

@@ -10,11 +10,6 @@ use crate::region::{Span, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
 
-/// So many bytes are zeroed ahead of a stream. Figures: decision 0032.
-const SWEEP: usize = if cfg!(loom) { 24 } else { 1024 };
-/// And for no longer records than this: those write more lines in a row, and go back less often.
-const SWEPT_FOR: usize = 128;
-
 impl<'m> Producer<'m> {
     /// Finds room: the record's position and its payload's span. Changes nothing shared.
     #[inline(always)]
@@ -57,18 +52,6 @@ impl<'m> Producer<'m> {
         }
         let free = self.window.saturating_sub(at.since(self.cached_head)).saturating_sub(HEADER);
         self.area.stretch(at, free.min(self.geometry.reach(at)))
-    }
-
-    /// Zeroes what comes next, all at once, where a record of `len` bytes has been sent and more of them are to come.
-    ///
-    /// A record's zero goes to the line behind it, and its header back to where it began: a store to a line that was written
-    /// before waits until all lines between are here. A line that was swept is.
-    pub(super) fn sweep(&mut self, len: usize) {
-        if self.sweeps && len <= SWEPT_FOR && !self.patience.converses() {
-            self.stretch = self.stretch.cut(SWEEP);
-            self.stretch.clear(ord!(S9, Relaxed));
-            self.swept = true;
-        }
     }
 
     /// The size of a record of `len` bytes, if there can be one.

@@ -1,0 +1,138 @@
+//! What makes a record seen: the zero behind it, its header, the tail; whether somebody sleeps; and what is done for the records
+//! that come next.
+
+use core::mem::offset_of;
+
+use super::bell;
+use super::producer::Producer;
+use crate::layout::SpscControl;
+use crate::position::Position;
+use crate::record::{Lines, padding_word, record_word};
+use crate::region::{Stretch, Taken};
+use crate::sync::ord;
+
+/// How far past the new tail the next lines are asked for: the other side's cache has them, and needs a while to give them up.
+/// Figures: decision 0025. Much nearer would take the line the consumer is polling.
+const WRITE_AHEAD: u64 = 256;
+
+/// So many bytes are zeroed ahead of a stream. Figures: decision 0032.
+const SWEEP: usize = if cfg!(loom) { 24 } else { 1024 };
+/// And for no longer records than this: those write more lines in a row, and go back less often.
+const SWEPT_FOR: usize = 128;
+
+impl<'m> Producer<'m> {
+    /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
+    #[inline(always)]
+    pub(super) fn publish<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) -> Position {
+        if record == self.tail() {
+            if let Some(taken) = self.stretch.take(len, &self.geometry) {
+                let rest = self.stretch;
+                self.publish_here::<TELLS>(&taken, &rest, len as u64, tag);
+                return record;
+            }
+        }
+        self.publish_slowly::<TELLS>(record, len, tag);
+        record
+    }
+
+    /// Publishes the record that has been taken at the tail, which is where `rest` begins now. A copy of it: whatever may be
+    /// stored to the ring the compiler takes for a change of the handle.
+    #[inline(always)]
+    pub(super) fn publish_here<const TELLS: bool>(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
+        let swept = self.swept;
+        if !swept {
+            end_with_zero(rest);
+        }
+        taken.store_header(record_word(len, tag), ord!(S3, Release));
+        self.tail_moved(rest.position());
+        if !swept {
+            self.ask_ahead(rest.position_of(taken), rest.position());
+        }
+        self.tell_here::<TELLS>();
+    }
+
+    /// Asks for the lines that are written to after a few more records like that at `record`, which ends at `tail`.
+    #[inline(always)]
+    fn ask_ahead(&self, record: Position, tail: Position) {
+        let to = tail.plus(WRITE_AHEAD);
+        match Lines::of(record, tail) {
+            Lines::Same => {}
+            _ if self.patience.converses() => {}
+            Lines::Next => self.area.prefetch_write_at(to),
+            Lines::Many => {
+                let asked = record.plus(WRITE_AHEAD);
+                // A long record ends beyond what was asked for; its own lines it has.
+                self.area.prefetch_write(if asked.precedes(tail) { tail } else { asked }, to);
+            }
+        }
+    }
+
+    /// After a record that was taken, so in a light process.
+    #[inline(always)]
+    fn tell_here<const TELLS: bool>(&self) {
+        if TELLS && bell::of_data(&self.control).is_wanted(|| self.wake) {
+            self.wake_receiver();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_receiver(&self) {
+        bell::wake_receiver(self.control, self.wake);
+    }
+
+    /// The record that ends the area, or comes after padding.
+    #[cold]
+    #[inline(never)]
+    fn publish_slowly<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) {
+        let size = self.geometry.record_size(len as u64);
+        let Some((taken, rest)) = self.area.record(record, len, size) else { return }; // it had a span
+        let at = core::mem::replace(&mut self.stretch, rest);
+        if record == at.position() {
+            self.publish_here::<false>(&taken, &rest, len as u64, tag);
+        } else {
+            // The record first, unreachable still; then the padding before it, which publishes both.
+            end_with_zero(&rest);
+            taken.store_header(record_word(len as u64, tag), ord!(S4, Relaxed));
+            at.store_header(padding_word(self.geometry.room_to_end(at.position())), ord!(S5, Release));
+            self.tail_moved(rest.position());
+        }
+        if TELLS {
+            self.tell();
+        }
+    }
+
+    /// The tail has moved. Stored for successors and onlookers. Release, partner of R2: who sees this tail also sees a
+    /// head that it fits.
+    #[inline(always)]
+    pub(super) fn tail_moved(&self, tail: Position) {
+        self.control.word::<{ offset_of!(SpscControl, tail) }>().store(tail.get(), ord!(S6, Release));
+    }
+
+    /// Wakes the consumer if it sleeps. After everything that it may be waiting for.
+    #[inline(always)]
+    pub(super) fn tell(&self) {
+        if bell::of_data(&self.control).may_be_wanted(self.wake) {
+            bell::wake_receiver(self.control, self.wake);
+        }
+    }
+
+    /// Zeroes what comes next, all at once, where a record of `len` bytes has been sent and more of them are to come.
+    ///
+    /// A record's zero goes to the line behind it, and its header back to where it began: a store to a line that was written
+    /// before waits until all lines between are here. A line that was swept is.
+    pub(super) fn sweep(&mut self, len: usize) {
+        if self.sweeps && len <= SWEPT_FOR && !self.patience.converses() {
+            self.stretch = self.stretch.cut(SWEEP);
+            self.stretch.clear(ord!(S9, Relaxed));
+            self.swept = true;
+        }
+    }
+}
+
+/// The word after a record must be zero before the record can be seen (invariant S-1). Here and not at claim time: a
+/// commit shorter than its claim ends elsewhere.
+#[inline(always)]
+fn end_with_zero(rest: &Stretch<'_>) {
+    rest.store_header(0, ord!(S2, Relaxed));
+}
