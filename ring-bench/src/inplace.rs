@@ -2,7 +2,8 @@
 //!
 //! `raw-payload-N` is the limit: slots of exactly N bytes, a tail and a head on lines of their own, each side remembers
 //! where it last saw the other; no headers, no lengths, no wrap rules, nothing that survives a crash. Ours has the same
-//! bytes of capacity, so of the largest payload one fewer fits, since each record has a header.
+//! bytes of capacity, so of the largest payload one fewer fits, since each record has a header. `headed-payload-N` is the
+//! limit with eight bytes before each payload: as many payloads as ours, none of which begins on a line or a pair of words.
 #![allow(unsafe_code)]
 //!
 //! # Safety
@@ -10,7 +11,8 @@
 //! 1. The slots are memory that is mapped for good, shared by two parties that follow this protocol: slot `n % slots`
 //!    belongs to the producer from when `head` says that position `n - slots` was read until `tail` says `n + 1`, and to
 //!    the consumer from then until `head` says `n + 1`.
-//! 2. A slot lies inside the memory and is 128-byte aligned: slots are whole multiples of 128 bytes of a region that is.
+//! 2. A slot lies inside the memory and is 8-byte aligned: slots, and what is before a payload, are whole multiples of 8 bytes of
+//!    a region that is.
 //! 3. The peer of our trusted handles is this program, which writes only into its own claims.
 
 use crate::arena::{Arena, Line};
@@ -29,6 +31,8 @@ pub const BYTES: usize = 4 << 20;
 struct Slots {
     first: *mut u64,
     words: usize,
+    /// Words from a slot to the next one.
+    step: usize,
     count: u64,
     tail: &'static Line,
     head: &'static Line,
@@ -41,7 +45,7 @@ impl Slots {
     fn at(&self, position: u64) -> *mut u64 {
         let slot = (position % self.count) as usize;
         // SAFETY: 2.
-        unsafe { self.first.add(slot * self.words) }
+        unsafe { self.first.add(slot * self.step) }
     }
 }
 
@@ -91,14 +95,16 @@ impl PayloadRx for RawRx {
     }
 }
 
-/// The limit: slots of `bytes`, which is a multiple of 128.
-pub(crate) fn raw(bytes: usize) -> Build {
+/// The limit: slots of `bytes`, a multiple of 128, with `header` bytes before each, a multiple of 8.
+pub(crate) fn raw(bytes: usize, header: usize) -> Build {
     Box::new(move |arena: &mut Arena| {
-        debug_assert!(bytes % 128 == 0);
+        debug_assert!(bytes % 128 == 0 && header % 8 == 0);
         // Memory of its own: too much for an arena that is there in every run.
-        let first = Arena::new(BYTES)?.words(BYTES)?;
+        // SAFETY: 2: not longer than a slot.
+        let first = unsafe { Arena::new(BYTES)?.words(BYTES)?.add(header / 8) };
         let (tail, head) = (arena.one::<Line>()?, arena.one::<Line>()?);
-        let slots = Slots { first, words: bytes / 8, count: (BYTES / bytes) as u64, tail, head };
+        let whole = bytes + header;
+        let slots = Slots { first, words: bytes / 8, step: whole / 8, count: (BYTES / whole) as u64, tail, head };
         let source = maker(move || Ok(PayloadSource::new(RawTx { slots, position: 0, head: 0 }, bytes)));
         let drain = maker(move || Ok(PayloadDrain::new(RawRx { slots, position: 0, tail: 0 }, bytes)));
         Ok(Setup { parties: vec![source, drain], published: None })

@@ -104,8 +104,11 @@ pub fn all() -> Vec<Row> {
         Row::higher("strict-oneway-8", "strict-oneway-8", "ours-oneway-8", 1.0 / 1.10),
         // Whole payloads beside slots that a hand would write for one size alone.
         Row::higher("payload-1k", "ours-payload-1k", "raw-payload-1k", 0.95),
+        Row::higher("payload-1k-vs-headed", "ours-payload-1k", "headed-payload-1k", 0.95),
         Row::higher("payload-64k", "ours-payload-64k", "raw-payload-64k", 0.95),
+        Row::higher("payload-64k-vs-headed", "ours-payload-64k", "headed-payload-64k", 0.95),
         Row::higher("payload-1m", "ours-payload-1m", "raw-payload-1m", 0.95),
+        Row::higher("payload-1m-vs-headed", "ours-payload-1m", "headed-payload-1m", 0.95),
         // What every Unix has, polled; both between processes.
         Row::lower("spsc-rtt-8-vs-pipe", "ours-rtt-8", "pipe-rtt-8", 0.8),
         Row::lower("spsc-rtt-8-vs-unix", "ours-rtt-8", "unix-rtt-8", 0.8),

@@ -214,8 +214,6 @@ impl<'m> Area<'m> {
 
     pub(crate) fn prefetch_read(&self, _from: Position, _to: Position) {}
 
-    pub(crate) fn prefetch_write_at(&self, _position: Position) {}
-
     pub(crate) fn prefetch_read_at(&self, _position: Position) {}
 }
 

@@ -307,13 +307,6 @@ impl<'m> Area<'m> {
         prefetch_read(unsafe { self.base.add(self.offset(position)) });
     }
 
-    /// The same ahead of stores.
-    #[inline(always)]
-    pub(crate) fn prefetch_write_at(&self, position: Position) {
-        // SAFETY: R3: the masked offset is inside.
-        prefetch_write(unsafe { self.base.add(self.offset(position)) });
-    }
-
     #[inline(always)]
     fn lines(&self, from: Position, to: Position, prefetch: impl Fn(NonNull<u8>)) {
         let mut line = Position::new((from.get() | 63).wrapping_add(1));

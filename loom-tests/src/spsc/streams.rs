@@ -21,7 +21,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("wrap", Bound::ALL, Body::Plain(wrap)),
     model("wrap_at_2_64", Bound::ALL, Body::Plain(wrap)).start_at(u64::MAX),
     model("stream", Bound::ALL, Body::Plain(stream)),
-    model("swept", Bound::ALL, Body::Plain(swept)).capacity(128),
+    model("touched", Bound::ALL, Body::Plain(touched)).capacity(128),
     model("in_place", Bound::ALL, Body::Plain(in_place)),
     model("batch_is_all_or_nothing", Bound::ALL, Body::Plain(batch_is_all_or_nothing)),
     model("batch_with_padding", Bound::ALL, Body::Plain(batch_with_padding)),
@@ -117,27 +117,26 @@ fn abort(w: &World) {
     w.both(sender, receiver);
 }
 
-/// Is a header of a former lap seen where zeroes were stored ahead, in one go for several records?
-fn swept(w: &World) {
+/// Is anything that is unread, or just sent, harmed by zeroes that are stored ahead of a stream?
+fn touched(w: &World) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    for n in 1..=3 {
-        send(&mut tx, msg(n, 24));
+    for (n, len) in [(1, 8), (2, 0), (3, 8), (4, 24), (5, 24)] {
+        send(&mut tx, msg(n, len));
     }
-    recv(&mut rx, msg(1, 24));
-    recv(&mut rx, msg(2, 24));
-    // Ends the lap, and sees that one is unread: no conversation. The one behind it has two more zeroed for, all but the first.
-    send(&mut tx, msg(4, 24));
-    recv(&mut rx, msg(3, 24));
-    send(&mut tx, msg(5, 8));
+    recv(&mut rx, msg(1, 8));
+    recv(&mut rx, msg(2, 0));
+    // Ends the lap, and sees that some are unread: no conversation. The next one ends right before the word that is before them.
+    send(&mut tx, msg(6, 16));
     let sender = move || {
-        send(&mut tx, msg(6, 8));
         send(&mut tx, msg(7, 8));
+        send(&mut tx, msg(8, 8));
     };
     let receiver = move || {
-        recv(&mut rx, msg(4, 24));
-        recv(&mut rx, msg(5, 8));
-        recv_wait(&mut rx, msg(6, 8));
+        for (n, len) in [(3, 8), (4, 24), (5, 24), (6, 16)] {
+            recv(&mut rx, msg(n, len));
+        }
         recv_wait(&mut rx, msg(7, 8));
+        recv_wait(&mut rx, msg(8, 8));
         assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
     };
     w.both(sender, receiver);

@@ -64,15 +64,22 @@ impl<'m> Stretch<'m> {
         self.area.store_header(self.at, word, ordering);
     }
 
-    pub(crate) fn cut(&self, bytes: usize) -> Self {
-        Self { left: self.left.min(bytes as u64) & !7, ..*self }
+    pub(crate) fn cut(&self, bytes: u64) -> Self {
+        Self { left: self.left.min(bytes) & !7, ..*self }
     }
 
-    pub(crate) fn clear(&self, ordering: Ordering) {
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.left).unwrap_or(usize::MAX)
+    }
+
+    /// Each word is a line here.
+    pub(crate) fn touch(&self, ordering: Ordering) {
         for word in 1..=self.left / HEADER {
             self.area.store_header(self.at.plus(word * HEADER), 0, ordering);
         }
     }
+
+    pub(crate) fn ask(&self) {}
 
     pub(crate) fn take(&mut self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
         let (at, size) = (self.at, geometry.size_of(len)? as u64);

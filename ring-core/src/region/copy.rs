@@ -12,7 +12,6 @@
 //! With the invariants of `region.rs`:
 //!
 //! R16. Of what is copied the one end is in a span (R5), the other one borrowed by the caller, and both have `len` bytes.
-//! R17. What is zeroed lies in a stretch (R8).
 #![allow(unsafe_code)]
 
 /// Copies as many whole lines of 64 bytes as there are in `len`; returns how many bytes.
@@ -70,31 +69,6 @@ pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
     })
 }
 
-/// Zeroes as many whole lines of 64 bytes as there are in `len`; returns how many bytes.
-///
-/// # Safety
-/// R17: `len` bytes can be written at `to`.
-#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
-#[inline(always)]
-pub(super) unsafe fn zeros(to: *mut u8, len: usize) -> usize {
-    pieces::<64>(len, |at| {
-        let to = to.wrapping_add(at);
-        // SAFETY: R17, and 64 bytes are left; no flags, no stack.
-        unsafe {
-            core::arch::asm!(
-                "xorps {zero}, {zero}",
-                "movups [{to}], {zero}",
-                "movups [{to} + 16], {zero}",
-                "movups [{to} + 32], {zero}",
-                "movups [{to} + 48], {zero}",
-                zero = out(xmm_reg) _,
-                to = in(reg) to,
-                options(nostack, preserves_flags)
-            );
-        }
-    })
-}
-
 /// Has `each` see to as many pieces of `N` bytes as there are in `len`, told where each begins; returns how many bytes.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
@@ -114,12 +88,6 @@ pub(super) unsafe fn lines(_from: *const u8, _to: *mut u8, _len: usize) -> usize
 }
 
 /// None there either.
-#[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_sanitized))))]
-pub(super) unsafe fn zeros(_to: *mut u8, _len: usize) -> usize {
-    0
-}
-
-/// Nor there.
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_sanitized))))]
 pub(super) unsafe fn pairs(_from: *const u8, _to: *mut u8, _len: usize) -> usize {
     0

@@ -17,7 +17,7 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use super::{Area, Span, copy};
+use super::{Area, Span, prefetch_write};
 use crate::position::Position;
 use crate::record::{BEYOND, Geometry};
 use crate::sync::{Ordering, Word};
@@ -109,30 +109,39 @@ impl<'m> Stretch<'m> {
     }
 
     /// As much of it as has at most `bytes`.
-    pub(crate) fn cut(&self, bytes: usize) -> Self {
-        let left = self.bytes().min(bytes & !7);
+    pub(crate) fn cut(&self, bytes: u64) -> Self {
+        let left = self.bytes().min(usize::try_from(bytes).unwrap_or(usize::MAX) & !7);
         // SAFETY: R8: not behind the end that it had, and a multiple of 8.
         Self { end: unsafe { self.at.add(left) }, ..*self }
     }
 
-    /// How many there are before the last header.
-    fn bytes(&self) -> usize {
+    /// Bytes before the last header.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> usize {
         self.end.addr().get().wrapping_sub(self.at.addr().get())
     }
 
-    /// Zeroes all words behind the first one, that of the last header included.
-    pub(crate) fn clear(&self, ordering: Ordering) {
-        let len = self.bytes();
-        // SAFETY: R8: eight bytes are left, so at most one past the end.
-        let first = unsafe { self.at.add(8) };
-        // SAFETY: R8: so many bytes lie between the first word and the one at the end, that one included.
-        let mut done = unsafe { copy::zeros(first.as_ptr(), len) };
-        while done < len {
-            // SAFETY: R8: as above.
-            let word = unsafe { first.add(done) };
+    /// Stores 0 to the first word of each line that begins behind its start, as far as it goes.
+    pub(crate) fn touch(&self, ordering: Ordering) {
+        self.lines(|line| {
             // SAFETY: R8: eight bytes in bounds, aligned; R2.
-            unsafe { word.cast::<Word>().as_ref() }.store(0, ordering);
-            done = done.wrapping_add(8);
+            unsafe { line.cast::<Word>().as_ref() }.store(0, ordering);
+        });
+    }
+
+    /// Asks to own those lines. A hint.
+    pub(crate) fn ask(&self) {
+        self.lines(prefetch_write);
+    }
+
+    #[inline(always)]
+    fn lines(&self, each: impl Fn(NonNull<u8>)) {
+        let to_line = (self.at.addr().get() | 63).wrapping_add(1).wrapping_sub(self.at.addr().get());
+        let mut by = to_line;
+        while by <= self.bytes() {
+            // SAFETY: R8: not behind the end.
+            each(unsafe { self.at.add(by) });
+            by = by.wrapping_add(64);
         }
     }
 
@@ -174,3 +183,6 @@ impl<'m> Taken<'m> {
         unsafe { self.at.cast::<Word>().as_ref() }.store(word, ordering);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,8 +57,11 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
 
     /// A batch of `room` records, which [`ClaimBatch::room`] has found.
     pub(super) fn new(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
-        let at = producer.free_at(producer.tail());
-        producer.swept = false; // what is written may stay without a record
+        let size = producer.geometry.record_size(len as u64);
+        if size.saturating_mul(room as u64) > producer.stretch.bytes() as u64 {
+            producer.stretch = producer.ready(producer.free_at(producer.tail()), size, room);
+        }
+        let at = producer.stretch;
         Self { producer, at, first: 0, max_len: len, left: room, pushed: 0 }
     }
 
@@ -197,7 +200,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
             self.header(at, padding_word(to_end));
         }
         self.header(record, record_word(len as u64, tag));
-        self.at = self.producer.free_at(record.plus(size));
+        self.at = self.producer.ready(self.producer.free_at(record.plus(size)), size, self.left);
         self.placed();
         Ok((record, span))
     }

@@ -5,6 +5,7 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::offset_of;
 
+use super::ahead::LARGEST;
 use super::bell;
 use super::claim::Claim;
 use super::claim_batch::ClaimBatch;
@@ -45,10 +46,8 @@ pub struct Producer<'m> {
     /// Seat word of the session before this one, while its mark is not written yet.
     pub(super) pending_mark: u32,
     pub(super) patience: Patience,
-    /// Whether all words of the stretch behind the tail are 0, so that no record in it needs a zero of its own. Never once
-    /// anything but a record that is sent may have been written there.
-    pub(super) swept: bool,
-    pub(super) sweeps: bool,
+    /// Whether lines ahead of a stream may be stored to.
+    pub(super) touches: bool,
     pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
@@ -67,20 +66,19 @@ impl<'m> Producer<'m> {
             told,
             pending_mark: before,
             patience: Patience::new(),
-            swept: false,
-            sweeps: true,
+            touches: ring.geometry.capacity() <= LARGEST,
             not_sync: PhantomData,
         };
         producer.put_mark();
         producer
     }
 
-    /// The same handle, which stores nothing beyond the record that it sends and the word behind it. Others zero up to 1 KiB of
-    /// free space ahead of a stream of small records. For rings that are synced to a disk: what was unread then is there
+    /// The same handle, which stores nothing beyond the record that it sends and the word behind it. Others store a zero to
+    /// each line of some free space ahead of a stream. For rings that are synced to a disk: what was unread then is there
     /// after a power loss as long as no more is sent than was free ([`cut_to_synced`](super::cut_to_synced)).
     #[must_use]
-    pub const fn without_sweeps(mut self) -> Self {
-        self.sweeps = false;
+    pub const fn without_touches(mut self) -> Self {
+        self.touches = false;
         self
     }
 
@@ -94,10 +92,8 @@ impl<'m> Producer<'m> {
         Ok(self.lend(record, span))
     }
 
-    /// Whatever is written there may stay, beyond the record or without one.
     #[inline(always)]
     fn lend(&mut self, record: Position, span: Span<'m>) -> Claim<'_, 'm> {
-        self.swept = false;
         Claim { producer: self, draft: Draft::new(span), record, tag: 0 }
     }
 
@@ -158,10 +154,23 @@ impl<'m> Producer<'m> {
     #[inline(always)]
     fn send_sized<const TELLS: bool>(&mut self, geometry: &Geometry, tag: u32, payload: &[u8]) -> Option<Position> {
         let record = self.tail();
-        let taken = self.stretch.take(payload.len(), geometry)?;
+        let Some(taken) = self.stretch.take(payload.len(), geometry) else {
+            return self.send_ahead::<TELLS>(tag, payload);
+        };
         let rest = self.stretch;
         taken.span().copy_in(payload);
         self.publish_here::<TELLS>(&taken, &rest, payload.len() as u64, tag);
+        Some(record)
+    }
+
+    /// The first record behind what was ready.
+    #[cold]
+    #[inline(never)]
+    fn send_ahead<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
+        let record = self.tail();
+        let taken = self.take_ahead(payload.len())?;
+        taken.span().copy_in(payload);
+        self.publish_here::<TELLS>(&taken, &{ self.stretch }, payload.len() as u64, tag);
         Some(record)
     }
 
@@ -170,9 +179,7 @@ impl<'m> Producer<'m> {
     fn send_slowly<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
         let (record, span) = self.reserve_slowly(payload.len())?;
         span.copy_in(payload);
-        self.publish::<TELLS>(record, payload.len(), tag);
-        self.sweep(payload.len());
-        Ok(record)
+        Ok(self.publish::<TELLS>(record, payload.len(), tag))
     }
 
     /// Claims space for up to `max` records of up to `len` bytes each, as many as fit now and at least one, which

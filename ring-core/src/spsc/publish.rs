@@ -7,18 +7,9 @@ use super::bell;
 use super::producer::Producer;
 use crate::layout::SpscControl;
 use crate::position::Position;
-use crate::record::{Lines, padding_word, record_word};
+use crate::record::{padding_word, record_word};
 use crate::region::{Stretch, Taken};
 use crate::sync::ord;
-
-/// How far past the new tail the next lines are asked for: the other side's cache has them, and needs a while to give them up.
-/// Figures: decision 0025. Much nearer would take the line the consumer is polling.
-const WRITE_AHEAD: u64 = 256;
-
-/// So many bytes are zeroed ahead of a stream. Figures: decision 0032.
-const SWEEP: usize = if cfg!(loom) { 24 } else { 1024 };
-/// And for no longer records than this: those write more lines in a row, and go back less often.
-const SWEPT_FOR: usize = 128;
 
 impl<'m> Producer<'m> {
     /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
@@ -39,32 +30,11 @@ impl<'m> Producer<'m> {
     /// stored to the ring the compiler takes for a change of the handle.
     #[inline(always)]
     pub(super) fn publish_here<const TELLS: bool>(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
-        let swept = self.swept;
-        if !swept {
-            end_with_zero(rest);
-        }
+        end_with_zero(rest);
         taken.store_header(record_word(len, tag), ord!(S3, Release));
         self.tail_moved(rest.position());
-        if !swept {
-            self.ask_ahead(rest.position_of(taken), rest.position());
-        }
+        self.ask_behind(rest.position_of(taken), rest.position());
         self.tell_here::<TELLS>();
-    }
-
-    /// Asks for the lines that are written to after a few more records like that at `record`, which ends at `tail`.
-    #[inline(always)]
-    fn ask_ahead(&self, record: Position, tail: Position) {
-        let to = tail.plus(WRITE_AHEAD);
-        match Lines::of(record, tail) {
-            Lines::Same => {}
-            _ if self.patience.converses() => {}
-            Lines::Next => self.area.prefetch_write_at(to),
-            Lines::Many => {
-                let asked = record.plus(WRITE_AHEAD);
-                // A long record ends beyond what was asked for; its own lines it has.
-                self.area.prefetch_write(if asked.precedes(tail) { tail } else { asked }, to);
-            }
-        }
     }
 
     /// After a record that was taken, so in a light process.
@@ -114,18 +84,6 @@ impl<'m> Producer<'m> {
     pub(super) fn tell(&self) {
         if bell::of_data(&self.control).may_be_wanted(self.wake) {
             bell::wake_receiver(self.control, self.wake);
-        }
-    }
-
-    /// Zeroes what comes next, all at once, where a record of `len` bytes has been sent and more of them are to come.
-    ///
-    /// A record's zero goes to the line behind it, and its header back to where it began: a store to a line that was written
-    /// before waits until all lines between are here. A line that was swept is.
-    pub(super) fn sweep(&mut self, len: usize) {
-        if self.sweeps && len <= SWEPT_FOR && !self.patience.converses() {
-            self.stretch = self.stretch.cut(SWEEP);
-            self.stretch.clear(ord!(S9, Relaxed));
-            self.swept = true;
         }
     }
 }

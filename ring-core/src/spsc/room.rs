@@ -34,7 +34,7 @@ impl<'m> Producer<'m> {
             // The next header is part of what must be free: commit zeroes it.
             if end.plus(HEADER).since(self.cached_head) <= self.window {
                 if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
-                    (self.stretch, self.swept) = (self.free_at(tail), false);
+                    self.stretch = self.ready(self.free_at(tail), size, 1);
                     return Ok((record, span));
                 }
             }

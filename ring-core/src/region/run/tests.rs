@@ -24,34 +24,23 @@ fn stretches<'m>(area: &Area<'m>) -> impl Iterator<Item = Stretch<'m>> {
 const LENS: [usize; 9] = [0, 1, 8, 16, 64, 120, 250, 1016, 2000];
 const MOST: [usize; 7] = [0, 1, 2, 7, 64, 1000, usize::MAX];
 
-/// No more records than fit or are wished, what is asked for ahead is inside, and runs one after the other, with single records
-/// between them, use all the room there is.
+/// As many records as fit and are wished, one behind the other, and then no more.
 #[test]
 fn a_run_is_what_fits() {
     let memory = memory();
     let area = Region::new(&memory).area(CONTROL_SIZE, CAPACITY).unwrap();
     for geometry in BOTH {
         for (stretch, len) in stretches(&area).flat_map(|s| LENS.map(|len| (s, len))) {
-            let (size, room) = (geometry.size_of(len).unwrap(), stretch.room());
+            let (size, room) = (geometry.size_of(len).unwrap(), stretch.bytes());
             for most in MOST {
-                let run = stretch.run(len, most, &geometry);
-                assert!(run.left <= most.min(room / size), "{len} {room} {most}: {run:?}");
-                assert!(run.left * size + run.ahead <= room, "{len} {room} {most}: {run:?}");
-                // Cut off only for what is asked for ahead.
-                let cut = run.left < most.min(room / size);
-                assert!(!cut || run.ahead == WRITE_AHEAD && (run.left + 1) * size + run.ahead > room, "{room} {run:?}");
-                let (mut rest, mut left) = (stretch, most.min(room / size));
-                while left > 0 {
-                    let mut run = rest.run(len, left, &geometry);
-                    while let Some(taken) = run.take(len) {
-                        assert!(taken.at.addr() >= rest.at.addr() && run.rest.room() + size <= rest.room());
-                        (rest, left) = (run.rest(), left - 1);
-                    }
-                    if left > 0 {
-                        rest.take(len, &geometry).unwrap();
-                        left -= 1;
-                    }
+                let mut run = stretch.run(len, most, &geometry);
+                assert_eq!(run.left, most.min(room / size), "{len} {room} {most}: {run:?}");
+                let mut rest = stretch;
+                while let Some(taken) = run.take(len) {
+                    assert_eq!((taken.at, run.rest.bytes() + size), (rest.at, rest.bytes()));
+                    rest = run.rest();
                 }
+                assert_eq!((run.left, rest.bytes()), (0, room - most.min(room / size) * size));
             }
         }
     }
@@ -88,7 +77,7 @@ fn places_alike_are_what_fits() {
     let area = Region::new(&memory).area(CONTROL_SIZE, CAPACITY).unwrap();
     for geometry in BOTH {
         for (stretch, len) in stretches(&area).flat_map(|s| LENS.map(|len| (s, len))) {
-            let (size, room) = (geometry.size_of(len).unwrap(), stretch.room());
+            let (size, room) = (geometry.size_of(len).unwrap(), stretch.bytes());
             for (most, bytes) in MOST.into_iter().flat_map(|most| [0, 7, 8, 16, 100, 1024, u64::MAX].map(|b| (most, b)))
             {
                 let mut places = stretch.alike(len, most, bytes, &geometry);

@@ -1,4 +1,4 @@
-//! What is zeroed ahead of a stream stays true whatever comes between: a header's place is 0 until the header is there.
+//! Zeroes are stored ahead of a stream, one a line: that changes nothing of what is sent, unread, or behind a record.
 #![cfg(not(loom))]
 
 mod spsc_support;
@@ -145,24 +145,24 @@ fn what_is_unread_stays_as_it_is() {
 }
 
 /// Sends as much as was free at a sync, after all that was unread then was released: is what was unread still there?
-fn synced_is_whole(sweeps: bool) -> bool {
+fn synced_is_whole(touches: bool) -> bool {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     let ring = Bench::new(&memory, &FORMAT);
     let (mut tx, mut rx, region) = (ring.producer(), ring.consumer(), Region::new(&memory));
-    if !sweeps {
-        tx = tx.without_sweeps();
+    if !touches {
+        tx = tx.without_touches();
     }
-    // All that there is room for; then 101 more, when 250 are known to be released.
+    // All that there is room for; then 101 more, when 200 are known to be released.
     let lap = CAPACITY / 16 - 1;
     let mut send = |count: u64| (0..count).for_each(|n| assert!(tx.try_send(0, &n.to_le_bytes()).is_ok()));
     let mut read = |count: u64| (0..count).for_each(|_| assert!(rx.try_recv_into(&mut [0; 8]).is_ok()));
     send(lap);
-    read(250);
+    read(200);
     send(101);
     // Three are free that the producer does not know of, so that it looks again before it has sent as much as is free.
     read(3);
     SyncMark::take(region).unwrap().store(region, Role::Producer).unwrap();
-    let unread = lap + 101 - 253;
+    let unread = lap + 101 - 203;
     read(unread - 1);
     send(lap - unread);
     cut_to_synced(region).unwrap().unwrap().whole
