@@ -2,9 +2,8 @@
 //! a death leaves, are those of ours. A header before each payload, a zero behind it, and the header last (rows S2, S3, C1, C4
 //! of `docs/protocol.md`); the head is published with each record, or with each batch.
 //!
-//! Kept is also what makes a stream of it quick, as ours does it: lines are asked for ahead of the tail, and a reader that has emptied
-//! a stream pauses before it looks again (decisions 0008, 0025, 0030). Of single messages ours is quicker all the same, since it
-//! does not store a zero behind each (decision 0032): there this is the least code, and no floor.
+//! Kept is also what makes a stream of it quick, as ours does it: the next lines are touched before they are used, and a reader that
+//! has emptied a stream pauses before it looks again (decisions 0030 and 0033).
 //!
 //! Everything else is left out: forks, sleepers, sessions, leases, redelivery, a tail for successors, headers that are not
 //! believed, several lengths, padding. What ours takes beyond this is ours; what this takes beyond rtrb is the format's: a word
@@ -16,7 +15,7 @@
 //! 1. From `base` on there are `lap` bytes of words, aligned and for good, and nothing but atomics touches them. A `lap` is a whole
 //!    number of records, two at least.
 //! 2. `at` is where a record begins in them, `end` where one begins or the lap ends, and not before `at`. A record that begins
-//!    before `end` has another one behind it in the same lap.
+//!    before `end` has another one behind it in the same lap. `free` is as `end` is, and not before it.
 
 use crate::arena::{Arena, Line};
 use crate::candidate::{Build, Setup};
@@ -45,7 +44,14 @@ unsafe impl<const W: usize> Send for Side<W> {}
 
 /// The writing side.
 #[derive(Debug)]
-pub struct Writer<const W: usize>(Side<W>);
+pub struct Writer<const W: usize> {
+    side: Side<W>,
+    /// Up to here records are known to be free; the side's `end` is how many of them are ready.
+    free: *const AtomicU64,
+}
+
+// SAFETY: as for `Side`.
+unsafe impl<const W: usize> Send for Writer<W> {}
 
 /// The reading side.
 #[derive(Debug)]
@@ -56,8 +62,8 @@ pub struct Reader<const W: usize> {
     pauses: u32,
 }
 
-/// How far ahead lines are asked for.
-const AHEAD: u64 = 512;
+/// Bytes that are touched at a time, for so many records, at least and at most.
+const TOUCHED: (u64, u64, u64) = (8, 640, 2048);
 /// Pauses after a stream, at least and at most.
 const PAUSES: (u32, u32) = (2, 64);
 
@@ -68,7 +74,7 @@ fn pair<const W: usize>(words: &'static [AtomicU64], head: &'static AtomicU64) -
     let lap = (records as u64) * Side::<W>::SIZE;
     // Invariants 1 and 2: as many words are there, and the first record begins with the first of them.
     let side = || Side { base, at: base, end: base, bias: (base.addr() as u64).wrapping_neg(), lap, head };
-    (Writer(side()), Reader { side: side(), dry: 0, pauses: 0 })
+    (Writer { side: side(), free: base }, Reader { side: side(), dry: 0, pauses: 0 })
 }
 
 /// A ring of `bytes` in this process, which it keeps.
@@ -132,66 +138,72 @@ unsafe fn store<const W: usize>(at: *const AtomicU64, message: &[u64; W]) {
     }
 }
 
-/// Asks to own a line that will be written to soon, once a line. Behind the end of a lap, it is nobody's, and nothing happens.
-#[inline(always)]
-fn ask_ahead<const W: usize>(next: *const AtomicU64) {
-    #[cfg(target_arch = "x86_64")]
-    if (next.addr() as u64) % 64 < Side::<W>::SIZE {
-        use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: a hint about any address.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(next.wrapping_byte_add(AHEAD as usize).cast()) };
-    }
-}
-
 impl<const W: usize> Writer<W> {
     /// Sends one message; false when there is no room now.
     #[inline(always)]
     pub fn send(&mut self, message: &[u64; W]) -> bool {
-        let at = self.0.at;
-        if at >= self.0.end {
+        let at = self.side.at;
+        if at >= self.side.end {
             return self.send_slowly(message);
         }
         // Invariant 2: the next record begins in this lap.
         let next = at.wrapping_add(W + 1);
-        self.0.at = next;
+        self.side.at = next;
         // SAFETY: invariants 1 and 2.
         unsafe { word(next, 0) }.store(0, Relaxed);
         // SAFETY: as above.
         unsafe { store(at, message) };
         // SAFETY: as above.
         unsafe { word(at, 0) }.store(Side::<W>::HEADER, Release);
-        ask_ahead::<W>(next);
         true
     }
 
     #[cold]
     #[inline(never)]
     fn send_slowly(&mut self, message: &[u64; W]) -> bool {
-        if !self.refill(1) {
+        if self.side.at >= self.free && !self.refill(1) {
             return false;
         }
-        if self.0.at < self.0.end {
+        if self.side.at < self.free {
+            self.ready(1);
             return self.send(message);
         }
-        let at = self.0.at;
+        let at = self.side.at;
         // SAFETY: invariants 1 and 2: the last record of a lap, behind which the first one is.
-        unsafe { word(self.0.base, 0) }.store(0, Relaxed);
+        unsafe { word(self.side.base, 0) }.store(0, Relaxed);
         // SAFETY: as above.
         unsafe { store(at, message) };
         // SAFETY: as above.
         unsafe { word(at, 0) }.store(Side::<W>::HEADER, Release);
-        self.0.turn();
+        self.side.turn();
+        self.free = self.side.base;
         true
     }
 
     /// Looks how far the reader has come; whether there is room for `count` records, whatever the lap.
     fn refill(&mut self, count: u64) -> bool {
-        let used = self.0.position().wrapping_sub(self.0.head.load(Acquire));
+        let used = self.side.position().wrapping_sub(self.side.head.load(Acquire));
         // The header behind the last record must be free too.
-        let free = self.0.lap.saturating_sub(used).saturating_sub(8) / Side::<W>::SIZE;
+        let free = self.side.lap.saturating_sub(used).saturating_sub(8) / Side::<W>::SIZE;
         // Invariant 2.
-        self.0.end = self.0.at.wrapping_add(free.min(self.0.before_last()) as usize * (W + 1));
+        self.free = self.side.at.wrapping_add(free.min(self.side.before_last()) as usize * (W + 1));
+        self.side.end = self.side.at;
         free >= count
+    }
+
+    /// Has the lines come to which `count` records, or a few, will be written.
+    fn ready(&mut self, count: usize) {
+        let (few, least, most) = TOUCHED;
+        let records = (few * Side::<W>::SIZE).clamp(least, most) / Side::<W>::SIZE;
+        let bytes = count.max(records as usize) * Side::<W>::SIZE as usize;
+        let (at, free) = (self.side.at, self.free.addr() - self.side.at.addr());
+        let bytes = bytes.min(free);
+        let first = at.addr().wrapping_neg() % 64;
+        for by in (if first == 0 { 64 } else { first }..=bytes).step_by(64) {
+            // SAFETY: invariants 1 and 2: not behind `free`, before which a record has another one behind it.
+            unsafe { word(at, by / 8) }.store(0, Relaxed);
+        }
+        self.side.end = at.wrapping_byte_add(bytes);
     }
 
     /// Sends `count` messages from number `first` on by one store; false when they do not all fit now. What ends a lap goes
@@ -199,15 +211,16 @@ impl<const W: usize> Writer<W> {
     #[inline(always)]
     pub fn send_batch(&mut self, first: u64, count: usize) -> bool {
         let bytes = count * Side::<W>::SIZE as usize;
-        if bytes > self.0.end.addr() - self.0.at.addr() {
-            if !self.refill(count as u64) {
+        if bytes > self.side.end.addr() - self.side.at.addr() {
+            if bytes > self.free.addr() - self.side.at.addr() && !self.refill(count as u64) {
                 return false;
             }
-            if bytes > self.0.end.addr() - self.0.at.addr() {
+            if bytes > self.free.addr() - self.side.at.addr() {
                 return (first..).take(count).all(|number| self.send(&message(number)));
             }
+            self.ready(count);
         }
-        let (start, mut at) = (self.0.at, self.0.at);
+        let (start, mut at) = (self.side.at, self.side.at);
         for number in (first..).take(count) {
             if at != start {
                 // SAFETY: invariants 1 and 2: so many records are before `end`.
@@ -216,9 +229,8 @@ impl<const W: usize> Writer<W> {
             // SAFETY: as above.
             unsafe { store(at, &message::<W>(number)) };
             at = at.wrapping_add(W + 1);
-            ask_ahead::<W>(at);
         }
-        self.0.at = at;
+        self.side.at = at;
         // SAFETY: as above: behind the last record before `end` another one begins.
         unsafe { word(at, 0) }.store(0, Relaxed);
         // SAFETY: as above.

@@ -1,4 +1,4 @@
-//! `stores`: what it costs in which order words are stored to lines that another CPU has read; decision 0032.
+//! `stores`: what it costs in which order words are stored to lines that another CPU has read; decisions 0032 and 0033.
 //!
 //! One thread reads a ring's bytes, then another one stores to them by some pattern, while the first one waits: nothing but the
 //! order of the stores differs. What has been stored is counted by the reader, each time. Exit status: 0 measured, 2 wrong
@@ -26,8 +26,8 @@ struct Arguments {
 /// 256 KiB, as much as the rings of `ratios` have one way.
 const WORDS: usize = 32 << 10;
 const LINES: f64 = (WORDS / 8) as f64;
-/// Words that are zeroed at once where zeroes come ahead: 1 KiB.
-const SWEEP: usize = 128;
+/// Words that are zeroed at once where zeroes come ahead, or whose lines are touched: 1 KiB.
+const AHEAD: usize = 128;
 
 /// The words, and what is stored to them in a round; 0 only where a header is to come.
 struct Target {
@@ -67,13 +67,41 @@ impl Target {
         });
     }
 
+    /// One word of each line that begins from `from` on, before `to`.
+    #[inline(always)]
+    fn touch(&self, from: usize, to: usize) {
+        (from.next_multiple_of(8)..to).step_by(8).for_each(|word| self.zero(word));
+    }
+
+    /// All words, each `AHEAD` of them after their lines were touched.
+    fn touched(&self) {
+        (0..WORDS).step_by(AHEAD).for_each(|from| {
+            self.touch(from, from + AHEAD);
+            (from..from + AHEAD).for_each(|word| self.put(word));
+        });
+    }
+
+    /// Payload, a zero behind it, the header; many lines touched before.
+    fn touched_ahead<const SIZE: usize>(&self) {
+        let mut touched = 0;
+        self.records::<SIZE>(|at| {
+            if at + SIZE >= touched {
+                touched = (at + AHEAD).min(WORDS);
+                self.touch(at + 1, touched);
+            }
+            self.payload::<SIZE>(at);
+            self.zero(at + SIZE);
+            self.put(at);
+        });
+    }
+
     /// Payload, the header; zeroes before, many at once.
     fn zeroes_ahead<const SIZE: usize>(&self) {
         let mut swept = 0;
         self.records::<SIZE>(|at| {
             if at + SIZE >= swept {
                 let from = swept.max(at + 1);
-                swept = (from + SWEEP).min(WORDS);
+                swept = (from + AHEAD).min(WORDS);
                 (from..swept).for_each(|word| self.zero(word));
             }
             self.payload::<SIZE>(at);
@@ -82,46 +110,58 @@ impl Target {
     }
 }
 
-/// What a pattern is called, and how it stores.
-type Pattern = (&'static str, fn(&Target));
+/// What a pattern is called, how it stores, and to how many words something else than 0.
+type Pattern = (&'static str, fn(&Target), usize);
 
-const PATTERNS: [Pattern; 9] = [
-    ("one word of each line", |t| (0..WORDS).step_by(8).for_each(|at| t.put(at))),
-    ("all eight, upwards", |t| (0..WORDS).for_each(|at| t.put(at))),
-    ("records of 16 bytes: header, payload", |t| {
-        t.records::<2>(|at| {
-            t.put(at);
-            t.put(at + 1);
-        });
-    }),
-    ("the same: payload, header", |t| {
-        t.records::<2>(|at| {
-            t.put(at + 1);
-            t.put(at);
-        });
-    }),
-    ("the same: header, payload, zero", |t| {
-        t.records::<2>(|at| {
-            t.put(at);
-            t.put(at + 1);
-            t.zero(at + 2);
-        });
-    }),
-    ("the same: payload, zero, header", Target::zero_behind::<2>),
-    ("the same: payload, header, zeroes 1 KiB ahead", Target::zeroes_ahead::<2>),
-    ("records of 72 bytes: payload, zero, header", Target::zero_behind::<9>),
-    ("the same: payload, header, zeroes 1 KiB ahead", Target::zeroes_ahead::<9>),
-];
-
-/// How many words hold a round's stamp when a pattern is through.
-fn stamped(pattern: usize) -> usize {
-    match pattern {
-        0 => WORDS / 8,
-        1 => WORDS,
-        2..=6 => WORDS - 2,
-        _ => (WORDS - 1) / 9 * 9,
-    }
+/// Words of records of so many.
+const fn whole(size: usize) -> usize {
+    (WORDS - 1) / size * size
 }
+
+const PATTERNS: [Pattern; 14] = [
+    ("one word of each line", |t| (0..WORDS).step_by(8).for_each(|at| t.put(at)), WORDS / 8),
+    ("all eight, upwards", |t| (0..WORDS).for_each(|at| t.put(at)), WORDS),
+    ("the same, lines touched 1 KiB ahead", Target::touched, WORDS),
+    (
+        "records of 16 bytes: header, payload",
+        |t| {
+            t.records::<2>(|at| {
+                t.put(at);
+                t.put(at + 1);
+            });
+        },
+        whole(2),
+    ),
+    (
+        "the same: payload, header",
+        |t| {
+            t.records::<2>(|at| {
+                t.put(at + 1);
+                t.put(at);
+            });
+        },
+        whole(2),
+    ),
+    (
+        "the same: header, payload, zero",
+        |t| {
+            t.records::<2>(|at| {
+                t.put(at);
+                t.put(at + 1);
+                t.zero(at + 2);
+            });
+        },
+        whole(2),
+    ),
+    ("the same: payload, zero, header", Target::zero_behind::<2>, whole(2)),
+    ("the same: payload, header, zeroes 1 KiB ahead", Target::zeroes_ahead::<2>, whole(2)),
+    ("payload, zero, header, touched 1 KiB ahead", Target::touched_ahead::<2>, whole(2)),
+    ("records of 72 bytes: payload, zero, header", Target::zero_behind::<9>, whole(9)),
+    ("the same: payload, header, zeroes 1 KiB ahead", Target::zeroes_ahead::<9>, whole(9)),
+    ("payload, zero, header, touched 1 KiB ahead", Target::touched_ahead::<9>, whole(9)),
+    ("records of 264 bytes: payload, zero, header", Target::zero_behind::<33>, whole(33)),
+    ("the same: touched 1 KiB ahead", Target::touched_ahead::<33>, whole(33)),
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -142,7 +182,7 @@ fn measure(rounds: u32, spoil: bool) -> Result<String, String> {
     let mut target = Target { words: (0..WORDS).map(|_| AtomicU64::new(0)).collect(), stamp: 0 };
     let mut figures = vec![Vec::new(); PATTERNS.len()];
     for _ in 0..rounds {
-        for (number, (name, pattern)) in PATTERNS.iter().enumerate() {
+        for (number, (name, pattern, stamped)) in PATTERNS.iter().enumerate() {
             target.stamp += 1;
             let (ready, target) = (AtomicU64::new(0), &target);
             let (nanos, found) = std::thread::scope(|threads| {
@@ -172,14 +212,14 @@ fn measure(rounds: u32, spoil: bool) -> Result<String, String> {
                 let found = reads.join().map_err(|_| String::from("the reader has panicked"))??;
                 Ok::<_, String>((nanos, found))
             })?;
-            if found != stamped(number) {
-                return Err(format!("{name}: wrong content: {found} words of {} arrived", stamped(number)));
+            if found != *stamped {
+                return Err(format!("{name}: wrong content: {found} words of {stamped} arrived"));
             }
             figures[number].push(nanos as f64 / LINES);
         }
     }
     let mut table = String::new();
-    for ((name, _), figures) in PATTERNS.iter().zip(figures) {
+    for ((name, _, _), figures) in PATTERNS.iter().zip(figures) {
         let median = Quartiles::of(figures).ok_or("no rounds")?.p50;
         table += &format!("{name:<48} {median:>6.1} ns a line\n");
     }

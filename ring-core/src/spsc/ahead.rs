@@ -4,6 +4,9 @@
 //! goes back to where its record began, waits for whatever its record went on to. A producer that goes from record to record so
 //! waits for one line after the other. One store to each of the next lines has them come side by side, and what is stored
 //! there afterwards finds them here. Figures: decision 0033.
+//!
+//! In a conversation, where each record is awaited, that wait must not come before one. It comes after: until there is an answer
+//! the producer has nothing to do.
 
 use super::producer::Producer;
 use crate::position::Position;
@@ -19,6 +22,8 @@ const RECORDS: usize = 8;
 const LONGEST: u64 = 576;
 /// Nor are larger rings: no cache has kept their lines since the last lap.
 pub(super) const LARGEST: u64 = 16 << 20;
+/// Bytes that are touched after each record of a conversation.
+const MEANWHILE: u64 = if cfg!(loom) { 24 } else { 512 };
 /// How much is asked for behind a longer record.
 const ASKED: u64 = 256;
 
@@ -36,26 +41,35 @@ impl<'m> Producer<'m> {
         Some(taken)
     }
 
-    /// As much of `free`, where `count` records of `size` bytes are to come, as has been made ready for them. In a conversation nothing
-    /// must stand in the way of the message just sent.
+    /// As much of `free`, where `count` records of `size` bytes are to come, as has been made ready for them.
     pub(super) fn ready(&self, free: Stretch<'m>, size: u64, count: usize) -> Stretch<'m> {
         if size > LONGEST || self.patience.converses() {
             return free;
         }
-        let bytes = size.saturating_mul(count.max(RECORDS) as u64).clamp(LEAST, MOST);
-        let ready = free.cut(bytes);
+        let ready = free.cut(size.saturating_mul(count.max(RECORDS) as u64).clamp(LEAST, MOST));
         if self.touches {
-            ready.touch(ord!(S9, Relaxed))
+            ready.touch(ord!(S9, Relaxed));
         } else {
-            ready.ask()
+            ready.ask();
         }
         ready
+    }
+
+    /// After a record of a conversation, in which nothing may stand in the way of a message, there is time: what the next one needs is
+    /// made ready, once this one is seen.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn meanwhile<const TELLS: bool>(&self) {
+        self.tell_here::<TELLS>();
+        if self.touches {
+            self.stretch.cut(MEANWHILE).touch(ord!(S9, Relaxed));
+        }
     }
 
     /// Asks for the lines behind a long record, which ends at `tail`.
     #[inline(always)]
     pub(super) fn ask_behind(&self, record: Position, tail: Position) {
-        if tail.since(record) > LONGEST && !self.patience.converses() {
+        if tail.since(record) > LONGEST {
             self.area.prefetch_write(tail, tail.plus(ASKED));
         }
     }

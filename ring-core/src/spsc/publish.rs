@@ -33,13 +33,16 @@ impl<'m> Producer<'m> {
         end_with_zero(rest);
         taken.store_header(record_word(len, tag), ord!(S3, Release));
         self.tail_moved(rest.position());
+        if self.patience.converses() {
+            return self.meanwhile::<TELLS>();
+        }
         self.ask_behind(rest.position_of(taken), rest.position());
         self.tell_here::<TELLS>();
     }
 
     /// After a record that was taken, so in a light process.
     #[inline(always)]
-    fn tell_here<const TELLS: bool>(&self) {
+    pub(super) fn tell_here<const TELLS: bool>(&self) {
         if TELLS && bell::of_data(&self.control).is_wanted(|| self.wake) {
             self.wake_receiver();
         }
