@@ -131,9 +131,9 @@ impl<'m> Producer<'m> {
     /// # static MEMORY: [Line; 64] = [const { Line::new() }; 64];
     /// # let ring = spsc::Ring::format(Region::new(&MEMORY), &spsc::Format::new(1024))?;
     /// # let mut tx = ring.sit_producer(ring.next_lease().unwrap(), |_| Verdict::Alive)?;
-    /// assert!(tx.send_here(7, b"hello").is_none()); // the first one: how much is free?
-    /// tx.try_send(7, b"hello")?;
-    /// assert!(tx.send_here(8, b"again").is_some());
+    /// assert!(tx.send_here(7, b"hello").is_some());
+    /// assert!(tx.send_here(8, &[0; 1000]).is_none()); // which might have many reasons
+    /// assert!(matches!(tx.try_send(8, &[0; 1000]), Err(spsc::ClaimError::TooLong { max: 504, .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
