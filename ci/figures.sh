@@ -52,6 +52,20 @@ table() {
     if [ -e "$results/latency.md" ] && [ -n "$(latency class)" ]; then
         echo "| round trip of 8 bytes, polled, class $(latency class): p50, p99, p99.9 in ns | $(latency figures) | \`latency --record docs/results\` |"
     fi
+    # Rows of `ratios` with a verdict, of two cores with one cache, as recorded last: ratios, or the fewest rounds.
+    ratios() { awk -v rows="$2" -v want="$1" '$2 == "C" && ($9 == "pass" || $9 == "MISS") { ratio[$1] = $3; rounds[$1] = $6 }
+        END { n = split(rows, row, " ")
+            for (i = 1; i <= n; i++) {
+                text = text (i > 1 ? ", " : "") sprintf("%.2f", ratio[row[i]])
+                if (i == 1 || rounds[row[i]] < least) least = rounds[row[i]]
+            }
+            print want == "ratios" ? text : least }' "$results/ratios.md"; }
+    said() { echo "| $1, medians of $(ratios rounds "$2") rounds or more, class C | $(ratios ratios "$2") $3 | \`ratios --record docs/results/ratios.md\` |"; }
+    said "round trips of 8, 64, 256 bytes between two processes, to rtrb between threads" \
+        "spsc-rtt-8 spsc-rtt-64 spsc-rtt-256" "of its time"
+    said "one way, single messages of 8, 64, 256 bytes, to rtrb's" "spsc-oneway-8 spsc-oneway-64 spsc-oneway-256" "times as many"
+    said "batches of 64 bytes and slices of 8, to rtrb's chunks" "spsc-oneway-64-batch spsc-oneway-8-slices" "times as many"
+    said "MPMC of 8 bytes, 1 to 1, 2 to 2, 4 to 4, to \`ArrayQueue\`" "mpmc-1p1c mpmc-2p2c mpmc-4p4c" "times as many"
     echo "| fuzzing: executions | $(sum fuzz.md 13) | \`ci/fuzz.sh --executions N\` |"
     echo "| sleeps with signals and deaths raining | $(grep -v -- '--by tasks' "$results/waits.md" |
         sed -n 's/^| 20.*| \([0-9].*\) |$/\1/p' | tail -n 1) | \`ci/waits.sh --sleeps N\` |"
