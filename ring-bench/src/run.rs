@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Rings of each candidate.
 pub(crate) const INSTANCES: usize = 4;
 /// Shared memory for mailboxes, probes and limits; more than they need.
-const ARENA_BYTES: usize = 8 << 20;
+const ARENA_BYTES: usize = 16 << 20;
 /// Rounds of one class from which on a verdict is given.
 pub const ENOUGH: usize = 60;
 
