@@ -62,7 +62,7 @@ pub struct Reader<const W: usize> {
     pauses: u32,
 }
 
-/// Bytes that are touched at a time, for so many records, at least and at most.
+/// Bytes that are touched at a time, as ours does (`spsc/ahead.rs`): for so many records, at least and at most.
 const TOUCHED: (u64, u64, u64) = (8, 640, 2048);
 /// Pauses after a stream, at least and at most.
 const PAUSES: (u32, u32) = (2, 64);

@@ -11,7 +11,7 @@ use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
 
 impl<'m> Producer<'m> {
-    /// Finds room: the record's position and its payload's span. Changes nothing shared.
+    /// Finds room: the record's position and its payload's span. Of what is shared it changes free space alone.
     #[inline(always)]
     pub(super) fn reserve(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
         let mut stretch = self.stretch; // a claim may be dropped: the tail stays
