@@ -144,8 +144,9 @@ fn what_is_unread_stays_as_it_is() {
     }
 }
 
-/// Sends as much as was free at a sync, after all that was unread then was released: is what was unread still there?
-fn synced_is_whole(touches: bool) -> bool {
+/// Sends as much as was free at a sync, after all that was unread then was released but for one message, or, in a conversation, all,
+/// and each message since: is what was unread still there?
+fn synced_is_whole(touches: bool, converses: bool) -> bool {
     let memory = lines(CONTROL_SIZE + CAPACITY);
     let ring = Bench::new(&memory, &FORMAT);
     let (mut tx, mut rx, region) = (ring.producer(), ring.consumer(), Region::new(&memory));
@@ -163,13 +164,18 @@ fn synced_is_whole(touches: bool) -> bool {
     read(3);
     SyncMark::take(region).unwrap().store(region, Role::Producer).unwrap();
     let unread = lap + 101 - 203;
-    read(unread - 1);
-    send(lap - unread);
+    read(if converses { unread } else { unread - 1 });
+    for _ in 0..lap - unread {
+        send(1);
+        read(u64::from(converses));
+    }
     cut_to_synced(region).unwrap().unwrap().whole
 }
 
 #[test]
 fn what_was_synced_is_there_until_more_is_sent_than_was_free() {
-    assert!(synced_is_whole(false));
-    assert!(!synced_is_whole(true), "that is what it is for");
+    for converses in [false, true] {
+        assert!(synced_is_whole(false, converses));
+        assert!(!synced_is_whole(true, converses), "that is what it is for");
+    }
 }
