@@ -196,7 +196,13 @@ fn others_see_how_it_lies() {
     let wanted = Placement::new().prefault(Wish::Require);
     let tx = Producer::create(name.as_str(), &options(MIB, wanted)).unwrap();
     let facts = ring_shm::spsc::inspect(name.as_str()).unwrap().producer.facts;
-    assert_eq!(Placed::of_process(name.as_str(), &facts), Some(tx.placed().unwrap()));
+    // The kernel takes a page away at times, to look whether it is missed: what counts is a look between two that say the same.
+    let seen = (0..100).find_map(|_| {
+        let (before, seen) = (tx.placed().unwrap(), Placed::of_process(name.as_str(), &facts));
+        (tx.placed() == Ok(before.clone())).then_some((seen, before))
+    });
+    let (seen, own) = seen.expect("two looks alike");
+    assert_eq!(seen, Some(own));
     let elsewhere = ring_shm::Facts { pid_namespace: 1, ..facts };
     assert_eq!(Placed::of_process(name.as_str(), &elsewhere), None);
 }
