@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ring_core::spsc::{ClaimError, Consumer, Format, Producer, ReadError, Ring};
-use ring_core::{CONTROL_SIZE, Kind, Role, SeatError, Verdict};
+use ring_core::{Kind, Role, SeatError, Verdict, spsc_data_offset};
 
 use crate::arena::{Arena, Arenas};
 use crate::clock::Clock;
@@ -33,11 +33,11 @@ pub fn shape(kind: u8) -> Format {
     Format::new(capacity).line_aligned(aligned).release_every(every).start_at(start)
 }
 
-/// The words that mean something: positions, seats with their facts, counter; the first and last words of the data.
+/// The words that mean something: positions, seats with their facts, counter; the first words of the data, wherever it begins.
 fn hot(words: usize) -> Vec<usize> {
     let control = [16, 32, 33, 48, 64, 80];
     let facts = (49..54).chain(65..70);
-    control.into_iter().chain(512..words.min(512 + 64)).chain(facts).collect()
+    control.into_iter().chain(511..words.min(512 + 64)).chain(facts).collect()
 }
 
 impl<'a> World<'a> {
@@ -77,7 +77,7 @@ impl<'a> World<'a> {
     pub fn consume(&mut self, input: &mut Input<'_>) {
         if is_planted(Plant::Stray) {
             let head = self.rx.head().get() as usize % self.rx.capacity() as usize;
-            let at = CONTROL_SIZE as usize + (head & !7);
+            let at = spsc_data_offset(self.ring.line_aligned()) as usize + (head & !7);
             let header = self.arena.word(at / 8).load(Relaxed);
             (0..(header as u32 & 0x7fff_ffff) as usize).for_each(|i| _ = self.arena.believe(at + 8 + i));
         }

@@ -1,9 +1,9 @@
 //! Whole payloads: a hand-written ring of payload slots that are filled and read in place, and ours by claims.
 //!
 //! `raw-payload-N` is the limit: slots of exactly N bytes, a tail and a head on lines of their own, each side remembers
-//! where it last saw the other; no headers, no lengths, no wrap rules, nothing that survives a crash. Ours has the same
-//! bytes of capacity, so of the largest payload one fewer fits, since each record has a header. `headed-payload-N` is the
-//! limit with eight bytes before each payload: as many payloads as ours, none of which begins on a line or a pair of words.
+//! where it last saw the other; no headers, no lengths, no wrap rules, nothing that survives a crash. Ours has payloads on lines,
+//! and the same bytes of capacity, so of the largest payload one fewer fits, since each record has a header; `-packed` is ours
+//! with payloads wherever they fall. `headed-payload-N` is the limit with a line before each payload: as many as ours.
 #![allow(unsafe_code)]
 //!
 //! # Safety
@@ -171,12 +171,13 @@ fn one_ring(make: impl Fn(String) -> [Maker; 2] + 'static) -> Build {
     })
 }
 
-/// Ours in place: claims and records of trusted handles.
-pub(crate) fn ours(bytes: usize) -> Build {
+/// Ours in place: claims and records of trusted handles, payloads on `lines` or not.
+pub(crate) fn ours(bytes: usize, lines: bool) -> Build {
     one_ring(move |name| {
         let create = name.clone();
         let source = maker(move || {
-            let tx = Producer::create(&create, &Options::new().capacity(BYTES as u64)).map_err(failed)?;
+            let options = Options::new().capacity(BYTES as u64).line_aligned(lines);
+            let tx = Producer::create(&create, &options).map_err(failed)?;
             // SAFETY: 3.
             Ok(PayloadSource::new(Claims(unsafe { tx.trust_peers() }, bytes), bytes))
         });

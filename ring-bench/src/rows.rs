@@ -105,8 +105,10 @@ pub fn all() -> Vec<Row> {
         // Whole payloads beside slots that a hand would write for one size alone.
         Row::higher("payload-1k", "ours-payload-1k", "raw-payload-1k", 0.95),
         Row::higher("payload-1k-vs-headed", "ours-payload-1k", "headed-payload-1k", 0.95),
+        Row::higher("payload-1k-vs-packed", "ours-payload-1k", "ours-payload-1k-packed", 1.0),
         Row::higher("payload-64k", "ours-payload-64k", "raw-payload-64k", 0.95),
         Row::higher("payload-64k-vs-headed", "ours-payload-64k", "headed-payload-64k", 0.95),
+        Row::higher("payload-64k-vs-packed", "ours-payload-64k", "ours-payload-64k-packed", 1.0),
         Row::higher("payload-1m", "ours-payload-1m", "raw-payload-1m", 0.95),
         Row::higher("payload-1m-vs-headed", "ours-payload-1m", "headed-payload-1m", 0.95),
         // What every Unix has, polled; both between processes.

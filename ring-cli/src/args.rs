@@ -163,7 +163,7 @@ pub(crate) struct SpscArgs {
     /// spsc: tell the producer of released space only every so many bytes (at most a quarter of the capacity).
     #[arg(long, value_name = "BYTES", value_parser = size::parse)]
     pub(crate) release_every: Option<u64>,
-    /// spsc: start every record on a 64-byte line.
+    /// spsc: start every payload on a 64-byte line: for payloads of 1 KiB and more.
     #[arg(long)]
     pub(crate) line_aligned: bool,
 }

@@ -7,6 +7,7 @@ use core::mem::{offset_of, size_of};
 
 use crate::Region;
 use crate::error::{AttachError, Field};
+use crate::record::HEADER;
 use crate::sync::ord;
 
 mod strict;
@@ -99,8 +100,8 @@ pub struct Identity {
 /// Compatible: the control block describes the payload type to people.
 pub(crate) const FEATURE_TYPE_TEXT: u64 = 1;
 
-/// Incompatible, SPSC: every record starts on a 64-byte line.
-pub(crate) const FEATURE_LINE_ALIGNED: u64 = 1;
+/// Incompatible, SPSC: every payload starts on a 64-byte line. (Bit 0 once said so of records, and is not used again.)
+pub(crate) const FEATURE_LINE_ALIGNED: u64 = 4;
 
 /// What for a ring is attached to, which decides what has to be known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,6 +264,12 @@ pub const fn slot_stride(slot_size: u64) -> u64 {
         _ => 64,
     };
     bytes.div_ceil(unit).saturating_mul(unit)
+}
+
+/// Where the data area of an SPSC ring begins: on a page, or, where payloads start on 64-byte lines, one header before it.
+#[must_use]
+pub const fn spsc_data_offset(line_aligned: bool) -> u64 {
+    if line_aligned { CONTROL_SIZE.wrapping_sub(HEADER) } else { CONTROL_SIZE }
 }
 
 /// Where the data area of an MPMC ring with a table of `participants` entries begins: on a page.

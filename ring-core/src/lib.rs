@@ -50,7 +50,7 @@ pub use interrupt::Interrupt;
 pub use layout::{
     ABI_VERSION, CONTROL_SIZE, Identity, Kind, MpmcControl, ParticipantLine, STRICT_BLOCK, STRICT_COMMON, STRICT_OTHER,
     STRICT_PAGE, STRICT_REST, SlotHeader, SpscControl, StrictCommon, StrictConsumer, StrictMark, StrictProducer,
-    mpmc_data_offset, slot_stride,
+    mpmc_data_offset, slot_stride, spsc_data_offset,
 };
 #[cfg(loom)]
 pub use model::Region;

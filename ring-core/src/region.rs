@@ -8,8 +8,8 @@
 //!     caller of an `unsafe` function has answered. Other processes may write anything at any time.
 //!     In the parts of a strict ring (`spsc/strict.rs`) some of them are only readable: those that its handle's own side
 //!     never writes.
-//! R3. An `Area` lies inside a region with `CONTROL_SIZE` bytes before it, its base is a multiple of 8, its length
-//!     `mask + 1` a power of two ≥ 8.
+//! R3. An `Area` lies inside a region, its length `mask + 1` is a power of two ≥ 8. Its base is a multiple of 64, or 8 bytes
+//!     before one; there the region has had at least `CONTROL_SIZE` bytes.
 //! R4. A `Control` has `CONTROL_SIZE` bytes of a region, its base is a multiple of 128.
 //! R5. A `Span` lies inside an area, its base is a multiple of 8, and `len` rounded up to 8 is still inside.
 #![allow(unsafe_code)]
@@ -174,8 +174,10 @@ impl<'m> Region<'m> {
     /// The power-of-two area of `capacity` bytes at `offset`; `None` where R3 would not hold.
     pub(crate) fn area(&self, offset: u64, capacity: u64) -> Option<Area<'m>> {
         let (offset, capacity) = (usize::try_from(offset).ok()?, usize::try_from(capacity).ok()?);
-        let inside = offset as u64 >= CONTROL_SIZE && offset.checked_add(capacity)? <= self.len;
-        if !inside || offset % 8 != 0 || capacity < 8 || !capacity.is_power_of_two() {
+        // By R1 what is so far from the base is a multiple of 64.
+        let line = offset.checked_add(offset & 8)?;
+        let inside = line % 64 == 0 && line as u64 >= CONTROL_SIZE && offset.checked_add(capacity)? <= self.len;
+        if !inside || capacity < 8 || !capacity.is_power_of_two() {
             return None;
         }
         let base = self.address(offset)?;
@@ -242,14 +244,16 @@ impl<'m> Area<'m> {
         position.get() as usize & self.mask
     }
 
-    /// The word at `OFFSET` of the `CONTROL_SIZE` bytes before the area. In an ordinary ring that is the control block; in a
-    /// strict one it is where the *other* side's words are.
+    /// The word at `OFFSET` of the `CONTROL_SIZE` bytes before the area's first line. In an ordinary ring that is the control
+    /// block; in a strict one it is where the *other* side's words are.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "one page")]
     pub(crate) fn word_before<const OFFSET: usize>(&self) -> &'m Word {
         const { assert!(OFFSET % 8 == 0 && OFFSET as u64 + 8 <= CONTROL_SIZE) };
-        // SAFETY: R3 with the offset just checked.
-        let at = unsafe { self.base.sub((CONTROL_SIZE as usize).wrapping_sub(OFFSET)) }.cast::<Word>();
+        let to_line = self.base.addr().get() & 8;
+        // SAFETY: R3 with the offset just checked, by which there are 8 bytes at least from there to the line.
+        let at =
+            unsafe { self.base.sub((CONTROL_SIZE as usize).wrapping_sub(OFFSET).wrapping_sub(to_line)) }.cast::<Word>();
         // SAFETY: R3: in bounds and aligned; R2.
         unsafe { at.as_ref() }
     }

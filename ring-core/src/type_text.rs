@@ -1,5 +1,5 @@
 //! What a ring carries, told to people: a description of the payload type in the control block's last quarter, where
-//! no working word is. Whoever is refused for another type reads here what the creator's was.
+//! no working word is but the last. Whoever is refused for another type reads here what the creator's was.
 //!
 //! `format` writes it before anybody can see the region; nobody decides by it. The type's hash in the identity line
 //! decides, and a reader that does not know the text may ignore it: its feature bit is a compatible one.
@@ -8,17 +8,17 @@ use core::fmt;
 use core::mem::offset_of;
 
 use crate::Region;
-use crate::layout::{CONTROL_SIZE, FEATURE_TYPE_TEXT, Identity, MpmcControl, SpscControl};
+use crate::layout::{FEATURE_TYPE_TEXT, Identity, MpmcControl, SpscControl, spsc_data_offset};
 use crate::sync::ord;
 
 /// Where the description begins.
 pub const TYPE_TEXT_OFFSET: usize = 3072;
 
 /// Bytes of the longest description.
-pub const TYPE_TEXT_LEN: usize = 1024;
+pub const TYPE_TEXT_LEN: usize = 1016;
 
 const _: () = {
-    assert!(TYPE_TEXT_OFFSET as u64 + TYPE_TEXT_LEN as u64 == CONTROL_SIZE);
+    assert!(TYPE_TEXT_OFFSET as u64 + TYPE_TEXT_LEN as u64 == spsc_data_offset(true));
     assert!(size_of::<SpscControl>() <= TYPE_TEXT_OFFSET);
     assert!(size_of::<MpmcControl>() <= TYPE_TEXT_OFFSET);
 };

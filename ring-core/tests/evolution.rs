@@ -6,9 +6,7 @@
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use ring_core::{
-    AttachError, CONTROL_SIZE, Field, Identity, Line, Region, TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, mpmc, spsc,
-};
+use ring_core::{AttachError, Field, Identity, Line, Region, TYPE_TEXT_LEN, TYPE_TEXT_OFFSET, mpmc, spsc};
 
 /// A ring of either kind.
 struct Home {
@@ -92,7 +90,7 @@ fn refused(result: Result<(), AttachError>) -> Option<Field> {
 #[test]
 fn feature_bits_bind_whom_they_are_meant_for() {
     for home in Home::both() {
-        // SPSC knows one incompatible feature, which goes with a larger smallest record; no other bit is known yet.
+        // SPSC knows one incompatible feature, which goes with another place of the data area; no other bit is known yet.
         for bit in (0..64).map(|bit| 1 << bit) {
             home.set(offset_of!(Identity, features_compatible), bit);
             assert_eq!((refused(home.attach()), refused(home.look())), (None, None), "compatible {bit:#x}");
@@ -104,7 +102,8 @@ fn feature_bits_bind_whom_they_are_meant_for() {
             home.set(offset_of!(Identity, features_read_only), 0);
 
             home.set(offset_of!(Identity, features_incompatible), bit);
-            let all = (bit != 1 || home.is_mpmc).then_some(Field::IncompatibleFeatures);
+            let is_known = bit == 4 && !home.is_mpmc;
+            let all = Some(if is_known { Field::DataOffset } else { Field::IncompatibleFeatures });
             assert_eq!((refused(home.attach()), refused(home.look())), (all, all), "incompatible {bit:#x}");
             home.set(offset_of!(Identity, features_incompatible), 0);
         }
@@ -163,7 +162,7 @@ fn described(text: &'static str) -> [Home; 2] {
 
 #[test]
 fn the_type_is_described_as_far_as_there_is_room() {
-    for (text, kept) in [("", ""), ("x", "x"), ("12345678", "12345678"), ("größer", "größer"), (LONG, &LONG[..1024])]
+    for (text, kept) in [("", ""), ("x", "x"), ("12345678", "12345678"), ("größer", "größer"), (LONG, &LONG[..1016])]
     {
         for home in described(text) {
             assert_eq!(home.text(), kept.as_bytes());
@@ -177,7 +176,7 @@ fn the_type_is_described_as_far_as_there_is_room() {
 #[test]
 fn nothing_depends_on_the_description() {
     for home in described("Tick") {
-        for offset in (TYPE_TEXT_OFFSET..CONTROL_SIZE as usize).step_by(8) {
+        for offset in (TYPE_TEXT_OFFSET..TYPE_TEXT_OFFSET + TYPE_TEXT_LEN).step_by(8) {
             home.word(offset).store(u64::MAX, Relaxed);
         }
         assert_eq!(refused(home.attach()), None);
@@ -194,7 +193,7 @@ fn a_description_is_written_whole() {
     let home = Home::spsc(&format.type_text(LONG.as_bytes()));
     spsc::Ring::format(home.region(), &format.type_text(b"short")).unwrap();
     assert_eq!(home.text(), b"short");
-    assert_eq!(home.word(CONTROL_SIZE as usize - 8).load(Relaxed), 0);
+    assert_eq!(home.word(TYPE_TEXT_OFFSET + TYPE_TEXT_LEN - 8).load(Relaxed), 0);
     spsc::Ring::format(home.region(), &format).unwrap();
     assert_eq!(home.text(), b"");
 }

@@ -121,7 +121,7 @@ fn a_header_that_states_too_much() {
             tx.try_send(0, b"eight by").unwrap();
             rx.try_recv_into(&mut [0; 8]).unwrap();
         }
-        arena.word(CONTROL_SIZE as usize / 8 + 2 * before).store(states + 1, Relaxed);
+        arena.word(arena.data / 8 + 2 * before).store(states + 1, Relaxed);
         let mut buf = [0; 4096];
         assert!(matches!(rx.try_recv_into(&mut buf), Err(ReadError::Corrupt(_))), "{states} after {before}");
         assert!(matches!(rx.try_read(), Err(ReadError::Corrupt(_))), "{states} after {before}");
@@ -179,7 +179,7 @@ fn every_word() {
         let arena = Arena::new(&format);
         let capacity = format.footprint() - CONTROL_SIZE;
         for state in states(&arena) {
-            let data = CONTROL_SIZE as usize / 8..arena.words;
+            let data = arena.data / 8..arena.words;
             for i in (0..CONTROL_WORDS).chain(data) {
                 for value in awkward(state[i], capacity) {
                     arena.restore(&state);
@@ -200,7 +200,7 @@ fn every_word_under_a_handle() {
     for format in shapes() {
         let arena = Arena::new(&format);
         let capacity = format.footprint() - CONTROL_SIZE;
-        let data = CONTROL_SIZE as usize / 8..arena.words;
+        let data = arena.data / 8..arena.words;
         for i in (0..CONTROL_WORDS).chain(data) {
             let value_count = awkward(0, capacity).len();
             for n in 0..if cfg!(miri) { 3 } else { value_count } {
@@ -239,7 +239,7 @@ fn nothing_but_headers() {
             let ring = Ring::attach(arena.region()).unwrap();
             let mut rx = ring.sit_consumer(9, |_| Verdict::Alive).unwrap();
             let stride = if ring.line_aligned() { 8 } else { 1 };
-            for (n, i) in (CONTROL_SIZE as usize / 8..arena.words).step_by(stride).enumerate() {
+            for (n, i) in (arena.data / 8..arena.words).step_by(stride).enumerate() {
                 arena.word(i).store(fill[n % 2], Relaxed);
             }
             let mut last = rx.head().get();
@@ -265,7 +265,7 @@ fn a_batch_of_a_ring_without_an_end() {
         let arena = Arena::new(&format);
         let ring = Ring::attach(arena.region()).unwrap();
         let mut rx = ring.sit_consumer(9, |_| Verdict::Alive).unwrap();
-        (CONTROL_SIZE as usize / 8..arena.words).for_each(|i| arena.word(i).store(1, Relaxed));
+        (arena.data / 8..arena.words).for_each(|i| arena.word(i).store(1, Relaxed));
         let mut batch = rx.try_read_batch(usize::MAX).unwrap();
         let end = loop {
             match batch.next_record() {
@@ -301,8 +301,8 @@ fn nonsense_among_many_alike() {
             batch.push_each(7, (0..12u64).map(u64::to_le_bytes)).unwrap();
             batch.commit();
             // The last one crossed the end of the area: it came after a word of padding.
-            let at = if place == 11 { 0 } else { 16384 - 184 + 16 * place as u64 };
-            let word = arena.word((CONTROL_SIZE + at) as usize / 8);
+            let at = if place == 11 { 0 } else { 16384 - 184 + 16 * place };
+            let word = arena.word(arena.data / 8 + at / 8);
             assert_eq!(word.load(Relaxed), 7 << 32 | 9, "the header of record {place}");
             word.store(nonsense, Relaxed);
             let (mut batch, mut read) = (rx.try_read_batch(usize::MAX).unwrap(), 0);
@@ -440,14 +440,14 @@ fn scribbled_between_operations() {
         for _ in 0..24 {
             use_both(&mut tx, &mut rx, random() % 5);
             // Mostly where it hurts: the header being polled, the positions, the seats; sometimes anywhere.
-            let data = |position: u64| (CONTROL_SIZE + position % capacity) as usize / 8;
+            let data = |position: u64| (arena.data + (position % capacity) as usize) / 8;
             let i = match random() % 8 {
                 0 => data(rx.head().get()),
                 1 => data(tx.tail().get()),
                 2 => 16,                                // tail
                 3 => 32 + random() as usize % 2,        // head, seen
                 4 => 48 + 16 * (random() as usize % 2), // seats
-                5 => CONTROL_SIZE as usize / 8 + random() as usize % (capacity as usize / 8),
+                5 => arena.data / 8 + random() as usize % (capacity as usize / 8),
                 _ => random() as usize % CONTROL_WORDS,
             };
             let values = awkward(arena.word(i).load(Relaxed), capacity);

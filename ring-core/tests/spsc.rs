@@ -7,7 +7,7 @@ mod spsc_support;
 use std::time::{Duration, Instant};
 
 use ring_core::spsc::{ClaimError, Format, MAX_CAPACITY, ReadError, Ring};
-use ring_core::{CONTROL_SIZE, FormatError, Position, Region};
+use ring_core::{CONTROL_SIZE, FormatError, Position, Region, TYPE_TEXT_LEN};
 use spsc_support::{Bench, bytes, count, lines, recv, send};
 
 #[test]
@@ -250,6 +250,21 @@ fn line_aligned() {
         assert_eq!(at % 64, 0);
         assert_eq!(recv(&mut rx, i, len).position.get(), at);
     }
+    for i in 0..count(60) {
+        let len = 1 + (i * 37 % 248) as usize;
+        let mut claim = tx.try_claim(len).unwrap();
+        // SAFETY: both handles are ours, on one thread.
+        #[allow(unsafe_code)]
+        let slice = unsafe { claim.as_mut_slice() };
+        assert_eq!(slice.as_ptr().addr() % 64, 0, "written in place at {}", claim.position().get());
+        claim.commit();
+        let record = rx.try_read().unwrap();
+        // SAFETY: as above.
+        #[allow(unsafe_code)]
+        let slice = unsafe { record.as_slice() };
+        assert_eq!((slice.len(), slice.as_ptr().addr() % 64), (len, 0), "read in place");
+        record.release();
+    }
     let mut sent = 0;
     while tx.try_send(sent, &[1]).is_ok() {
         sent += 1;
@@ -373,4 +388,23 @@ fn spsc() {
             assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
         });
     }
+}
+
+/// Where payloads start on lines, the header before the first one is the last word of the control block's page: the text beside
+/// it is as long as it may be, and neither touches the other.
+#[test]
+fn the_first_header_of_lines_stands_behind_the_text() {
+    const TEXT: &[u8] = &[b'x'; TYPE_TEXT_LEN + 8];
+    let memory = lines(CONTROL_SIZE + 512);
+    let b = Bench::new(&memory, &Format::new(512).line_aligned(true).type_text(TEXT));
+    let (mut tx, mut rx) = (b.producer(), b.consumer());
+    for i in 0..count(50) {
+        for len in [56, 100, 248, 0] {
+            send(&mut tx, i, len);
+            recv(&mut rx, i, len);
+        }
+        assert_eq!(b.ring.type_text().as_bytes(), &TEXT[..TYPE_TEXT_LEN]);
+    }
+    assert_eq!(send(&mut tx, 7, 8).get() % 64, 0);
+    assert_eq!(Ring::attach(Region::new(&memory)).unwrap().type_text().as_bytes().len(), TYPE_TEXT_LEN);
 }

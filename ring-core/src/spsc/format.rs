@@ -40,7 +40,8 @@ impl Format {
         }
     }
 
-    /// Whether every record starts on a 64-byte line: for streams of records near a line's size. Default: no.
+    /// Whether every payload starts on a 64-byte line, and takes whole ones, its header at the end of the line before: for
+    /// payloads of 1 KiB and more that are written or read in place. Default: no.
     #[must_use]
     pub const fn line_aligned(mut self, yes: bool) -> Self {
         self.line_aligned = yes;

@@ -13,7 +13,7 @@ use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{
     ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TYPE_TEXT, Identity, Kind, Purpose, STRICT_BLOCK,
-    STRICT_OTHER, SeatLine, SpscControl,
+    STRICT_OTHER, SeatLine, SpscControl, spsc_data_offset,
 };
 use crate::park::{self, Waiting, Wake};
 use crate::position::Position;
@@ -86,7 +86,7 @@ impl<'m> Ring<'m> {
             features_incompatible: features | if format.line_aligned { FEATURE_LINE_ALIGNED } else { 0 },
             total_len: format.footprint(),
             capacity: format.capacity,
-            data_offset: CONTROL_SIZE,
+            data_offset: spsc_data_offset(format.line_aligned),
             type_hash: format.type_hash,
             generation: format.generation,
             release_every: format.release_every,
@@ -126,9 +126,8 @@ impl<'m> Ring<'m> {
     /// Reads and checks what the ring behind `front` is; `features` are those it may have that not every reader knows.
     pub(super) fn examine(front: &Region<'m>, features: u64, purpose: Purpose) -> Result<Identity, AttachError> {
         let identity = Identity::read(front, Kind::Spsc, FEATURE_LINE_ALIGNED | features, purpose)?;
-        let format = Format::new(identity.capacity)
-            .line_aligned(identity.features_incompatible & FEATURE_LINE_ALIGNED != 0)
-            .release_every(identity.release_every);
+        let line_aligned = is_line_aligned(&identity);
+        let format = Format::new(identity.capacity).line_aligned(line_aligned).release_every(identity.release_every);
         let refuse = |field, found, expected| Err(AttachError::Incompatible { field, found, expected });
         match format.check() {
             Err(FormatError::ReleaseEvery { found, max }) => return refuse(Field::ReleaseEvery, found, max),
@@ -137,7 +136,7 @@ impl<'m> Ring<'m> {
         }
         identity.expect([
             (Field::TotalLen, identity.total_len, format.footprint()),
-            (Field::DataOffset, identity.data_offset, CONTROL_SIZE),
+            (Field::DataOffset, identity.data_offset, spsc_data_offset(line_aligned)),
             (Field::SlotSize, identity.slot_size, 0),
             (Field::Participants, identity.participants, 0),
             (Field::Redelivery, identity.redelivery, 0),
@@ -164,16 +163,15 @@ impl<'m> Ring<'m> {
         Ok(ring)
     }
 
-    /// Finds the parts of a ring whose identity has been checked: the data area `CONTROL_SIZE` bytes into `front`, and the
-    /// words in `control` or at the beginning of `front`, which in an ordinary ring is the same.
+    /// Finds the parts of a ring whose identity has been checked: the data area in `front`, and the words in `control` or at the
+    /// beginning of `front`, which in an ordinary ring is the same.
     pub(super) fn carve(
         control: Control<'m>,
         front: Region<'m>,
         identity: &Identity,
         strict: Option<Side>,
     ) -> Option<Self> {
-        let line_aligned = identity.features_incompatible & FEATURE_LINE_ALIGNED != 0;
-        let area = front.area(CONTROL_SIZE, identity.capacity)?;
+        let area = front.area(identity.data_offset, identity.capacity)?;
         // The own words here, as in the handles; the other side's there.
         let (tail, head, seen) = if strict.is_some_and(|side| side.role == Role::Producer) {
             (control.word::<TAIL>(), area.word_before::<HEAD>(), area.word_before::<SEEN>())
@@ -186,7 +184,7 @@ impl<'m> Ring<'m> {
             strict,
             wake: &Wake::NEVER,
             area,
-            geometry: Geometry::new(identity.capacity, line_aligned),
+            geometry: geometry(identity),
             release_every: identity.release_every,
             tail,
             head,
@@ -334,7 +332,7 @@ impl<'m> Ring<'m> {
         usize::try_from(self.geometry.max_len()).unwrap_or(usize::MAX)
     }
 
-    /// Whether records start on 64-byte lines.
+    /// Whether payloads start on 64-byte lines.
     #[must_use]
     pub fn line_aligned(&self) -> bool {
         self.geometry.align() > 8
@@ -378,6 +376,16 @@ impl<'m> Ring<'m> {
     pub fn head_and_tail(&self) -> Result<(Position, Position), Corrupt> {
         self.positions().map(|p| (p.head, p.tail))
     }
+}
+
+/// Whether payloads start on lines in the ring of that identity.
+fn is_line_aligned(identity: &Identity) -> bool {
+    identity.features_incompatible & FEATURE_LINE_ALIGNED != 0
+}
+
+/// The geometry of that ring.
+pub(super) fn geometry(identity: &Identity) -> Geometry {
+    Geometry::new(identity.capacity, is_line_aligned(identity))
 }
 
 /// Who looks at a strict ring.

@@ -161,7 +161,8 @@ impl<'m> Common<'m> {
         let generation = read(&common, at.wrapping_add(offset_of!(StrictMark, generation)))?;
         expect_mark(&common, at, [MAGIC_COMMON, generation])?;
         // The seats lie as in any ring. Whatever else a ring has is not looked at.
-        let identity = Identity { capacity: MIN_CAPACITY, generation, ..Identity::default() };
+        let identity =
+            Identity { capacity: MIN_CAPACITY, data_offset: CONTROL_SIZE, generation, ..Identity::default() };
         let side = Side { role: Role::Producer, start: Position::new(0) };
         let truncated = AttachError::Truncated {
             found: copy.len() as u64,

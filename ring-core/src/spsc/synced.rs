@@ -1,16 +1,16 @@
 //! What is certain after a power loss: a mark of what was unread when the ring was last synced, with a sum over it, and the
 //! cut that makes a ring of that much. Cold.
 //!
-//! A mark is stored when the bytes that it sums are on the disk, and before the control block is written there. So a mark
-//! that is found was true; whether the bytes still are what they were, now that pages of other moments lie between, says
-//! the sum. Each side has two places for marks, and writes the older one: what a power loss tears is never the last one.
+//! A mark is stored when the bytes that it sums are on the disk, and before the control block is written there (with the one
+//! header that lies in its page, where payloads start on lines). So a mark that is found was true; whether the bytes still are
+//! what they were, now that pages of other moments lie between, says the sum. Each side has two places for marks, and writes the older one: what a power loss tears is never the last one.
 
 use core::mem::offset_of;
 
-use super::ring::Ring;
+use super::ring::{Ring, geometry};
 use crate::Region;
 use crate::error::AttachError;
-use crate::layout::{CONTROL_SIZE, FEATURE_LINE_ALIGNED, Identity, Purpose, SpscControl, read, write};
+use crate::layout::{Purpose, SpscControl, read, spsc_data_offset, write};
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, Header};
 use crate::seat::{MAX_LEASE, Role, Seat, SeatFacts, SeatState};
@@ -228,10 +228,6 @@ fn walk(
     }))
 }
 
-fn geometry(identity: &Identity) -> Geometry {
-    Geometry::new(identity.capacity, identity.features_incompatible & FEATURE_LINE_ALIGNED != 0)
-}
-
 /// The mark at `place`, if there is one that could be: of no more than a ring holds, between places of records.
 fn load(
     region: &Region<'_>,
@@ -256,7 +252,8 @@ const fn offset(place: usize, word: usize) -> usize {
 /// Where in the region the word at a position is.
 #[expect(clippy::cast_possible_truncation, reason = "an offset within the region, whose length is a usize")]
 fn at(geometry: &Geometry, position: Position) -> usize {
-    CONTROL_SIZE.wrapping_add(position.get() & geometry.capacity().wrapping_sub(1)) as usize
+    let data = spsc_data_offset(!geometry.is_packed());
+    data.wrapping_add(position.get() & geometry.capacity().wrapping_sub(1)) as usize
 }
 
 /// The sum of what lies between two positions, which are no more than a lap apart.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ring_core::spsc::{Format, Ring};
-use ring_core::{CONTROL_SIZE, Line, Region, SpscControl};
+use ring_core::{Line, Region, SpscControl, spsc_data_offset};
 
 use crate::spsc_support::lines;
 
@@ -17,12 +17,16 @@ pub(crate) const CONTROL_WORDS: usize = size_of::<SpscControl>() / 8;
 pub(crate) struct Arena {
     pub(crate) memory: Vec<Line>,
     pub(crate) words: usize,
+    /// Where the data area begins, in bytes.
+    pub(crate) data: usize,
 }
 
 impl Arena {
     pub(crate) fn new(format: &Format) -> Self {
         let bytes = format.footprint();
-        let arena = Self { memory: lines(bytes + 2 * 8 * MARGIN as u64), words: bytes as usize / 8 };
+        let memory = lines(bytes + 2 * 8 * MARGIN as u64);
+        let data = spsc_data_offset(format == &format.line_aligned(true)) as usize;
+        let arena = Self { memory, words: bytes as usize / 8, data };
         for i in arena.outside() {
             arena.raw(i).store(CANARY, Relaxed);
         }
@@ -66,7 +70,7 @@ impl Arena {
         for i in self.outside() {
             assert_eq!(self.raw(i).load(Relaxed), CANARY, "word {i} outside of the ring was written: {}", what());
         }
-        for i in CONTROL_WORDS..CONTROL_SIZE as usize / 8 {
+        for i in CONTROL_WORDS..self.data / 8 {
             assert_eq!(self.word(i).load(Relaxed), 0, "unused control word {i} was written: {}", what());
         }
     }

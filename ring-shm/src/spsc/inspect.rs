@@ -59,7 +59,7 @@ pub struct Snapshot {
     pub capacity: u64,
     /// Longest payload of a record, in bytes.
     pub max_len: usize,
-    /// Whether records start on 64-byte lines.
+    /// Whether payloads start on 64-byte lines.
     pub line_aligned: bool,
     /// Release interval in bytes; 0: each record.
     pub release_every: u64,

@@ -55,7 +55,8 @@ impl Options {
         self
     }
 
-    /// Start every record on a 64-byte line: for streams of records near a line's size.
+    /// Start every payload on a 64-byte line: for payloads of 1 KiB and more that are written or read in place. A record then
+    /// takes a whole number of lines, 8 bytes of which are its header.
     #[must_use]
     pub fn line_aligned(mut self, yes: bool) -> Self {
         self.line_aligned = yes;
