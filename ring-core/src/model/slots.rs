@@ -46,7 +46,7 @@ impl<'m> Slots<'m> {
         Slot { region: self.region, first, room: (self.stride * 8 - size_of::<SlotHeader>()) as u64 }
     }
 
-    pub(crate) fn walk(&self, most: u64, alone: bool, _asks: bool) -> Walk<'m> {
+    pub(crate) fn walk(&self, most: u64, alone: bool) -> Walk<'m> {
         let limit = most as usize + 1;
         let limits = if alone { (0, limit) } else { (limit, 0) };
         Walk { slots: *self, at: Position::new(0), limit: 0, alone: 0, kept: 0, limits }
@@ -165,6 +165,10 @@ impl<'m> Walk<'m> {
 
     pub(crate) fn take_any(&mut self, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
         if self.limit != 0 { self.pass(claims) } else { None }
+    }
+
+    pub(crate) fn ahead(&self) -> Ahead {
+        Ahead
     }
 
     pub(crate) fn slot(&self) -> Option<Slot<'m>> {

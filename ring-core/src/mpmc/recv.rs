@@ -11,7 +11,7 @@ use super::pop::{load_word, swap_head};
 use super::record::Record;
 use super::word::{Intent, Place, meta_len, meta_tag};
 use crate::position::Position;
-use crate::region::{Passed, Slot};
+use crate::region::{Ahead, Passed, Slot};
 use crate::sync::{Word, ord};
 
 impl<'m> Consumer<'m> {
@@ -49,19 +49,20 @@ impl<'m> Consumer<'m> {
     #[inline(always)]
     fn recv_here(&mut self, buf: &mut [u8]) -> Option<Received> {
         let (ends, place) = (self.ring.ends(), self.guess.place());
-        let (slot, committed) = match self.take_guessed(ends, place, buf.len()) {
+        let (Passed { slot, ahead, .. }, committed) = match self.take_guessed(ends, place, buf.len()) {
             Some(taken) => taken,
             None => self.take_guessed_alone(buf.len())?,
         };
+        self.asks(ahead);
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // A buffer as long as the message: no loops, and no questions left. The slot has the room that it was taken for.
         let Some(span) = slot.span(buf.len() as u64).filter(|_| meta_len(meta) == buf.len() as u64) else {
-            self.keep_pending(Found { position: place.position(), attempt: 0, count: 1 });
+            self.does_not_fit(place);
             return None;
         };
         span.copy_out(buf);
         self.free_slot(committed, slot);
-        self.released(ends, place);
+        self.given_back(ends, place);
         Some(Received::first(buf.len(), meta_tag(meta), place.position()))
     }
 
@@ -151,7 +152,7 @@ impl<'m> Consumer<'m> {
     fn open_here(&mut self) -> Option<Opened<'m>> {
         let (ends, place, own, mut raced) = (self.ring.ends(), self.guess.place(), self.intent, false);
         let taken = self.guess.take_any(|slot, word| load_word(slot) == *word && claims(own, ends, place, &mut raced));
-        let slot = self.claimed(place, taken, raced)?;
+        let Passed { slot, .. } = self.claimed(place, taken, raced)?;
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // The slot has the room that the longest message may take.
         let Some(slot) = slot.with(meta_len(meta)) else {
@@ -191,13 +192,14 @@ impl<'m> Consumer<'m> {
         self.free_slot(place.committed(), slot);
         self.held = Intent::NONE;
         self.guess.walk.go_on();
-        self.released(ends, place);
+        self.asks(self.guess.walk.ahead());
+        self.given_back(ends, place);
     }
 
     /// Claims the message of the guess, at `place`, if it may have `len` bytes: its slot, and the word of it, which was the
     /// committed one. `None`: there is no guess, or it was of no use.
     #[inline(always)]
-    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, len: usize) -> Option<(Slot<'m>, u64)> {
+    fn take_guessed(&mut self, ends: Ends<'m>, place: Place, len: usize) -> Option<(Passed<'m>, u64)> {
         let (own, mut raced, mut found) = (self.intent, false, 0);
         let taken = self.guess.take(len, |slot, committed| {
             found = load_word(slot);
@@ -208,24 +210,31 @@ impl<'m> Consumer<'m> {
 
     /// The same for the only consumer: there is nobody to race with.
     #[inline(always)]
-    fn take_guessed_alone(&mut self, len: usize) -> Option<(Slot<'m>, u64)> {
+    fn take_guessed_alone(&mut self, len: usize) -> Option<(Passed<'m>, u64)> {
         let mut found = 0;
         let taken = self.guess.take_alone(len, |slot, committed| {
             found = load_word(slot);
             found == *committed
         })?;
-        Some((taken.slot, found))
+        Some((taken, found))
     }
 
-    /// The slot that was taken at `place`, if it was. If not, a race for it may have been lost.
+    /// What was claimed at `place` has another length than the buffer.
+    #[cold]
+    #[inline(never)]
+    fn does_not_fit(&mut self, place: Place) {
+        self.keep_pending(Found { position: place.position(), attempt: 0, count: 1 });
+    }
+
+    /// What was taken at `place`, if it was. If not, a race for it may have been lost.
     #[inline(always)]
-    fn claimed(&mut self, place: Place, taken: Option<Passed<'m>>, raced: bool) -> Option<Slot<'m>> {
+    fn claimed(&mut self, place: Place, taken: Option<Passed<'m>>, raced: bool) -> Option<Passed<'m>> {
         if taken.is_some() {
             self.note_claim(place.intent());
         } else if raced {
             self.lost();
         }
-        Some(taken?.slot)
+        taken
     }
 
     /// Remembers that a claim has been announced whose race was lost.
@@ -251,9 +260,17 @@ impl<'m> Consumer<'m> {
         waits && self.changes(self.guess.place().position())
     }
 
+    /// Asks for a slot that a stream comes to: with its message, and to own its line, since it is to be given back.
+    #[inline(always)]
+    fn asks(&self, ahead: Ahead) {
+        if self.pace.streams() {
+            ahead.prefetch_write();
+        }
+    }
+
     /// What follows the release of the message of `place`.
     #[inline(always)]
-    fn released(&mut self, ends: Ends<'m>, place: Place) {
+    fn given_back(&mut self, ends: Ends<'m>, place: Place) {
         if self.pace.has_more(|| ends.senders_seem_to_wait(self.ring.wake())) {
             self.end_of_recv(place.position());
         }

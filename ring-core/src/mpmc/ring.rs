@@ -133,7 +133,7 @@ impl<'m> Ring<'m> {
 
     /// A way along the slots for a handle of `role`, not begun.
     pub(super) fn walk(&self, role: Role) -> Walk<'m> {
-        self.slots.walk(self.slot_size, self.single(role), role == Role::Producer)
+        self.slots.walk(self.slot_size, self.single(role))
     }
 
     /// Where the next message goes.

@@ -46,11 +46,11 @@ unsafe impl Sync for Walk<'_> {}
 
 impl<'m> Slots<'m> {
     /// A walk that takes payloads of up to `most` bytes, or as many as a slot has room for, once it is told where to begin.
-    /// One that is `alone` is never raced for a slot. One that `asks` says what is to be asked for ahead.
-    pub(crate) fn walk(&self, most: u64, alone: bool, asks: bool) -> Walk<'m> {
+    /// One that is `alone` is never raced for a slot.
+    pub(crate) fn walk(&self, most: u64, alone: bool) -> Walk<'m> {
         let at = |index| self.at(Position::new(index)).base;
         // AHEAD slots on, as far as that is from the first one, round and round. The same before the last one.
-        let on = if asks { AHEAD & self.mask } else { 0 };
+        let on = AHEAD & self.mask;
         let limit = usize::try_from(most).unwrap_or(usize::MAX).min(self.room).wrapping_add(1);
         Walk {
             at: self.base,
@@ -107,6 +107,13 @@ impl<'m> Walk<'m> {
     pub(crate) fn take_alone(&mut self, len: usize, claims: impl FnOnce(Slot<'m>) -> bool) -> Option<Passed<'m>> {
         // R12: for `pass`.
         if len < self.alone { self.pass(len, claims) } else { None }
+    }
+
+    /// What is to be asked for ahead of the next slot; near the end of the slots, that one.
+    #[inline(always)]
+    pub(crate) fn ahead(&self) -> Ahead {
+        // SAFETY: R11.
+        Ahead(if self.at <= self.turn { unsafe { self.at.add(self.ahead) } } else { self.at })
     }
 
     /// The slot, if any is known.
@@ -202,15 +209,16 @@ mod tests {
     #[test]
     fn a_walk_goes_round_the_slots() {
         let lines = [const { Line::new() }; 33];
-        for (count, asks) in [1, 2, 4, 8, 16, 32, 64].into_iter().flat_map(|count| [(count, true), (count, false)]) {
+        for count in [1, 2, 4, 8, 16, 32, 64] {
             let slots = Region::new(&lines).slots(128, count, 64).unwrap();
-            let mut walk = slots.walk(48, false, asks);
+            let mut walk = slots.walk(48, false);
             walk.begin_at(Position::new(3));
             for p in (3..3 + 3 * count).map(Position::new) {
                 let passed = walk.take(48, |slot| slot.base == slots.at(p).base).expect("the slot of that position");
                 assert_eq!(passed.last, p.plus(1).get() % count == 0);
-                let ahead = if asks { slots.ahead(p.plus(1)).0 } else { slots.at(p.plus(1)).base };
-                assert_eq!(passed.ahead.0, ahead, "behind {p:?} of {count}");
+                assert_eq!(passed.ahead.0, slots.ahead(p.plus(1)).0, "behind {p:?} of {count}");
+                let beyond = walk.at > walk.turn;
+                assert_eq!(walk.ahead().0, if beyond { walk.at } else { passed.ahead.0 }, "at {p:?} of {count}");
             }
         }
     }
@@ -220,7 +228,7 @@ mod tests {
         let lines = [const { Line::new() }; 2];
         let slots = Region::new(&lines).slots(128, 2, 64).unwrap();
         for (most, room) in [(40, 40), (48, 48), (49, 48), (u64::MAX, 48)] {
-            let mut walk = slots.walk(most, false, true);
+            let mut walk = slots.walk(most, false);
             assert!(walk.take(0, |_| true).is_none() && walk.take_any(|_| true).is_none(), "before it has begun");
             walk.begin_at(Position::new(0));
             assert!(walk.take(room + 1, |_| true).is_none() && walk.take_alone(0, |_| true).is_none());
