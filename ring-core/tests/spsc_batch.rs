@@ -309,7 +309,9 @@ fn a_batch_marks_what_it_hands_out() {
         let b = Bench::new(&memory, &Format::new(256));
         let (mut tx, mut rx) = (b.producer(), b.consumer());
         for step in 0..40 {
-            (0..3).for_each(|n| drop(send(&mut tx, step + n, 8)));
+            for n in 0..3 {
+                send(&mut tx, step + n, 8);
+            }
             let mut batch = rx.try_read_batch(1).unwrap();
             if each {
                 let _ = batch.try_for_each(|_| ControlFlow::<()>::Continue(())).unwrap();
@@ -320,7 +322,9 @@ fn a_batch_marks_what_it_hands_out() {
             rx = b.replace_consumer(rx);
             let mut buf = [0; 8];
             assert!(rx.try_recv_into(&mut buf).unwrap().redelivered, "step {step}");
-            (0..2).for_each(|_| drop(rx.try_recv_into(&mut buf).unwrap()));
+            for _ in 0..2 {
+                rx.try_recv_into(&mut buf).unwrap();
+            }
         }
     }
 }
