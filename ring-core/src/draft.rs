@@ -51,17 +51,7 @@ impl<'m> Draft<'m> {
     #[inline(always)]
     pub(crate) fn fill_rest(&self) {
         if self.written < self.span.len() {
-            self.clear_rest();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn clear_rest(&self) {
-        let mut at = self.written;
-        while at < self.span.len() {
-            self.span.copy_in_at(at, &[0; 64]);
-            at = at.saturating_add(64);
+            clear(self.span, self.written);
         }
     }
 
@@ -88,5 +78,15 @@ impl<'m> Draft<'m> {
     pub(crate) unsafe fn as_slice(&self) -> &[u8] {
         // SAFETY: the caller's promise; `&self` bars writing through it.
         unsafe { self.span.as_slice() }
+    }
+}
+
+/// Zeroes what `span` has from `at` on. By value: a claim need not be in memory for it.
+#[cold]
+#[inline(never)]
+fn clear(span: Span<'_>, mut at: usize) {
+    while at < span.len() {
+        span.copy_in_at(at, &[0; 64]);
+        at = at.saturating_add(64);
     }
 }

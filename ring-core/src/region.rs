@@ -33,7 +33,7 @@ mod walk;
 pub(crate) use run::Alike;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use span::Span;
-pub(crate) use stretch::{Stretch, Taken};
+pub(crate) use stretch::{Behind, Stretch, Taken};
 pub(crate) use walk::{Ahead, Passed, Walk};
 
 /// 128 bytes of ring memory. A slice of lines is a safe home for a ring in a `static` or on the heap.

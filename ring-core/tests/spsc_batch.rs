@@ -263,3 +263,68 @@ fn what_was_seen_comes_flagged() {
     assert!((4..12).contains(&flagged), "{flagged} flagged");
     assert!(flags[0][flagged..].iter().all(|flag| !flag), "{flags:?}");
 }
+
+#[test]
+fn what_fits_into_an_empty_ring_fits_anywhere() {
+    let memory = lines(CONTROL_SIZE + 256);
+    for len in [0usize, 1, 9, 17, 40, 60] {
+        let b = Bench::new(&memory, &Format::new(256));
+        let (mut tx, mut rx) = (b.producer(), b.consumer());
+        let size = len.next_multiple_of(8) + 8;
+        let largest = 256 / size - 1;
+        for step in 0..64 {
+            let too_many = tx.try_claim_batch_exact(largest + 1, len).map(|batch| batch.remaining());
+            assert!(
+                matches!(too_many, Err(ClaimError::TooLong { .. })),
+                "step {step}: {largest} of {len} and one more"
+            );
+            for count in 1..=largest {
+                let batch = tx.try_claim_batch_exact(count, len).unwrap();
+                assert_eq!(batch.remaining(), count, "step {step}: {count} of {len}");
+            }
+            // With one record in it, what is said to fit can be pushed, and is what comes.
+            send(&mut tx, step, 1);
+            for count in 1..=largest {
+                let Ok(mut batch) = tx.try_claim_batch(count, len) else { continue };
+                let room = batch.remaining();
+                for n in 0..room {
+                    batch.push(n as u32, &bytes(n as u64, len)).unwrap();
+                }
+                batch.commit();
+                recv(&mut rx, step, 1);
+                for n in 0..room {
+                    recv(&mut rx, n as u64, len);
+                }
+                send(&mut tx, step, 1);
+            }
+            recv(&mut rx, step, 1);
+        }
+    }
+}
+
+#[test]
+fn a_batch_marks_what_it_hands_out() {
+    let memory = lines(CONTROL_SIZE + 256);
+    for each in [false, true] {
+        let b = Bench::new(&memory, &Format::new(256));
+        let (mut tx, mut rx) = (b.producer(), b.consumer());
+        for step in 0..40 {
+            for n in 0..3 {
+                send(&mut tx, step + n, 8);
+            }
+            let mut batch = rx.try_read_batch(1).unwrap();
+            if each {
+                let _ = batch.try_for_each(|_| ControlFlow::<()>::Continue(())).unwrap();
+            } else {
+                assert!(batch.next_record().unwrap().is_some());
+            }
+            batch.keep();
+            rx = b.replace_consumer(rx);
+            let mut buf = [0; 8];
+            assert!(rx.try_recv_into(&mut buf).unwrap().redelivered, "step {step}");
+            for _ in 0..2 {
+                rx.try_recv_into(&mut buf).unwrap();
+            }
+        }
+    }
+}

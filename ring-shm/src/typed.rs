@@ -161,7 +161,9 @@ macro_rules! records {
         impl<T: Payload + ?Sized, P: Trust> Typed<$record, T> {
             /// Gives the space back.
             #[inline(always)]
-            pub fn release(self) {}
+            pub fn release(self) {
+                self.guard.release();
+            }
 
             /// As the `keep` of a record of bytes.
             pub fn keep(self) {

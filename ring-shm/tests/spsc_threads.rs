@@ -10,8 +10,8 @@ mod spsc;
 mod support;
 
 use ring::{record, until};
-use ring_shm::SetupErrorKind;
-use ring_shm::spsc::{Consumer, Options, Producer, TrySendError};
+use ring_shm::spsc::{self as spsc_handles, Consumer, Options, Producer, TrySendError};
+use ring_shm::{SetupErrorKind, Untrusted};
 use sessions::Told::Record;
 use sessions::*;
 use spsc::insist;
@@ -169,6 +169,31 @@ fn threads_a_panicking_consumer_keeps_its_record_and_is_dead() {
     let first = rx.try_recv_into(&mut [0; 8]).unwrap();
     assert!(first.redelivered, "its reader may have seen it");
     assert!(!rx.try_recv_into(&mut [0; 8]).unwrap().redelivered);
+}
+
+/// Released when it is dropped, by a call.
+struct Released<'a>(Option<spsc_handles::Record<'a, Untrusted>>);
+
+impl Drop for Released<'_> {
+    fn drop(&mut self) {
+        self.0.take().unwrap().release();
+    }
+}
+
+#[test]
+fn threads_what_a_panicking_consumer_releases_by_a_call_is_released() {
+    let name = unique("panic-release");
+    let mut tx = Producer::create(name.as_str(), &Options::new().capacity(256)).unwrap();
+    let mut rx = Consumer::open(name.as_str()).unwrap();
+    for tag in 1..=3 {
+        tx.try_send(tag, b"").unwrap();
+    }
+    panics(move || {
+        let _first = Released(Some(rx.try_read().unwrap()));
+        panic!("with a record that is released");
+    });
+    let mut rx = until("the death", || Consumer::open(name.as_str()).ok());
+    assert_eq!(rx.try_recv_into(&mut []).unwrap().tag, 2);
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("batch_wakes", Bound::ALL, Body::Plain(batch)).waking(false),
     model("close_wakes", Bound::ALL, Body::Plain(close)).waking(false),
     model("release_wakes", Bound::ALL, Body::Plain(release)).waking(false),
+    model("record_release_wakes", Bound::ALL, Body::Plain(record_release)).waking(false),
     model("second_release_wakes", Bound::ALL, Body::Plain(second_release)).waking(false),
     model("both_wait", Bound::ALL, Body::Plain(both_wait)).waking(false),
 ];
@@ -104,6 +105,17 @@ fn release(w: &World) {
         sent += 1;
     }
     w.both(move || recv(&mut rx, msg(0, 8)), move || send_waiting(&mut tx, msg(9, 8)));
+}
+
+/// The same, by what is released in place.
+fn record_release(w: &World) {
+    let (mut tx, mut rx) = (w.producer(), w.consumer());
+    let mut sent = 0;
+    while try_send(&mut tx, msg(sent, 8)).is_some() {
+        sent += 1;
+    }
+    let release = move || rx.try_read().expect("a record is there").release();
+    w.both(release, move || send_waiting(&mut tx, msg(9, 8)));
 }
 
 /// The ring is full, and what is to be sent needs the room of two: the second one is released the quick way, where there is

@@ -20,6 +20,9 @@ pub(crate) struct Taken<'m> {
 }
 
 #[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind<'m>(Option<Stretch<'m>>);
+
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Run<'m> {
     rest: Stretch<'m>,
     left: usize,
@@ -56,6 +59,11 @@ impl<'m> Stretch<'m> {
         taken.at
     }
 
+    pub(crate) fn here(&self) -> Taken<'m> {
+        let span = self.area.span(self.at, 0).expect("nothing fits everywhere");
+        Taken { area: self.area, at: self.at, span }
+    }
+
     pub(crate) fn load_header(&self, ordering: Ordering) -> u64 {
         self.area.load_header(self.at, ordering)
     }
@@ -81,6 +89,20 @@ impl<'m> Stretch<'m> {
 
     pub(crate) fn ask(&self) {}
 
+    pub(crate) fn behind(&self) -> Behind<'m> {
+        Behind(Some(*self))
+    }
+
+    pub(crate) fn pass(&mut self, behind: &Behind<'m>) -> bool {
+        match behind.0 {
+            Some(rest) if rest.at.plus(rest.left) == self.at.plus(self.left) => {
+                *self = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn take(&mut self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
         let (at, size) = (self.at, geometry.size_of(len)? as u64);
         let left = self.left.checked_sub(size)?;
@@ -105,6 +127,14 @@ impl<'m> Stretch<'m> {
     fn fitting(&self, len: usize, most: usize, bytes: u64, geometry: &Geometry) -> usize {
         let fits = geometry.size_of(len).map_or(0, |size| bytes / size as u64);
         most.min(usize::try_from(fits).unwrap_or(usize::MAX))
+    }
+}
+
+impl Behind<'_> {
+    pub(crate) const UNKNOWN: Self = Self(None);
+
+    pub(crate) const fn is_known(&self) -> bool {
+        self.0.is_some()
     }
 }
 

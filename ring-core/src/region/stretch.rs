@@ -11,6 +11,7 @@
 //!     `BEYOND`, unless that is 0.
 //! R10. A `Taken` was taken of a stretch, or of an area with the same bounds: from `at` on there are eight bytes, and `len`
 //!     more, rounded up to 8, inside an area; `at` is a multiple of 8.
+//! R17. `at` and `end` of a `Behind` are those of a `Stretch`, unless its `end` is 0.
 //! R13. `BEYOND` more than the address of any byte of an area, and the one behind it, is an address still.
 #![allow(unsafe_code)]
 
@@ -41,6 +42,20 @@ pub(crate) struct Taken<'m> {
     pub(super) len: usize,
     pub(super) memory: PhantomData<&'m [Word]>,
 }
+
+/// What is left of a stretch behind a record that was taken of a copy of it: kept until the record is committed, if it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind<'m> {
+    at: NonNull<u8>,
+    /// The end that the stretch had; 0 where nothing is known.
+    end: usize,
+    memory: PhantomData<&'m [Word]>,
+}
+
+// SAFETY: as for `Region`.
+unsafe impl Send for Behind<'_> {}
+// SAFETY: as for `Region`.
+unsafe impl Sync for Behind<'_> {}
 
 // SAFETY: as for `Region`.
 unsafe impl Send for Stretch<'_> {}
@@ -96,6 +111,12 @@ impl<'m> Stretch<'m> {
         Position::new(self.bias.wrapping_add(taken.at.addr().get() as u64))
     }
 
+    /// The header at its start, as of a record without a payload.
+    #[inline(always)]
+    pub(crate) fn here(&self) -> Taken<'m> {
+        Taken { at: self.at, len: 0, memory: PhantomData } // R10: by R8
+    }
+
     /// Loads the header at its start.
     #[inline(always)]
     pub(crate) fn load_header(&self, ordering: Ordering) -> u64 {
@@ -145,6 +166,23 @@ impl<'m> Stretch<'m> {
         }
     }
 
+    /// What it is now, for a copy that is to be left as it was.
+    #[inline(always)]
+    pub(crate) fn behind(&self) -> Behind<'m> {
+        Behind { at: self.at, end: self.end.addr().get(), memory: PhantomData } // R17
+    }
+
+    /// Goes on behind what was taken of a copy; false, and nothing done, where that is not known.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, behind: &Behind<'m>) -> bool {
+        // An end is inside its area, so this says that it is the same area. No end is at 0.
+        let known = self.end.addr().get() == behind.end;
+        if known {
+            self.at = behind.at; // R8: by R17
+        }
+        known
+    }
+
     /// Takes a record of `len` payload bytes; `None`, and nothing taken, where it is not known to fit, whatever `len`.
     #[inline(always)]
     pub(crate) fn take(&mut self, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
@@ -163,6 +201,17 @@ impl<'m> Stretch<'m> {
         self.at = unsafe { NonNull::new_unchecked(next) };
         // R8: `size` is a multiple of 8 (R9). R10: by R9 it is at least 8 and `len` rounded up to 8.
         Some(Taken { at, len, memory: PhantomData })
+    }
+}
+
+impl Behind<'_> {
+    /// Nothing is known.
+    pub(crate) const UNKNOWN: Self = Self { at: NonNull::dangling(), end: 0, memory: PhantomData };
+
+    /// Whether anything is.
+    #[inline(always)]
+    pub(crate) const fn is_known(&self) -> bool {
+        self.end != 0
     }
 }
 

@@ -3,6 +3,7 @@
 use super::producer::Producer;
 use crate::draft::Draft;
 use crate::position::Position;
+use crate::region::Behind;
 
 /// Space reserved for one record. Committed by [`Claim::commit`]; dropped or aborted it leaves no trace.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct Claim<'a, 'm> {
     pub(super) draft: Draft<'m>,
     pub(super) record: Position,
     pub(super) tag: u32,
+    /// What is known to be good behind the record, as long as it is at the tail and has the length of `draft`.
+    pub(super) behind: Behind<'m>,
 }
 
 impl Claim<'_, '_> {
@@ -55,6 +58,9 @@ impl Claim<'_, '_> {
     /// Shortens the record to at most `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         self.draft.truncate(len);
+        if self.behind.is_known() {
+            self.behind = self.producer.behind(self.draft.len());
+        }
     }
 
     /// The payload in place, for whoever wants to build it there. What was never written holds old bytes of this
@@ -63,6 +69,7 @@ impl Claim<'_, '_> {
     /// # Safety
     /// Until the slice is gone no process may access these bytes: every process that has the region mapped
     /// writable follows the protocol.
+    #[inline(always)]
     #[cfg(not(loom))]
     #[allow(unsafe_code)]
     pub unsafe fn as_mut_slice(&mut self) -> &mut [u8] {
@@ -75,6 +82,7 @@ impl Claim<'_, '_> {
     /// # Safety
     /// See [`Claim::as_mut_slice`].
     #[must_use]
+    #[inline(always)]
     #[cfg(not(loom))]
     #[allow(unsafe_code)]
     pub unsafe fn as_slice(&self) -> &[u8] {
@@ -86,7 +94,14 @@ impl Claim<'_, '_> {
     #[inline(always)]
     pub fn commit(self) -> Position {
         self.draft.fill_rest();
-        self.producer.publish::<true>(self.record, self.draft.len(), self.tag)
+        let (at, len) = (self.producer.stretch.here(), self.draft.len());
+        if self.producer.stretch.pass(&self.behind) {
+            let rest = self.producer.stretch;
+            self.producer.publish_here::<true>(&at, &rest, len as u64, self.tag);
+        } else {
+            self.producer.publish_slowly::<true>(self.record, len, self.tag);
+        }
+        self.record
     }
 
     /// Gives the space back unseen.

@@ -26,6 +26,9 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     /// How many records of up to `len` bytes there is room for: at least `min`, at most `max`.
     pub(super) fn room(producer: &mut Producer<'_>, min: usize, max: usize, len: usize) -> Result<usize, ClaimError> {
         let size = producer.check_len(len)?;
+        if max > 0 && min <= max && all_fit(producer, max, size) {
+            return Ok(max);
+        }
         // Records, the padding at the wrap (shorter than one of them), and the next header, in an empty ring.
         let largest = count(producer.geometry.capacity(), size).saturating_sub(1);
         if min > largest {
@@ -251,9 +254,21 @@ fn lay<'m>(at: &mut Stretch<'m>, tag: u32, len: usize, geometry: &Geometry) -> O
     Some(taken)
 }
 
+/// What is between the tail and the remembered head, the header behind all records left out.
+fn free(producer: &Producer<'_>) -> u64 {
+    producer.window.saturating_sub(producer.tail().since(producer.cached_head)).saturating_sub(HEADER)
+}
+
+/// Whether `count` records of `size` bytes are known to fit without a division. Beyond half of the capacity it is asked whether they
+/// would in any place.
+fn all_fit(producer: &Producer<'_>, count: usize, size: u64) -> bool {
+    let most = (producer.geometry.capacity() / 2).min(producer.geometry.room_to_end(producer.tail()));
+    size.saturating_mul(count as u64) <= most.min(free(producer))
+}
+
 /// How many records of `size` bytes fit between the tail and the remembered head, the wrap considered.
 fn fitting(producer: &Producer<'_>, size: u64) -> usize {
-    let free = producer.window.saturating_sub(producer.tail().since(producer.cached_head)).saturating_sub(HEADER);
+    let free = free(producer);
     let to_end = producer.geometry.room_to_end(producer.tail());
     match free.checked_sub(to_end) {
         None => count(free, size),

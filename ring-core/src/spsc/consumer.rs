@@ -10,12 +10,13 @@ use super::error::ReadError;
 use super::find::{Found, NotHere, ask_ahead, header};
 use super::pace::Slip;
 use super::read_batch::ReadBatch;
+use super::received::Received;
 use super::record::Record;
 use super::ring::Ring;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, PACKED, stated_len, tag};
+use crate::record::{Geometry, PACKED, stated_len};
 use crate::region::{Area, Control, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
@@ -40,8 +41,7 @@ pub struct Consumer<'m> {
     /// Unpublished bytes that are tolerated before the head is stored.
     pub(super) release_every: u32,
     pub(super) lease: u32,
-    /// Whether records need not start on lines, and each is to be published when it is released.
-    plain: bool,
+    releases: Releases,
     /// Lease of the producer session whose end has been reported.
     pub(super) told: u32,
     /// Whether that was at the present head: a mark that comes to stand there has been reported.
@@ -55,25 +55,25 @@ pub struct Consumer<'m> {
     pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
-/// What came with a message that was copied out.
+/// What is to be asked about a release: in one byte, since a handle has no room for two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Received {
-    /// Payload bytes.
-    pub len: usize,
-    /// The sender's tag.
-    pub tag: u32,
-    /// The delivery id.
-    pub position: Position,
-    /// Whether a consumer that died may have seen this record already. May be true wrongly, never false wrongly.
-    pub redelivered: bool,
+enum Releases {
+    /// As [`Prompt`](Self::Prompt), and records need not start on lines.
+    Plain,
+    /// Nothing: each is to be published, by a process that need not fence before it looks for sleepers.
+    Prompt,
+    /// All there is.
+    Other,
 }
 
-impl Received {
-    /// What came with the record that `word` commits, and that filled `buf`. Nobody had seen it: a stretch that is not empty lies
-    /// behind what may have been seen before.
-    #[inline(always)]
-    fn here(word: u64, position: Position, buf: &[u8]) -> Self {
-        Self { len: buf.len(), tag: tag(word), position, redelivered: false }
+impl Releases {
+    /// Those of a consumer of `ring`.
+    fn of(ring: &Ring<'_>) -> Self {
+        match ring.release_every == 0 && ring.wake.is_light() {
+            true if ring.geometry.is_packed() => Self::Plain,
+            true => Self::Prompt,
+            false => Self::Other,
+        }
     }
 }
 
@@ -90,7 +90,7 @@ impl<'m> Consumer<'m> {
             control: ring.control,
             wake: ring.wake,
             release_every: u32::try_from(ring.release_every).unwrap_or(u32::MAX),
-            plain: ring.release_every == 0 && ring.geometry.is_packed(),
+            releases: Releases::of(ring),
             lease: u32::try_from(lease).unwrap_or(0),
             told,
             told_here: told != 0,
@@ -183,7 +183,7 @@ impl<'m> Consumer<'m> {
         if stated_len(word) as usize != buf.len() {
             return Err(word);
         }
-        if self.plain {
+        if self.releases == Releases::Plain {
             let Some((position, head)) = self.copy_here(&PACKED, buf) else { return Err(word) };
             self.publish_head::<TELLS>(head);
             return Ok(Received::here(word, position, buf));
@@ -230,7 +230,7 @@ impl<'m> Consumer<'m> {
         if TELLS {
             self.tell();
         }
-        Ok(Received { len, tag: told.tag(), position, redelivered: told.redelivered() })
+        Ok(Received::new(len, told.tag(), position, told.redelivered()))
     }
 
     #[inline(never)]
@@ -359,6 +359,22 @@ impl<'m> Consumer<'m> {
             self.publish_head::<TELLS>(head);
         }
         !held
+    }
+
+    /// The head has passed records that were lent.
+    #[inline(always)]
+    pub(super) fn released(&mut self, head: Position) {
+        if self.releases == Releases::Other {
+            return self.released_otherwise(head);
+        }
+        self.publish_head::<true>(head);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn released_otherwise(&mut self, head: Position) {
+        self.release::<false>(head);
+        self.tell();
     }
 
     #[inline(always)]

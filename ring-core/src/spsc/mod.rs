@@ -34,6 +34,7 @@ mod pace;
 mod producer;
 mod publish;
 mod read_batch;
+mod received;
 mod record;
 mod recover;
 mod ring;
@@ -45,12 +46,13 @@ mod synced;
 
 pub use claim::Claim;
 pub use claim_batch::ClaimBatch;
-pub use consumer::{Consumer, Received};
+pub use consumer::Consumer;
 pub use error::{ClaimError, ReadError};
 pub use find::NotHere;
 pub use format::{Format, MAX_CAPACITY, MIN_CAPACITY};
 pub use producer::Producer;
 pub use read_batch::{BatchRecord, ReadBatch};
+pub use received::Received;
 pub use record::Record;
 pub use ring::Ring;
 #[cfg(not(loom))]

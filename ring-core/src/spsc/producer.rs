@@ -12,13 +12,14 @@ use super::claim_batch::ClaimBatch;
 use super::error::ClaimError;
 use super::pace::Patience;
 use super::ring::Ring;
+use super::room::Room;
 use crate::draft::Draft;
 use crate::error::Corrupt;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
 use crate::record::{Geometry, PACKED};
-use crate::region::{Area, Control, Span, Stretch};
+use crate::region::{Area, Control, Stretch};
 use crate::seat::{Role, Seat, SessionEnd, Verdict};
 use crate::sync::ord;
 
@@ -88,13 +89,13 @@ impl<'m> Producer<'m> {
     /// [`ClaimError::Full`], [`ClaimError::TooLong`], [`ClaimError::Corrupt`].
     #[inline]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, 'm>, ClaimError> {
-        let (record, span) = self.reserve(len)?;
-        Ok(self.lend(record, span))
+        let room = self.reserve(len)?;
+        Ok(self.lend(room))
     }
 
     #[inline(always)]
-    fn lend(&mut self, record: Position, span: Span<'m>) -> Claim<'_, 'm> {
-        Claim { producer: self, draft: Draft::new(span), record, tag: 0 }
+    fn lend(&mut self, room: Room<'m>) -> Claim<'_, 'm> {
+        Claim { producer: self, draft: Draft::new(room.span), record: room.record, tag: 0, behind: room.behind }
     }
 
     /// Sends a copy of `payload`, all or nothing. On success the record is committed.
@@ -155,7 +156,7 @@ impl<'m> Producer<'m> {
     fn send_sized<const TELLS: bool>(&mut self, geometry: &Geometry, tag: u32, payload: &[u8]) -> Option<Position> {
         let record = self.tail();
         let Some(taken) = self.stretch.take(payload.len(), geometry) else {
-            return self.send_ahead::<TELLS>(tag, payload);
+            return if self.send_ahead::<TELLS>(tag, payload) { Some(record) } else { None };
         };
         let rest = self.stretch;
         taken.span().copy_in(payload);
@@ -163,23 +164,23 @@ impl<'m> Producer<'m> {
         Some(record)
     }
 
-    /// The first record behind what was ready.
+    /// The first record behind what was ready; false, and nothing done, where it does not fit.
     #[cold]
     #[inline(never)]
-    fn send_ahead<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Option<Position> {
-        let record = self.tail();
-        let taken = self.take_ahead(payload.len())?;
+    fn send_ahead<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> bool {
+        let Some(taken) = self.take_ahead(payload.len()) else { return false };
         taken.span().copy_in(payload);
         self.publish_here::<TELLS>(&taken, &{ self.stretch }, payload.len() as u64, tag);
-        Some(record)
+        true
     }
 
     #[cold]
     #[inline(never)]
     fn send_slowly<const TELLS: bool>(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        let (record, span) = self.reserve_slowly(payload.len())?;
+        let Room { record, span, .. } = self.reserve_slowly(payload.len())?;
         span.copy_in(payload);
-        Ok(self.publish::<TELLS>(record, payload.len(), tag))
+        self.publish_slowly::<TELLS>(record, payload.len(), tag);
+        Ok(record)
     }
 
     /// Claims space for up to `max` records of up to `len` bytes each, as many as fit now and at least one, which
@@ -211,7 +212,7 @@ impl<'m> Producer<'m> {
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<Claim<'_, 'm>, ClaimError> {
         match self.reserve(len) {
-            Ok((record, span)) => Ok(self.lend(record, span)),
+            Ok(room) => Ok(self.lend(room)),
             Err(error) => Err(self.why(error, verdict)),
         }
     }

@@ -12,22 +12,8 @@ use crate::region::{Stretch, Taken};
 use crate::sync::ord;
 
 impl<'m> Producer<'m> {
-    /// Publishes the record at `record`: the tail itself, or the start of the area with padding before it.
-    #[inline(always)]
-    pub(super) fn publish<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) -> Position {
-        if record == self.tail() {
-            if let Some(taken) = self.stretch.take(len, &self.geometry) {
-                let rest = self.stretch;
-                self.publish_here::<TELLS>(&taken, &rest, len as u64, tag);
-                return record;
-            }
-        }
-        self.publish_slowly::<TELLS>(record, len, tag);
-        record
-    }
-
-    /// Publishes the record that has been taken at the tail, which is where `rest` begins now. A copy of it: whatever may be
-    /// stored to the ring the compiler takes for a change of the handle.
+    /// Publishes the record of `len` payload bytes that has been taken at the tail, which is where `rest` begins now. A copy of it:
+    /// whatever may be stored to the ring the compiler takes for a change of the handle.
     #[inline(always)]
     pub(super) fn publish_here<const TELLS: bool>(&self, taken: &Taken<'m>, rest: &Stretch<'m>, len: u64, tag: u32) {
         end_with_zero(rest);
@@ -54,10 +40,16 @@ impl<'m> Producer<'m> {
         bell::wake_receiver(self.control, self.wake);
     }
 
-    /// The record that ends the area, or comes after padding.
+    /// Publishes the record at `record`, of which nothing else is known: the tail itself, or the start of the area with padding
+    /// before it.
     #[cold]
     #[inline(never)]
-    fn publish_slowly<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) {
+    pub(super) fn publish_slowly<const TELLS: bool>(&mut self, record: Position, len: usize, tag: u32) {
+        if record == self.tail() {
+            if let Some(taken) = self.stretch.take(len, &self.geometry) {
+                return self.publish_here::<TELLS>(&taken, &{ self.stretch }, len as u64, tag);
+            }
+        }
         let size = self.geometry.record_size(len as u64);
         let Some((taken, rest)) = self.area.record(record, len, size) else { return }; // it had a span
         let at = core::mem::replace(&mut self.stretch, rest);

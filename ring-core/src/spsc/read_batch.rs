@@ -92,10 +92,14 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
             let found = match next_alike(&mut places, states_their_len) {
                 Some(found) => found,
                 None => {
-                    let quick = if at.read == 0 || at.read >= max {
-                        None
-                    } else {
-                        peek(&area, &geometry, at.rest, None, dry).1
+                    if at.read >= max {
+                        self.at = at;
+                        self.note_many();
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                    let quick = match at.read {
+                        0 => Some(self.first),
+                        _ => peek(&area, &geometry, at.rest, None, dry).1,
                     };
                     let found = match quick {
                         // Within its stretch, and marked as seen already.
@@ -130,10 +134,15 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
 
     #[inline(never)]
     fn next_at_length(&mut self) -> Result<Option<Found<'m>>, ReadError> {
+        self.note_many();
+        self.next_found()
+    }
+
+    #[inline(always)]
+    fn note_many(&mut self) {
         if self.at.read > 1 {
             self.consumer.slip.found_many(self.consumer.dry);
         }
-        self.next_found()
     }
 
     /// How many records have been handed out.
@@ -153,8 +162,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     pub fn release(self) -> usize {
         if self.at.read > 0 {
             self.consumer.stretch = self.at.rest;
-            self.consumer.release::<false>(self.at.rest.position());
-            self.consumer.tell();
+            self.consumer.released(self.at.rest.position());
         }
         self.at.read
     }

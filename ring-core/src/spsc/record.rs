@@ -69,8 +69,7 @@ impl Record<'_, '_> {
     #[inline(always)]
     pub fn release(self) {
         self.consumer.stretch = self.found.rest;
-        self.consumer.release::<false>(self.found.rest.position());
-        self.consumer.tell();
+        self.consumer.released(self.found.rest.position());
     }
 
     /// Leaves the record in the ring; the next call returns it again.

@@ -6,24 +6,39 @@ use super::producer::{HEAD, Producer};
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::record::{HEADER, mark_word};
-use crate::region::{Span, Stretch};
+use crate::region::{Behind, Span, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
 
+/// Room for a record: its position, its payload, and what is known to be good behind it if it is at the tail.
+#[derive(Debug)]
+pub(super) struct Room<'m> {
+    pub(super) record: Position,
+    pub(super) span: Span<'m>,
+    pub(super) behind: Behind<'m>,
+}
+
 impl<'m> Producer<'m> {
-    /// Finds room: the record's position and its payload's span. Of what is shared it changes free space alone.
+    /// Finds room. Of what is shared it changes free space alone.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
+    pub(super) fn reserve(&mut self, len: usize) -> Result<Room<'m>, ClaimError> {
         let mut stretch = self.stretch; // a claim may be dropped: the tail stays
         match stretch.take(len, &self.geometry) {
-            Some(taken) => Ok((self.tail(), taken.span())),
+            Some(taken) => Ok(Room { record: self.tail(), span: taken.span(), behind: stretch.behind() }),
             None => self.reserve_slowly(len),
         }
     }
 
+    /// What is behind a record of `len` payload bytes at the tail.
+    #[inline(always)]
+    pub(super) fn behind(&self, len: usize) -> Behind<'m> {
+        let mut stretch = self.stretch;
+        stretch.take(len, &self.geometry).map_or(Behind::UNKNOWN, |_| stretch.behind())
+    }
+
     #[cold]
     #[inline(never)]
-    pub(super) fn reserve_slowly(&mut self, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
+    pub(super) fn reserve_slowly(&mut self, len: usize) -> Result<Room<'m>, ClaimError> {
         let size = self.check_len(len)?;
         // The second round follows a refill that moved the tail past a session mark; a third does not happen.
         for _ in 0..3 {
@@ -35,7 +50,8 @@ impl<'m> Producer<'m> {
             if end.plus(HEADER).since(self.cached_head) <= self.window {
                 if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
                     self.stretch = self.ready(self.free_at(tail), size, 1);
-                    return Ok((record, span));
+                    // A record that padding goes before is not in this stretch, which ends where the area does.
+                    return Ok(Room { record, span, behind: self.behind(len) });
                 }
             }
             self.refill(end)?;

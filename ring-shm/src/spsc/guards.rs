@@ -6,7 +6,8 @@
 //! 1. `Trusted` guards come only from handles that `trust_peers` or a heap ring made: every process that can write to
 //!    the memory follows the protocol, which leaves a claim's bytes to its claimer and a record's bytes unwritten
 //!    until it is released.
-//! 2. The `core` of a `Record` is taken out once, in `drop` or in `keep`, which prevents that drop, and not used after.
+//! 2. The `core` of a `Record` or a `ReadBatch` is taken out once, in `drop` or in `into_core`, which prevents that drop,
+//!    and not used after.
 #![allow(unsafe_code)]
 
 use core::convert::Infallible;
@@ -86,6 +87,7 @@ impl<'a, T: Trust> Claim<'a, T> {
 impl Deref for Claim<'_, Trusted> {
     type Target = [u8];
 
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
         // SAFETY: 1.
         unsafe { self.core.as_slice() }
@@ -94,6 +96,7 @@ impl Deref for Claim<'_, Trusted> {
 
 impl DerefMut for Claim<'_, Trusted> {
     /// The payload. Counts as writing all of it: what is left untouched is sent with whatever the ring's memory held.
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: 1.
         unsafe { self.core.as_mut_slice() }
@@ -251,15 +254,22 @@ impl<'a, T: Trust> Record<'a, T> {
         self.core.copy_to(buf)
     }
 
-    /// Gives the space back to the producer.
-    #[inline]
-    pub fn release(self) {}
+    /// Gives the space back to the producer, also while the thread is panicking.
+    #[inline(always)]
+    pub fn release(self) {
+        self.into_core().release();
+    }
 
     /// Leaves the record in the ring: the next call finds it again.
     pub fn keep(self) {
+        self.into_core().keep();
+    }
+
+    #[inline(always)]
+    fn into_core(self) -> core_spsc::Record<'a, 'static> {
         let mut record = ManuallyDrop::new(self);
         // SAFETY: 2.
-        unsafe { ManuallyDrop::take(&mut record.core) }.keep();
+        unsafe { ManuallyDrop::take(&mut record.core) }
     }
 }
 
@@ -298,21 +308,21 @@ impl<T: Trust> fmt::Debug for Record<'_, T> {
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is released"]
 pub struct ReadBatch<'a, T: Trust> {
-    core: Option<core_spsc::ReadBatch<'a, 'static>>,
+    core: ManuallyDrop<core_spsc::ReadBatch<'a, 'static>>,
     trust: PhantomData<T>,
 }
 
 impl<'a, T: Trust> ReadBatch<'a, T> {
     #[inline(always)]
     pub(super) fn new(core: core_spsc::ReadBatch<'a, 'static>) -> Self {
-        Self { core: Some(core), trust: PhantomData }
+        Self { core: ManuallyDrop::new(core), trust: PhantomData }
     }
 
     /// The next record; `None` when `max` were handed out, nothing more is committed, the session ends here, or a
     /// peer broke the protocol (which the handle's next call reports).
     #[inline(always)]
     pub fn next_record(&mut self) -> Option<BatchRecord<'_, T>> {
-        let record = self.core.as_mut()?.next_record().ok()??;
+        let record = self.core.next_record().ok()??;
         Some(BatchRecord { core: record, trust: PhantomData })
     }
 
@@ -332,8 +342,7 @@ impl<'a, T: Trust> ReadBatch<'a, T> {
     /// Those of `each`.
     #[inline(always)]
     pub fn try_for_each<E>(&mut self, mut each: impl FnMut(BatchRecord<'_, T>) -> Result<(), E>) -> Result<(), E> {
-        let Some(core) = self.core.as_mut() else { return Ok(()) };
-        let flow = core.try_for_each(|core| match each(BatchRecord { core, trust: PhantomData }) {
+        let flow = self.core.try_for_each(|core| match each(BatchRecord { core, trust: PhantomData }) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         });
@@ -347,7 +356,7 @@ impl<'a, T: Trust> ReadBatch<'a, T> {
     /// How many records were handed out.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.core.as_ref().map_or(0, core_spsc::ReadBatch::len)
+        self.core.len()
     }
 
     /// Whether none was handed out.
@@ -358,27 +367,32 @@ impl<'a, T: Trust> ReadBatch<'a, T> {
 
     /// Gives back the space of all records handed out; returns how many.
     #[inline]
-    pub fn release(mut self) -> usize {
-        self.core.take().map_or(0, core_spsc::ReadBatch::release)
+    pub fn release(self) -> usize {
+        self.into_core().release()
     }
 
     /// Leaves all of them in the ring: the next call finds them again.
-    pub fn keep(mut self) {
-        if let Some(batch) = self.core.take() {
-            batch.keep();
-        }
+    pub fn keep(self) {
+        self.into_core().keep();
+    }
+
+    #[inline(always)]
+    fn into_core(self) -> core_spsc::ReadBatch<'a, 'static> {
+        let mut batch = ManuallyDrop::new(self);
+        // SAFETY: 2.
+        unsafe { ManuallyDrop::take(&mut batch.core) }
     }
 }
 
 impl<T: Trust> Drop for ReadBatch<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(batch) = self.core.take() {
-            if thread::panicking() {
-                batch.keep();
-            } else {
-                batch.release();
-            }
+        // SAFETY: 2.
+        let batch = unsafe { ManuallyDrop::take(&mut self.core) };
+        if thread::panicking() {
+            batch.keep();
+        } else {
+            batch.release();
         }
     }
 }
