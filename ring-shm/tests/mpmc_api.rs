@@ -8,8 +8,10 @@ mod workers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ring_shm::mpmc::{Consumer, HeapRing, Options, Producer, Redelivery, TryRecvError, TrySendError, heap, inspect};
-use ring_shm::{SetupErrorKind, Verdict};
+use ring_shm::mpmc::{
+    Consumer, HeapRing, Options, Producer, Record, Redelivery, TryRecvError, TrySendError, heap, inspect,
+};
+use ring_shm::{SetupErrorKind, Trusted, Verdict};
 use support::{child, hear, play_alone, say, unique};
 use workers::{facts, make, next, recv, send, small, until};
 
@@ -157,6 +159,28 @@ fn unwinding_keeps_the_record_and_counts_as_a_death() {
     tx.try_send(2, b"next").unwrap();
     let tag = until("the death", || other.try_recv_into(&mut [0; 8]).ok().map(|got| got.tag));
     assert_eq!((tag, other.stats().settled.skipped), (2, 1));
+}
+
+/// Released when it is dropped, by a call.
+struct Released<'a>(Option<Record<'a, Trusted>>);
+
+impl Drop for Released<'_> {
+    fn drop(&mut self) {
+        self.0.take().unwrap().release();
+    }
+}
+
+#[test]
+fn what_is_released_by_a_call_while_unwinding_is_released() {
+    let ring = heap(4, 8).unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    tx.try_send(1, b"done").unwrap();
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let _record = Released(Some(rx.try_read().unwrap()));
+        panic!("as it should");
+    }));
+    assert_eq!(panic.unwrap_err().downcast_ref::<&str>(), Some(&"as it should"));
+    assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Empty);
 }
 
 /// Whoever panics over a message may have done half of the work.

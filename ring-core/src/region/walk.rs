@@ -112,8 +112,11 @@ impl<'m> Walk<'m> {
     /// What is to be asked for ahead of the next slot; near the end of the slots, that one.
     #[inline(always)]
     pub(crate) fn ahead(&self) -> Ahead {
+        if self.at > self.turn {
+            return Ahead(self.at);
+        }
         // SAFETY: R11.
-        Ahead(if self.at <= self.turn { unsafe { self.at.add(self.ahead) } } else { self.at })
+        Ahead(unsafe { self.at.add(self.ahead) })
     }
 
     /// The slot, if any is known.

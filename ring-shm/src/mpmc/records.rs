@@ -6,7 +6,7 @@
 //! 1. `Trusted` guards come only from handles that `trust_peers` or a heap ring made: every process that can write to
 //!    the memory follows the protocol, which leaves a claim's bytes to its claimer and a record's bytes unwritten
 //!    until it is released.
-//! 2. The `core` of a `Record` is taken out once, in `drop` or in `keep`, which prevents that drop, and not used after.
+//! 2. The `core` of a `Record` is taken out once, in `drop` or in `into_core`, which prevents that drop, and not used after.
 #![allow(unsafe_code)]
 
 use core::fmt;
@@ -107,15 +107,22 @@ impl<'a, T: Trust> Record<'a, T> {
         self.core.copy_to(buf)
     }
 
-    /// Gives the slot back to the producers.
-    #[inline]
-    pub fn release(self) {}
+    /// Gives the slot back to the producers, also while the thread is panicking.
+    #[inline(always)]
+    pub fn release(self) {
+        self.into_core().release();
+    }
 
     /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.
     pub fn keep(self) {
+        self.into_core().keep();
+    }
+
+    #[inline(always)]
+    fn into_core(self) -> core_mpmc::Record<'a, 'static> {
         let mut record = ManuallyDrop::new(self);
         // SAFETY: 2.
-        unsafe { ManuallyDrop::take(&mut record.core) }.keep();
+        unsafe { ManuallyDrop::take(&mut record.core) }
     }
 }
 
