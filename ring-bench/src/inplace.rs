@@ -17,11 +17,11 @@
 
 use crate::arena::{Arena, Line};
 use crate::candidate::{Build, Maker, Setup};
-use crate::ours::{failed, fresh_name, maker, unlink};
+use crate::ours::{failed, fresh_name, maker, options, unlink};
 use crate::payload::{PayloadDrain, PayloadRx, PayloadSource, PayloadTx};
 use core::sync::atomic::{Ordering::Acquire, Ordering::Release};
 use ring_shm::Trusted;
-use ring_shm::spsc::{Consumer, Options, Producer};
+use ring_shm::spsc::{Consumer, Producer};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Capacity of a ring for whole payloads.
@@ -176,7 +176,7 @@ pub(crate) fn ours(bytes: usize, lines: bool) -> Build {
     one_ring(move |name| {
         let create = name.clone();
         let source = maker(move || {
-            let options = Options::new().capacity(BYTES as u64).line_aligned(lines);
+            let options = options(BYTES).line_aligned(lines);
             let tx = Producer::create(&create, &options).map_err(failed)?;
             // SAFETY: 3.
             Ok(PayloadSource::new(Claims(unsafe { tx.trust_peers() }, bytes), bytes))
@@ -195,7 +195,7 @@ pub(crate) fn ours_copied(bytes: usize) -> Build {
     one_ring(move |name| {
         let create = name.clone();
         let source = maker(move || {
-            let tx = Producer::create(&create, &Options::new().capacity(BYTES as u64)).map_err(failed)?;
+            let tx = Producer::create(&create, &options(BYTES)).map_err(failed)?;
             Ok(PayloadSource::new(CopyTx(tx, vec![0; bytes / 8]), bytes))
         });
         let drain = maker(move || {

@@ -214,23 +214,28 @@ pub(crate) fn strict_one_way<const W: usize>(bytes: usize) -> Build {
     })
 }
 
-/// One ring of `bytes`: what the two sides make out of their handles.
+/// One ring: what the two sides make out of their handles.
 fn one_ring<S: Part + 'static, D: Part + 'static>(
-    bytes: usize,
+    options: Options,
     source: impl FnOnce(Sender) -> S + Send + 'static,
     drain: impl FnOnce(Receiver) -> D + Send + 'static,
 ) -> Setup {
     let name = fresh_name();
     let published = unlink(vec![name.clone()]);
     let create = name.clone();
-    let source = maker(move || Producer::create(&create, &options(bytes)).map(|tx| source(Sender(tx))).map_err(failed));
+    let source = maker(move || Producer::create(&create, &options).map(|tx| source(Sender(tx))).map_err(failed));
     let drain = maker(move || Consumer::open(&name).map(|rx| drain(Receiver(rx))).map_err(failed));
     Setup { parties: vec![source, drain], published }
 }
 
 /// One way, one operation a message, over a ring of `bytes`.
 pub(crate) fn one_way<const W: usize>(bytes: usize) -> Build {
-    Box::new(move |_| Ok(one_ring(bytes, Source::<W, _>::new, Drain::<W, _>::new)))
+    Box::new(move |_| Ok(one_ring(options(bytes), Source::<W, _>::new, Drain::<W, _>::new)))
+}
+
+/// The same with payloads on lines.
+pub(crate) fn one_way_on_lines<const W: usize>(bytes: usize) -> Build {
+    Box::new(move |_| Ok(one_ring(options(bytes).line_aligned(true), Source::<W, _>::new, Drain::<W, _>::new)))
 }
 
 /// One way in slices of `batch` messages over a ring of `bytes`.
@@ -254,6 +259,10 @@ pub(crate) fn slices<const W: usize>(bytes: usize, batch: usize) -> Build {
 /// One way in batches over a ring of `bytes`.
 pub(crate) fn batch<const W: usize>(bytes: usize, batch: usize) -> Build {
     Box::new(move |_| {
-        Ok(one_ring(bytes, move |tx| BatchSource::<W, _>::new(tx, batch), move |rx| BatchDrain::<W, _>::new(rx, batch)))
+        Ok(one_ring(
+            options(bytes),
+            move |tx| BatchSource::<W, _>::new(tx, batch),
+            move |rx| BatchDrain::<W, _>::new(rx, batch),
+        ))
     })
 }

@@ -134,6 +134,21 @@ impl Shared for ArrayQueue<u64> {
     }
 }
 
+/// Slots as wide as ours: the word, and what our header takes.
+impl Shared for ArrayQueue<[u64; 3]> {
+    fn with_slots(slots: usize) -> Self {
+        Self::new(slots)
+    }
+    #[inline(always)]
+    fn push(&self, word: u64) -> bool {
+        self.push([word; 3]).is_ok()
+    }
+    #[inline(always)]
+    fn pop(&self) -> Option<u64> {
+        Some(self.pop()?[0])
+    }
+}
+
 impl Shared for Vyukov<u64> {
     fn with_slots(slots: usize) -> Self {
         Self::new(slots)

@@ -82,6 +82,8 @@ pub fn all() -> Vec<Row> {
         Row::lower("spsc-rtt-256-vs-format", "ours-rtt-256", "format-rtt-256", 1.05),
         // One way, equal bytes of capacity.
         Row::higher("spsc-oneway-8", "ours-oneway-8", "rtrb-oneway-8", 1.0),
+        // Short payloads gain nothing by lines of their own.
+        Row::higher("spsc-oneway-56-vs-lines", "ours-oneway-56", "ours-oneway-56-lines", 0.95),
         Row::higher("spsc-oneway-64", "ours-oneway-64", "rtrb-oneway-64", 1.8).apart(2.5),
         Row::higher("spsc-oneway-256", "ours-oneway-256", "rtrb-oneway-256", 1.5).apart(1.8),
         Row::higher("spsc-oneway-8-batch", "ours-oneway-8-batch", "rtrb-oneway-8-batch", 1.0),
@@ -138,6 +140,9 @@ pub fn all() -> Vec<Row> {
         Row::higher("mpmc-4p4c", "ours-4p4c", "array-queue-4p4c", 2.0),
         Row::higher("mpmc-1p1c-alone", "ours-1p1c-alone", "array-queue-1p1c", 2.0),
         Row::higher("mpmc-1p1c-65536", "ours-1p1c-65536", "array-queue-1p1c-65536", 1.2),
+        // A slot of ours has 32 bytes, one of that queue 16: with as many bytes, and with slots as wide.
+        Row::higher("mpmc-1p1c-same-bytes", "ours-1p1c-32768", "array-queue-1p1c-65536", 1.2),
+        Row::higher("mpmc-1p1c-65536-vs-wide", "ours-1p1c-65536", "array-queue-1p1c-65536-wide", 1.2),
         Row::higher("mpmc-2p2c-65536", "ours-2p2c-65536", "array-queue-2p2c-65536", 1.2),
         Row::higher("mpmc-4p4c-65536", "ours-4p4c-65536", "array-queue-4p4c-65536", 1.2),
         // What the intent costs: the same slots without it; at most 15 % of the time.

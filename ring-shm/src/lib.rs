@@ -25,6 +25,7 @@ mod heap;
 mod hub;
 mod inventory;
 mod lease;
+mod lent;
 mod life;
 mod limits;
 mod location;

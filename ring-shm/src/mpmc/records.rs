@@ -6,19 +6,17 @@
 //! 1. `Trusted` guards come only from handles that `trust_peers` or a heap ring made: every process that can write to
 //!    the memory follows the protocol, which leaves a claim's bytes to its claimer and a record's bytes unwritten
 //!    until it is released.
-//! 2. The `core` of a `Record` is taken out once, in `drop` or in `into_core`, which prevents that drop, and not used after.
 #![allow(unsafe_code)]
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
 use core::ops::Deref;
-use std::thread;
 
 use ring_core::Position;
 use ring_core::mpmc as core_mpmc;
 use ring_core::mpmc::Received;
 
+use crate::lent::Lent;
 use crate::trust::{Trust, Trusted};
 
 /// One message, lent in place. Dropping it releases its slot, except while the thread is panicking: then it goes back
@@ -47,14 +45,14 @@ use crate::trust::{Trust, Trusted};
 /// ```
 #[must_use = "a record that is dropped is released"]
 pub struct Record<'a, T: Trust> {
-    core: ManuallyDrop<core_mpmc::Record<'a, 'static>>,
+    core: Lent<core_mpmc::Record<'a, 'static>>,
     trust: PhantomData<T>,
 }
 
 impl<'a, T: Trust> Record<'a, T> {
     #[inline(always)]
     pub(super) fn new(core: core_mpmc::Record<'a, 'static>) -> Self {
-        Self { core: ManuallyDrop::new(core), trust: PhantomData }
+        Self { core: Lent::new(core), trust: PhantomData }
     }
 
     #[inline(always)]
@@ -110,19 +108,12 @@ impl<'a, T: Trust> Record<'a, T> {
     /// Gives the slot back to the producers, also while the thread is panicking.
     #[inline(always)]
     pub fn release(self) {
-        self.into_core().release();
+        self.core.into_core().release();
     }
 
     /// Gives the message back to the ring: it comes again, flagged, to whoever asks next. That counts as a delivery.
     pub fn keep(self) {
-        self.into_core().keep();
-    }
-
-    #[inline(always)]
-    fn into_core(self) -> core_mpmc::Record<'a, 'static> {
-        let mut record = ManuallyDrop::new(self);
-        // SAFETY: 2.
-        unsafe { ManuallyDrop::take(&mut record.core) }
+        self.core.into_core().keep();
     }
 }
 
@@ -131,17 +122,8 @@ impl Deref for Record<'_, Trusted> {
 
     #[inline(always)]
     fn deref(&self) -> &[u8] {
-        // SAFETY: 1; 2: it has not been taken.
+        // SAFETY: 1.
         unsafe { self.core.as_slice() }
-    }
-}
-
-impl<T: Trust> Drop for Record<'_, T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // SAFETY: 2.
-        let record = unsafe { ManuallyDrop::take(&mut self.core) };
-        if thread::panicking() { record.abandon() } else { record.release() }
     }
 }
 
@@ -157,28 +139,28 @@ impl<T: Trust> fmt::Debug for Record<'_, T> {
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is released"]
 pub struct ReadBatch<'a, T: Trust> {
-    core: Option<core_mpmc::ReadBatch<'a, 'static>>,
+    core: Lent<core_mpmc::ReadBatch<'a, 'static>>,
     trust: PhantomData<T>,
 }
 
 impl<'a, T: Trust> ReadBatch<'a, T> {
     #[inline(always)]
     pub(super) fn new(core: core_mpmc::ReadBatch<'a, 'static>) -> Self {
-        Self { core: Some(core), trust: PhantomData }
+        Self { core: Lent::new(core), trust: PhantomData }
     }
 
     /// The next message; `None` when all have been handed out. A message that a hostile peer has made impossible is
     /// left out.
     #[inline]
     pub fn next_record(&mut self) -> Option<BatchRecord<'_, T>> {
-        let core = self.core.as_mut()?.next_record().ok()??;
+        let core = self.core.next_record().ok()??;
         Some(BatchRecord { core, trust: PhantomData })
     }
 
     /// How many messages were handed out.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.core.as_ref().map_or(0, core_mpmc::ReadBatch::len)
+        self.core.len()
     }
 
     /// Whether none was handed out.
@@ -189,28 +171,13 @@ impl<'a, T: Trust> ReadBatch<'a, T> {
 
     /// Gives back the slots of all messages handed out; returns how many.
     #[inline]
-    pub fn release(mut self) -> usize {
-        self.core.take().map_or(0, core_mpmc::ReadBatch::release)
+    pub fn release(self) -> usize {
+        self.core.into_core().release()
     }
 
     /// Gives all messages back to the ring, for another delivery.
-    pub fn keep(mut self) {
-        if let Some(batch) = self.core.take() {
-            batch.keep();
-        }
-    }
-}
-
-impl<T: Trust> Drop for ReadBatch<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(batch) = self.core.take() {
-            if thread::panicking() {
-                batch.abandon();
-            } else {
-                batch.release();
-            }
-        }
+    pub fn keep(self) {
+        self.core.into_core().keep();
     }
 }
 

@@ -6,21 +6,18 @@
 //! 1. `Trusted` guards come only from handles that `trust_peers` or a heap ring made: every process that can write to
 //!    the memory follows the protocol, which leaves a claim's bytes to its claimer and a record's bytes unwritten
 //!    until it is released.
-//! 2. The `core` of a `Record` or a `ReadBatch` is taken out once, in `drop` or in `into_core`, which prevents that drop,
-//!    and not used after.
 #![allow(unsafe_code)]
 
 use core::convert::Infallible;
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
 use core::ops::{ControlFlow, Deref, DerefMut};
-use std::thread;
 
 use ring_core::Position;
 use ring_core::spsc as core_spsc;
 
 use super::error::TrySendError;
+use crate::lent::Lent;
 use crate::trust::{Trust, Trusted};
 
 /// Space for one record. Write, then [`commit`](Claim::commit); a claim that is dropped was never sent.
@@ -209,14 +206,14 @@ impl ClaimBatch<'_, Trusted> {
 /// From a trusting handle it also derefs to the payload's bytes.
 #[must_use = "a record that is dropped is released"]
 pub struct Record<'a, T: Trust> {
-    core: ManuallyDrop<core_spsc::Record<'a, 'static>>,
+    core: Lent<core_spsc::Record<'a, 'static>>,
     trust: PhantomData<T>,
 }
 
 impl<'a, T: Trust> Record<'a, T> {
     #[inline(always)]
     pub(super) fn new(core: core_spsc::Record<'a, 'static>) -> Self {
-        Self { core: ManuallyDrop::new(core), trust: PhantomData }
+        Self { core: Lent::new(core), trust: PhantomData }
     }
 
     /// Payload bytes.
@@ -257,19 +254,12 @@ impl<'a, T: Trust> Record<'a, T> {
     /// Gives the space back to the producer, also while the thread is panicking.
     #[inline(always)]
     pub fn release(self) {
-        self.into_core().release();
+        self.core.into_core().release();
     }
 
     /// Leaves the record in the ring: the next call finds it again.
     pub fn keep(self) {
-        self.into_core().keep();
-    }
-
-    #[inline(always)]
-    fn into_core(self) -> core_spsc::Record<'a, 'static> {
-        let mut record = ManuallyDrop::new(self);
-        // SAFETY: 2.
-        unsafe { ManuallyDrop::take(&mut record.core) }
+        self.core.into_core().keep();
     }
 }
 
@@ -278,17 +268,8 @@ impl Deref for Record<'_, Trusted> {
 
     #[inline(always)]
     fn deref(&self) -> &[u8] {
-        // SAFETY: 1; 2: it has not been taken.
+        // SAFETY: 1.
         unsafe { self.core.as_slice() }
-    }
-}
-
-impl<T: Trust> Drop for Record<'_, T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // SAFETY: 2.
-        let record = unsafe { ManuallyDrop::take(&mut self.core) };
-        if thread::panicking() { record.keep() } else { record.release() }
     }
 }
 
@@ -308,14 +289,14 @@ impl<T: Trust> fmt::Debug for Record<'_, T> {
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is released"]
 pub struct ReadBatch<'a, T: Trust> {
-    core: ManuallyDrop<core_spsc::ReadBatch<'a, 'static>>,
+    core: Lent<core_spsc::ReadBatch<'a, 'static>>,
     trust: PhantomData<T>,
 }
 
 impl<'a, T: Trust> ReadBatch<'a, T> {
     #[inline(always)]
     pub(super) fn new(core: core_spsc::ReadBatch<'a, 'static>) -> Self {
-        Self { core: ManuallyDrop::new(core), trust: PhantomData }
+        Self { core: Lent::new(core), trust: PhantomData }
     }
 
     /// The next record; `None` when `max` were handed out, nothing more is committed, the session ends here, or a
@@ -368,32 +349,12 @@ impl<'a, T: Trust> ReadBatch<'a, T> {
     /// Gives back the space of all records handed out; returns how many.
     #[inline]
     pub fn release(self) -> usize {
-        self.into_core().release()
+        self.core.into_core().release()
     }
 
     /// Leaves all of them in the ring: the next call finds them again.
     pub fn keep(self) {
-        self.into_core().keep();
-    }
-
-    #[inline(always)]
-    fn into_core(self) -> core_spsc::ReadBatch<'a, 'static> {
-        let mut batch = ManuallyDrop::new(self);
-        // SAFETY: 2.
-        unsafe { ManuallyDrop::take(&mut batch.core) }
-    }
-}
-
-impl<T: Trust> Drop for ReadBatch<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: 2.
-        let batch = unsafe { ManuallyDrop::take(&mut self.core) };
-        if thread::panicking() {
-            batch.keep();
-        } else {
-            batch.release();
-        }
+        self.core.into_core().keep();
     }
 }
 
