@@ -56,7 +56,7 @@ impl<const W: usize> BatchRx<W> for Receiver {
         };
         batch.try_for_each(|record| {
             let mut words = [0; W];
-            if record.copy_to(bytes_mut(&mut words)) != 8 * W {
+            if !record.copy_exact(bytes_mut(&mut words)) {
                 return Err(Fault::Content);
             }
             each(&words)

@@ -39,6 +39,8 @@ pub enum Field {
     Head,
     /// The redelivery mark beside the head.
     Seen,
+    /// How far the train at the head has been read.
+    Within,
     /// The word of a seat.
     Seat,
     /// The counter of lease numbers.
@@ -77,6 +79,7 @@ impl Field {
             Self::Tail => "tail",
             Self::Head => "head",
             Self::Seen => "seen mark",
+            Self::Within => "place in a train",
             Self::Seat => "seat word",
             Self::NextLease => "lease counter",
             Self::RecordHeader => "record header",

@@ -103,6 +103,10 @@ pub(crate) const FEATURE_TYPE_TEXT: u64 = 1;
 /// Incompatible, SPSC: every payload starts on a 64-byte line. (Bit 0 once said so of records, and is not used again.)
 pub(crate) const FEATURE_LINE_ALIGNED: u64 = 4;
 
+/// Incompatible, SPSC: batches may come as trains, records of one length behind one header. Each ring that does not have the feature
+/// before has this one; in one that has neither, as builds of before made them, nobody writes trains.
+pub(crate) const FEATURE_TRAINS: u64 = 8;
+
 /// What for a ring is attached to, which decides what has to be known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -141,6 +145,8 @@ pub struct HeadLine {
     pub head: u64,
     /// Records before this position may have been seen by a consumer that did not release them.
     pub seen: u64,
+    /// The next record of the train at the head, of which those before have been taken; nothing where it is not inside.
+    pub within: u64,
 }
 
 /// A seat: who holds the right to be the producer, or the consumer. Written by its holder and by successors.

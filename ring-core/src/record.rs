@@ -5,8 +5,12 @@
 //!  63            32 31 30                 0
 //! ┌────────────────┬──┬────────────────────┐   0 = nothing committed here yet
 //! │ tag            │P │ payload length + 1 │   P = 1: no record for the user
-//! └────────────────┴──┴────────────────────┘       tag 0: padding up to the end of the data area
-//!                                                  tag ≠ 0: session mark, `lease * 2 + closed` of who wrote before
+//! └────────────────┴──┴────────────────────┘       length 0, tag ≠ 0: session mark, `lease * 2 + closed` of who wrote before
+//!                                                  length a multiple of 8, tag 0: padding up to the end of the data area
+//!  63            32 31 30       17 16      3 2  0
+//! ┌────────────────┬──┬───────────┬─────────┬────┐
+//! │ tag            │1 │ records   │ length  │010 │   a train: one header before the payloads of many records of one length
+//! └────────────────┴──┴───────────┴─────────┴────┘
 //! ```
 
 use crate::error::{Corrupt, Field};
@@ -29,6 +33,13 @@ pub(crate) const BEYOND: usize = match 1usize.checked_shl(33) {
 /// The flag of what is no record for the user.
 pub(crate) const PADDING: u64 = 1 << 31;
 const LEN_MASK: u64 = PADDING - 1;
+
+/// What the lowest bits of a train's header are, and of nothing else that has the flag: there they are 1.
+const TRAIN: u64 = 0b010;
+const TRAIN_MASK: u64 = 0b111;
+const TRAIN_LEN_SHIFT: u32 = 3;
+const TRAIN_COUNT_SHIFT: u32 = 17;
+const TRAIN_FIELD: u64 = (1 << 14) - 1;
 
 /// The geometry that sizes records: private to a handle, validated once, and small: a handle has two cache lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +117,12 @@ impl Geometry {
     }
 }
 
+/// Bytes from one payload of a train to the next.
+#[inline(always)]
+pub(crate) const fn step_of(len: u64) -> u64 {
+    len.wrapping_add(7) & !7
+}
+
 /// Where something begins that follows a record, of the lines of 64 bytes. With a size that is a constant this takes two
 /// instructions to find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +166,16 @@ pub(crate) const fn mark_word(seat: u32) -> u64 {
     ((seat as u64) << 32) | PADDING | 1
 }
 
+/// The word that commits `count` records of `len` payload bytes each, of which at least one and at most 16,383, as a train.
+#[inline(always)]
+pub(crate) const fn train_word(len: u64, count: u64, tag: u32) -> u64 {
+    ((tag as u64) << 32)
+        | PADDING
+        | ((count & TRAIN_FIELD) << TRAIN_COUNT_SHIFT)
+        | ((len & TRAIN_FIELD) << TRAIN_LEN_SHIFT)
+        | TRAIN
+}
+
 /// A header, decoded and checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
@@ -161,6 +188,8 @@ pub(crate) enum Header {
         /// The user's tag.
         tag: u32,
     },
+    /// Records of one length.
+    Train(Train),
     /// Skip to the end of the data area.
     Padding,
     /// The session of this seat word ended here.
@@ -168,6 +197,57 @@ pub(crate) enum Header {
         /// `lease * 2 + closed`.
         seat: u32,
     },
+}
+
+/// Records of one length behind one header: at least two, of one byte at least. Record *i* has the position of the header and *i*
+/// steps, and its payload one word behind that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Train {
+    /// Payload bytes of each.
+    pub(crate) len: u64,
+    /// How many there are.
+    pub(crate) count: u64,
+}
+
+impl Train {
+    /// The train that `word`, loaded once at `position`, commits, if it does and it is within bounds: those of a record.
+    #[inline(always)]
+    pub(crate) const fn decode(word: u64, position: Position, geometry: &Geometry) -> Option<Self> {
+        let train = Self::of(word);
+        let says = word & (PADDING | TRAIN_MASK) == PADDING | TRAIN && geometry.is_packed();
+        let fits = train.len > 0 && train.count > 1 && train.size() <= geometry.reach(position);
+        if says && fits { Some(train) } else { None }
+    }
+
+    /// The same of a word of which that is known. The flag that it has does not matter.
+    #[inline(always)]
+    pub(crate) const fn of(word: u64) -> Self {
+        Self { len: (word >> TRAIN_LEN_SHIFT) & TRAIN_FIELD, count: (word >> TRAIN_COUNT_SHIFT) & TRAIN_FIELD }
+    }
+
+    /// Bytes from one record's position to the next one's.
+    #[inline(always)]
+    pub(crate) const fn step(&self) -> u64 {
+        step_of(self.len)
+    }
+
+    /// Bytes of all, header included.
+    #[inline(always)]
+    pub(crate) const fn size(&self) -> u64 {
+        self.step().wrapping_mul(self.count).wrapping_add(HEADER)
+    }
+
+    /// How many of its records, which begin at `train`, come before the position `within`; none where that is not inside.
+    #[inline(always)]
+    pub(crate) const fn before(&self, train: Position, within: Position) -> u64 {
+        if !train.precedes(within) {
+            return 0;
+        }
+        match within.since(train).checked_div(self.step()) {
+            Some(before) if before < self.count => before,
+            _ => 0,
+        }
+    }
 }
 
 /// The payload length that `word` states if it commits a record; else more than any record's: zero wraps, and the flag
@@ -207,6 +287,9 @@ impl Header {
         }
         if word == 0 {
             return Ok(Self::Zero);
+        }
+        if let Some(train) = Train::decode(word, position, geometry) {
+            return Ok(Self::Train(train));
         }
         let room = geometry.room_to_end(position);
         if word & PADDING != 0 && tag(word) == 0 && room < geometry.capacity() && word == padding_word(room) {

@@ -23,14 +23,14 @@ use crate::position::Position;
 use crate::record::BEYOND;
 use crate::sync::{Ordering, Word};
 
+mod alike;
 mod copy;
-mod run;
 mod slots;
 mod span;
 mod stretch;
 mod walk;
 
-pub(crate) use run::Alike;
+pub(crate) use alike::Alike;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use span::Span;
 pub(crate) use stretch::{Behind, Stretch, Taken};

@@ -118,7 +118,7 @@ fn identity_table_is_the_struct() {
 
 #[test]
 fn spsc_table_is_the_struct() {
-    let mut expected = offsets!(SpscControl: identity, tail.word, head.head, head.seen,
+    let mut expected = offsets!(SpscControl: identity, tail.word, head.head, head.seen, head.within,
         producer.seat, producer.pid, producer.start_time, producer.boot, producer.pid_namespace, producer.facts_sum,
         producer.barrier,
         consumer.seat, consumer.pid, consumer.start_time, consumer.boot, consumer.pid_namespace, consumer.facts_sum,
@@ -143,7 +143,7 @@ fn strict_tables_are_the_structs() {
     let mut expected = offsets!(StrictProducer: identity, tail.word);
     expected.push((STRICT_BLOCK as usize + TYPE_TEXT_OFFSET, "type text".into()));
     expected.push((STRICT_BLOCK as usize + 4096, "data area (8 bytes earlier where payloads start on lines)".into()));
-    expected.extend(offsets!(StrictConsumer: mark.magic, mark.generation, head.head, head.seen));
+    expected.extend(offsets!(StrictConsumer: mark.magic, mark.generation, head.head, head.seen, head.within));
     expected.extend(offsets!(StrictCommon: producer, consumer, waiters, producer_event.word, consumer_event.word,
         mark.magic, mark.generation));
     for (_, name) in &mut expected {

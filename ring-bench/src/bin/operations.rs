@@ -81,7 +81,9 @@ fn spsc_batch<const W: usize>(count: u64) -> Outcome {
         let (mut batch, mut expected) = (rx.try_read_batch(ROUND as usize)?, round);
         batch.try_for_each(|record| {
             let mut words = [0; W];
-            record.copy_to(bytes_mut(&mut words));
+            if !record.copy_exact(bytes_mut(&mut words)) {
+                return Err("a record of another length".into());
+            }
             expect(&words, expected.next().ok_or("a record too many")?)
         })?;
         if expected.next().is_some() || batch.release() != ROUND as usize {

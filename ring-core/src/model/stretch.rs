@@ -1,8 +1,8 @@
-//! The loom twin of a stretch, and of runs of records in it.
+//! The loom twin of a stretch, and of records alike in it.
 
 use super::{Area, Span};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER};
+use crate::record::{Geometry, HEADER, step_of};
 use crate::sync::Ordering;
 
 #[derive(Clone, Copy, Debug)]
@@ -23,19 +23,11 @@ pub(crate) struct Taken<'m> {
 pub(crate) struct Behind<'m>(Option<Stretch<'m>>);
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Run<'m> {
-    rest: Stretch<'m>,
-    left: usize,
-    len: usize,
-    geometry: Geometry,
-}
-
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Alike<'m> {
     rest: Stretch<'m>,
-    places: usize,
+    places: u64,
     len: usize,
-    geometry: Geometry,
+    size: u64,
 }
 
 impl<'m> Area<'m> {
@@ -111,22 +103,31 @@ impl<'m> Stretch<'m> {
         Some(Taken { area: self.area, at, span })
     }
 
-    pub(crate) fn run(&self, len: usize, most: usize, geometry: &Geometry) -> Run<'m> {
-        Run { rest: *self, left: self.fitting(len, most, self.left, geometry), len, geometry: *geometry }
+    pub(crate) fn alike(&self, len: usize, most: usize, bytes: u64, geometry: &Geometry) -> Alike<'m> {
+        self.places(len, geometry.size_of(len).map_or(0, |size| size as u64), most, bytes)
     }
 
-    pub(crate) fn alike(&self, len: usize, most: usize, bytes: u64, geometry: &Geometry) -> Alike<'m> {
-        let places = self.fitting(len, most, self.left.min(bytes), geometry);
-        Alike { rest: *self, places, len, geometry: *geometry }
+    pub(crate) fn members(&self, len: usize, most: usize, bytes: u64) -> Alike<'m> {
+        self.places(len, step_of(len as u64), most, bytes)
+    }
+
+    pub(crate) fn coupled(&self, before: &Taken<'m>) -> Option<Self> {
+        let at = before.at.plus(step_of(before.span.len() as u64));
+        (at.plus(HEADER) == self.at).then_some(Self { at, ..*self })
+    }
+
+    pub(crate) fn behind_coupled(&self, places: &Alike<'m>) -> Self {
+        let by = places.rest.at.plus(HEADER).since(self.at);
+        if by <= self.left { Self { at: self.at.plus(by), left: self.left - by, ..*self } } else { *self }
+    }
+
+    fn places(&self, len: usize, size: u64, most: usize, bytes: u64) -> Alike<'m> {
+        let fits = self.left.min(bytes).checked_div(size).unwrap_or(0);
+        Alike { rest: *self, places: fits.min(most as u64), len, size }
     }
 
     pub(crate) fn none_alike(&self) -> Alike<'m> {
-        Alike { rest: *self, places: 0, len: 0, geometry: Geometry::new(8, false) }
-    }
-
-    fn fitting(&self, len: usize, most: usize, bytes: u64, geometry: &Geometry) -> usize {
-        let fits = geometry.size_of(len).map_or(0, |size| bytes / size as u64);
-        most.min(usize::try_from(fits).unwrap_or(usize::MAX))
+        Alike { rest: *self, places: 0, len: 0, size: 0 }
     }
 }
 
@@ -138,26 +139,6 @@ impl Behind<'_> {
     }
 }
 
-impl<'m> Run<'m> {
-    pub(crate) fn left(&self) -> usize {
-        self.left
-    }
-
-    pub(crate) fn rest(&self) -> Stretch<'m> {
-        self.rest
-    }
-
-    pub(crate) fn take(&mut self, len: usize) -> Option<Taken<'m>> {
-        if len > self.len {
-            return None;
-        }
-        let left = self.left.checked_sub(1)?;
-        let taken = self.rest.take(len, &self.geometry)?;
-        self.left = left;
-        Some(taken)
-    }
-}
-
 impl<'m> Alike<'m> {
     pub(crate) fn next(&self) -> Option<Stretch<'m>> {
         (self.places > 0).then_some(self.rest)
@@ -165,7 +146,14 @@ impl<'m> Alike<'m> {
 
     pub(crate) fn take(&mut self) -> Option<Taken<'m>> {
         self.places = self.places.checked_sub(1)?;
-        self.rest.take(self.len, &self.geometry)
+        let Stretch { area, at, left } = self.rest;
+        let span = area.span(at.plus(HEADER), self.len as u64)?;
+        (self.rest.at, self.rest.left) = (at.plus(self.size), left - self.size);
+        Some(Taken { area, at, span })
+    }
+
+    pub(crate) fn take_of(&mut self, len: usize) -> Option<Taken<'m>> {
+        if len == self.len { self.take() } else { None }
     }
 
     pub(crate) fn rest(&self) -> Stretch<'m> {

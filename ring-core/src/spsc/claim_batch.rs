@@ -3,12 +3,15 @@
 use super::error::ClaimError;
 use super::producer::Producer;
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, padding_word, record_word};
-use crate::region::{Span, Stretch, Taken};
+use crate::record::{HEADER, padding_word, record_word, step_of, train_word};
+use crate::region::{Alike, Span, Stretch, Taken};
 use crate::sync::ord;
 
 /// Space for several records of up to a fixed length each. [`ClaimBatch::push`] lays them out one after the other;
 /// [`ClaimBatch::commit`] shows all of them at once, to a reader and to a successor after a death.
+///
+/// Records of one length and one tag that follow each other make a train, with one header before them all: a batch of equal small
+/// records takes little more than their bytes.
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is aborted; call commit() to publish it"]
 pub struct ClaimBatch<'a, 'm> {
@@ -17,9 +20,23 @@ pub struct ClaimBatch<'a, 'm> {
     at: Stretch<'m>,
     /// The header word at the tail, withheld until commit.
     first: u64,
+    /// The records that were pushed last.
+    group: Group<'m>,
     max_len: usize,
     left: usize,
     pushed: usize,
+}
+
+/// Records behind one header, which is not written yet: others may join.
+#[derive(Debug)]
+struct Group<'m> {
+    /// Where the header goes.
+    at: Position,
+    tag: u32,
+    /// How many; 0: there is no such header.
+    count: u32,
+    /// The last of them.
+    last: Taken<'m>,
 }
 
 impl<'a, 'm> ClaimBatch<'a, 'm> {
@@ -61,11 +78,14 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     /// A batch of `room` records, which [`ClaimBatch::room`] has found.
     pub(super) fn new(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
         let size = producer.geometry.record_size(len as u64);
-        if size.saturating_mul(room as u64) > producer.stretch.bytes() as u64 {
-            producer.stretch = producer.ready(producer.free_at(producer.tail()), size, room);
+        // What it takes if all of them have that length.
+        let each = if u64::from(producer.train) > size { step_of(len as u64).max(1) } else { size };
+        if each.saturating_mul(room as u64).saturating_add(size) > producer.stretch.bytes() as u64 {
+            producer.stretch = producer.ready(producer.free_at(producer.tail()), each, room);
         }
         let at = producer.stretch;
-        Self { producer, at, first: 0, max_len: len, left: room, pushed: 0 }
+        let group = Group { at: at.position(), tag: 0, count: 0, last: at.here() };
+        Self { producer, at, first: 0, group, max_len: len, left: room, pushed: 0 }
     }
 
     /// How many more records can be pushed.
@@ -109,43 +129,52 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         payloads: impl IntoIterator<Item = P>,
     ) -> Result<usize, ClaimError> {
         let (mut payloads, before) = (payloads.into_iter(), self.pushed);
+        let mut other = None;
         while self.left > 0 {
-            // The first one's header is withheld, so it goes by itself.
-            let alone = if self.pushed == 0 { payloads.next() } else { self.push_run(tag, &mut payloads) };
-            let Some(payload) = alone else { break };
+            let Some(payload) = other.take().or_else(|| payloads.next()) else { break };
             self.push(tag, payload.as_ref())?;
+            other = self.push_alike(&mut payloads);
         }
         Ok(self.pushed.wrapping_sub(before))
     }
 
-    /// After the first one: payloads that are known to fit, whatever their lengths. Returns one that is too long, or of which
-    /// that is not known; it has to be pushed by itself.
+    /// Payloads that join the last record's train. Returns one that does not, or of which that is not known; it has to be pushed by
+    /// itself, for which there is room.
     #[inline(always)]
-    fn push_run<P: AsRef<[u8]>>(&mut self, tag: u32, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
-        let mut run = self.at.run(self.max_len, self.left, &self.producer.geometry);
-        let before = run.left();
-        let mut other = None;
-        loop {
-            if run.left() == 0 {
-                // The batch may go on beyond what is known to be free.
-                if self.left > before {
-                    other = payloads.next();
-                }
-                break;
-            }
+    fn push_alike<P: AsRef<[u8]>>(&mut self, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
+        let Some(mut places) = self.alike() else { return None };
+        let (mut last, mut count, mut other) = (self.group.last, 0_usize, None);
+        while places.next().is_some() {
             let Some(payload) = payloads.next() else { break };
             let bytes = payload.as_ref();
-            let Some(taken) = run.take(bytes.len()) else {
+            let Some(taken) = places.take_of(bytes.len()) else {
                 other = Some(payload);
                 break;
             };
-            taken.store_header(record_word(bytes.len() as u64, tag), ord!(B1, Relaxed));
             taken.span().copy_in(bytes);
+            (last, count) = (taken, count.wrapping_add(1));
         }
-        let pushed = before.wrapping_sub(run.left());
-        self.pushed = self.pushed.wrapping_add(pushed);
-        (self.at, self.left) = (run.rest(), self.left.wrapping_sub(pushed));
+        self.joined(&places, last, count);
         other
+    }
+
+    /// The places of records that would join the last one's train; `None` where there is none.
+    #[inline(always)]
+    fn alike(&self) -> Option<Alike<'m>> {
+        let taken = self.at.position().since(self.group.at);
+        let bytes = u64::from(self.producer.train).saturating_sub(taken);
+        let last = &self.group.last;
+        Some(self.at.coupled(last)?.members(last.span().len(), self.left, bytes))
+    }
+
+    /// So many records have joined the train, at `places` like the `last` of them.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "no more than a train has")]
+    fn joined(&mut self, places: &Alike<'m>, last: Taken<'m>, count: usize) {
+        self.at = self.at.behind_coupled(places);
+        self.group.last = last;
+        self.group.count = self.group.count.wrapping_add(count as u32);
+        (self.left, self.pushed) = (self.left.wrapping_sub(count), self.pushed.wrapping_add(count));
     }
 
     /// Adds a record of `len` bytes that `write` fills in place.
@@ -171,41 +200,74 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         Ok(record)
     }
 
-    /// Lays out one record: its header, its span.
+    /// Lays out one record: its header, or its place in a train, and its span.
     #[inline(always)]
     fn place(&mut self, tag: u32, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
         if len > self.max_len || self.left == 0 {
             return Err(self.refusal(len));
         }
-        let record = self.at.position();
-        let taken = if self.pushed == 0 {
-            self.first = record_word(len as u64, tag); // it will publish them all
-            self.at.take(len, &self.producer.geometry)
-        } else {
-            lay(&mut self.at, tag, len, &self.producer.geometry)
-        };
-        let Some(taken) = taken else { return self.place_slowly(tag, len) };
-        self.placed();
-        Ok((record, taken.span()))
+        if let Some(placed) = self.join(tag, len) {
+            return Ok(placed);
+        }
+        let (mut rest, record) = (self.at, self.at.position());
+        let Some(taken) = rest.take(len, &self.producer.geometry) else { return self.place_slowly(tag, len) };
+        self.end_group();
+        self.at = rest;
+        Ok(self.begin_group(record, tag, taken))
     }
 
-    /// A record that ends the area, or comes after padding.
+    /// A record that has the tag and the length of the one before and follows it directly.
+    #[inline(always)]
+    fn join(&mut self, tag: u32, len: usize) -> Option<(Position, Span<'m>)> {
+        if self.group.count == 0 || tag != self.group.tag || len != self.group.last.span().len() {
+            return None;
+        }
+        let mut places = self.alike()?;
+        let (position, taken) = (places.rest().position(), places.take()?);
+        self.joined(&places, taken, 1);
+        Some((position, taken.span()))
+    }
+
+    #[inline(always)]
+    fn begin_group(&mut self, at: Position, tag: u32, last: Taken<'m>) -> (Position, Span<'m>) {
+        self.group = Group { at, tag, count: 1, last };
+        (self.left, self.pushed) = (self.left.wrapping_sub(1), self.pushed.wrapping_add(1));
+        (at, last.span())
+    }
+
+    /// Nobody joins the last records any more: their header is written.
+    #[inline(always)]
+    fn end_group(&mut self) {
+        let Group { at, tag, count, last } = &self.group;
+        let len = last.span().len() as u64;
+        let word = match *count {
+            0 => return,
+            1 => record_word(len, *tag),
+            count => train_word(len, u64::from(count), *tag),
+        };
+        self.header(*at, word);
+        self.group.count = 0;
+    }
+
+    /// A record for which nothing is ready, or that ends the area, or comes after padding.
     #[cold]
     #[inline(never)]
     fn place_slowly(&mut self, tag: u32, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
         let size = self.producer.geometry.record_size(len as u64);
         let at = self.at.position();
+        self.at = self.producer.ready(self.producer.free_at(at), size, self.left);
+        if let Some(placed) = self.join(tag, len) {
+            return Ok(placed);
+        }
         let to_end = self.producer.geometry.room_to_end(at);
         let record = if size > to_end { at.plus(to_end) } else { at };
-        let span = self.producer.area.span(record.plus(HEADER), len as u64);
-        let Some(span) = span else { return Err(ClaimError::Full) };
+        let Some((taken, _)) = self.producer.area.record(record, len, size) else { return Err(ClaimError::Full) };
+        self.end_group();
         if record != at {
             self.header(at, padding_word(to_end));
         }
-        self.header(record, record_word(len as u64, tag));
         self.at = self.producer.ready(self.producer.free_at(record.plus(size)), size, self.left);
-        self.placed();
-        Ok((record, span))
+        Ok(self.begin_group(record, tag, taken))
     }
 
     /// Stores a header that nobody can reach yet, or withholds it if it is the one that will publish them all.
@@ -213,14 +275,8 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         if at == self.producer.tail() {
             self.first = word;
         } else {
-            self.producer.area.store_header(at, word, ord!(B4, Relaxed));
+            self.producer.area.store_header(at, word, ord!(B1, Relaxed));
         }
-    }
-
-    #[inline(always)]
-    fn placed(&mut self) {
-        self.left = self.left.wrapping_sub(1);
-        self.pushed = self.pushed.wrapping_add(1);
     }
 
     #[cold]
@@ -231,8 +287,9 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
 
     /// Publishes all pushed records by one Release store; returns how many. None pushed: nothing happens.
     #[inline]
-    pub fn commit(self) -> usize {
+    pub fn commit(mut self) -> usize {
         if self.pushed > 0 {
+            self.end_group();
             self.at.store_header(0, ord!(B2, Relaxed));
             self.producer.stretch.store_header(self.first, ord!(B3, Release));
             self.producer.stretch = self.at;
@@ -244,14 +301,6 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
 
     /// Gives the space back unseen.
     pub fn abort(self) {}
-}
-
-/// Lays out a record that is not the first of its batch, if it is known to fit: nobody can reach its header yet.
-#[inline(always)]
-fn lay<'m>(at: &mut Stretch<'m>, tag: u32, len: usize, geometry: &Geometry) -> Option<Taken<'m>> {
-    let taken = at.take(len, geometry)?;
-    taken.store_header(record_word(len as u64, tag), ord!(B1, Relaxed));
-    Some(taken)
 }
 
 /// What is between the tail and the remembered head, the header behind all records left out.

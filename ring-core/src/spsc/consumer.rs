@@ -16,10 +16,12 @@ use super::ring::Ring;
 use crate::layout::SpscControl;
 use crate::park::{Sleeper, Wake};
 use crate::position::Position;
-use crate::record::{Geometry, PACKED, stated_len};
+use crate::record::{Geometry, PACKED, Train, stated_len};
 use crate::region::{Area, Control, Stretch};
 use crate::seat::{Role, Seat, Verdict};
 use crate::sync::ord;
+
+const WITHIN: usize = offset_of!(SpscControl, head.within);
 
 /// The reading handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub struct Consumer<'m> {
     /// Unpublished bytes that are tolerated before the head is stored.
     pub(super) release_every: u32,
     pub(super) lease: u32,
-    releases: Releases,
+    pub(super) releases: Releases,
     /// Lease of the producer session whose end has been reported.
     pub(super) told: u32,
     /// Whether that was at the present head: a mark that comes to stand there has been reported.
@@ -57,20 +59,22 @@ pub struct Consumer<'m> {
 
 /// What is to be asked about a release: in one byte, since a handle has no room for two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Releases {
+pub(super) enum Releases {
     /// As [`Prompt`](Self::Prompt), and records need not start on lines.
     Plain,
     /// Nothing: each is to be published, by a process that need not fence before it looks for sleepers.
     Prompt,
     /// All there is.
     Other,
+    /// The same; and the record at the head is one of a train, and not its last.
+    Member,
 }
 
 impl Releases {
-    /// Those of a consumer of `ring`.
-    fn of(ring: &Ring<'_>) -> Self {
-        match ring.release_every == 0 && ring.wake.is_light() {
-            true if ring.geometry.is_packed() => Self::Plain,
+    /// Those of a consumer outside of trains.
+    fn of(release_every: u64, wake: &Wake, geometry: &Geometry) -> Self {
+        match release_every == 0 && wake.is_light() {
+            true if geometry.is_packed() => Self::Plain,
             true => Self::Prompt,
             false => Self::Other,
         }
@@ -90,7 +94,7 @@ impl<'m> Consumer<'m> {
             control: ring.control,
             wake: ring.wake,
             release_every: u32::try_from(ring.release_every).unwrap_or(u32::MAX),
-            releases: Releases::of(ring),
+            releases: Releases::of(ring.release_every, ring.wake, &ring.geometry),
             lease: u32::try_from(lease).unwrap_or(0),
             told,
             told_here: told != 0,
@@ -219,14 +223,15 @@ impl<'m> Consumer<'m> {
                 return Ok(received);
             }
         }
-        let found = self.find_rest(self.stretch, word)?;
+        let found = self.find_rest(self.stretch, word, None)?;
         let (len, Found { record: position, told, .. }) = (found.span().len(), found);
         if len > buf.len() {
             return Err(ReadError::BufferTooSmall { needed: len });
         }
         found.span().copy_out(buf);
-        self.stretch = found.rest;
-        self.received::<false>(found.rest.position());
+        if !self.go_on(found.rest, found.within()) {
+            self.mark_seen(found.end());
+        }
         if TELLS {
             self.tell();
         }
@@ -262,7 +267,8 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`].
     #[inline]
     pub fn try_read(&mut self) -> Result<Record<'_, 'm>, ReadError> {
-        let found = self.find(self.stretch)?;
+        let found = self.find(self.stretch, None)?;
+        self.mark_seen(found.end());
         Ok(self.lend(found))
     }
 
@@ -297,7 +303,7 @@ impl<'m> Consumer<'m> {
         Ok(self.lend(found))
     }
 
-    /// Hands out in place.
+    /// Hands out in place. In a train, whose header `rest` is, what is handed out was marked when it was found.
     #[inline(always)]
     fn lend(&mut self, found: Found<'m>) -> Record<'_, 'm> {
         self.mark_seen(found.rest.position());
@@ -310,7 +316,7 @@ impl<'m> Consumer<'m> {
     /// [`ReadError`] when there is not even one.
     #[inline]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        let first = self.find(self.stretch)?;
+        let first = self.find(self.stretch, None)?;
         Ok(ReadBatch::new(self, first, max))
     }
 
@@ -361,20 +367,73 @@ impl<'m> Consumer<'m> {
         !held
     }
 
-    /// The head has passed records that were lent.
+    /// Records that were lent by a batch are given back: [`go_on`](Self::go_on) from there.
     #[inline(always)]
-    pub(super) fn released(&mut self, head: Position) {
-        if self.releases == Releases::Other {
-            return self.released_otherwise(head);
+    pub(super) fn released_batch(&mut self, rest: Stretch<'m>, within: Option<Position>) {
+        match (self.releases, within) {
+            (Releases::Plain | Releases::Prompt, None) => {
+                self.stretch = rest;
+                self.publish_head::<true>(rest.position());
+            }
+            _ => self.go_on_telling(rest, within),
         }
-        self.publish_head::<true>(head);
     }
 
     #[cold]
     #[inline(never)]
-    fn released_otherwise(&mut self, head: Position) {
-        self.release::<false>(head);
+    fn go_on_telling(&mut self, rest: Stretch<'m>, within: Option<Position>) {
+        self.go_on(rest, within);
         self.tell();
+    }
+
+    /// The head has passed records that were lent, or stays where it is, before a train of which one was lent.
+    #[inline(always)]
+    pub(super) fn released(&mut self, head: Position) {
+        match self.releases {
+            Releases::Other | Releases::Member => self.released_otherwise(),
+            Releases::Plain | Releases::Prompt => self.publish_head::<true>(head),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn released_otherwise(&mut self) {
+        let within = match self.releases {
+            Releases::Member => self.lent_within(),
+            _ => None,
+        };
+        self.go_on_telling(self.stretch, within);
+    }
+
+    /// What comes behind the record that is the next of the train at the head.
+    fn lent_within(&self) -> Option<Position> {
+        let train = Train::decode(header(&self.stretch), self.head(), &self.geometry)?;
+        let before = train.before(self.head(), self.within());
+        Some(self.head().plus(train.step().wrapping_mul(before.wrapping_add(1))))
+    }
+
+    /// The head is where `rest` begins now, and of the train there all is taken that comes before `within`, if that is one;
+    /// returns whether that is known to a successor.
+    pub(super) fn go_on(&mut self, rest: Stretch<'m>, within: Option<Position>) -> bool {
+        self.stretch = rest;
+        let Some(within) = within else {
+            self.releases = Releases::of(u64::from(self.release_every), self.wake, &self.geometry);
+            return self.release::<false>(rest.position());
+        };
+        self.releases = Releases::Member;
+        if self.published != rest.position() {
+            self.release::<false>(rest.position());
+        }
+        // Kept nowhere else. Relaxed: a successor is ordered behind it by taking the seat, and by what proved a death.
+        self.control.word::<WITHIN>().store(within.get(), ord!(C10, Relaxed));
+        true
+    }
+
+    /// The next record of the train that is at the head, or will be, where that is inside. Those before have been taken, by this handle
+    /// or by one that is gone.
+    pub(super) fn within(&self) -> Position {
+        // Relaxed: this handle's own word, or a predecessor's, behind whom taking the seat has put it.
+        Position::new(self.control.word::<WITHIN>().load(ord!(C11, Relaxed)))
     }
 
     #[inline(always)]

@@ -1,12 +1,12 @@
 //! The consumer's look at the next header, and what it can be. A header is loaded once, checked once, and then only its
 //! private copy is used.
 
-use super::consumer::Consumer;
+use super::consumer::{Consumer, Releases};
 use super::error::ReadError;
 use super::pace::streams;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
-use crate::record::{Geometry, HEADER, Header, Lines, PADDING, stated_len, states, tag};
+use crate::record::{Geometry, HEADER, Header, Lines, PADDING, Train, stated_len, states, step_of, tag};
 use crate::region::{Alike, Area, Span, Stretch, Taken};
 use crate::seat::{SessionEnd, Verdict};
 use crate::sync::ord;
@@ -15,6 +15,9 @@ use crate::sync::ord;
 /// without it each line is a miss of its own. Less than the producer asks for ahead of its tail: else a consumer close behind
 /// takes the lines that the producer has just asked for. Figures: decision 0025.
 const READ_AHEAD: u64 = 128;
+
+/// How much of a train is asked for at once.
+const LINES_AHEAD: u64 = 1024;
 
 /// What a quick look did not see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,26 @@ pub(super) struct Found<'m> {
     pub(super) told: Told,
 }
 
+/// The records of a train that are read in one go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ride<'m> {
+    pub(super) places: Alike<'m>,
+    pub(super) told: Told,
+    /// Where the train's header is.
+    pub(super) train: Stretch<'m>,
+    /// What is behind the train, if the last of these is its last.
+    pub(super) behind: Option<Stretch<'m>>,
+}
+
+impl<'m> Ride<'m> {
+    /// The next record. What comes behind it, its `rest` does not say.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Option<Found<'m>> {
+        let (at, taken) = (self.places.rest(), self.places.take()?);
+        Some(Found { record: at.position(), taken, rest: at, told: self.told })
+    }
+}
+
 /// What a record is told with: its header, in which the padding's flag says instead whether a consumer that died may have seen
 /// it. One word, since what has gaps is copied through memory.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +68,11 @@ impl Told {
     #[inline(always)]
     fn new(word: u64, redelivered: bool) -> Self {
         Self(word | if redelivered { PADDING } else { 0 })
+    }
+
+    /// Of a record of the train that `word` commits.
+    fn of_member(word: u64, redelivered: bool) -> Self {
+        Self::new(word & !PADDING, redelivered)
     }
 
     #[inline(always)]
@@ -64,15 +92,29 @@ impl<'m> Found<'m> {
     pub(super) fn span(&self) -> Span<'m> {
         self.taken.span()
     }
+
+    /// The next record of the same train, of which the header is then what `rest` begins with. `None` behind every other record.
+    #[inline(always)]
+    pub(super) fn within(&self) -> Option<Position> {
+        let step = step_of(self.span().len() as u64);
+        if self.record.precedes(self.rest.position()) { None } else { Some(self.record.plus(step)) }
+    }
+
+    /// Where it ends, for who marks what has been seen.
+    #[inline(always)]
+    pub(super) fn end(&self) -> Position {
+        self.within().unwrap_or(self.rest.position())
+    }
 }
 
 impl<'m> Consumer<'m> {
-    /// Finds the record at `at`, which is the head or follows records of the batch being read.
+    /// Finds the record at `at`, which is the head or follows records of the batch being read, which has come to `within` the train
+    /// there.
     #[inline(always)]
-    pub(super) fn find(&mut self, at: Stretch<'m>) -> Result<Found<'m>, ReadError> {
+    pub(super) fn find(&mut self, at: Stretch<'m>, within: Option<Position>) -> Result<Found<'m>, ReadError> {
         match self.look(at, None) {
             (_, Some(found)) => Ok(found),
-            (word, None) => self.find_rest(at, word),
+            (word, None) => self.find_rest(at, word, within),
         }
     }
 
@@ -89,20 +131,31 @@ impl<'m> Consumer<'m> {
 
     /// What [`look`](Self::look) knows nothing of.
     #[inline(always)]
-    pub(super) fn find_rest(&mut self, at: Stretch<'m>, word: u64) -> Result<Found<'m>, ReadError> {
-        if word == 0 { Err(self.on_empty(at.position())) } else { self.find_rare(at, word) }
+    pub(super) fn find_rest(
+        &mut self,
+        at: Stretch<'m>,
+        word: u64,
+        within: Option<Position>,
+    ) -> Result<Found<'m>, ReadError> {
+        match word {
+            0 => Err(self.on_empty(at.position())),
+            _ => match Train::decode(word, at.position(), &self.geometry) {
+                Some(train) => self.member(at.position(), word, train, within),
+                None => self.find_rare(at, word, within),
+            },
+        }
     }
 
     /// Finds the record at the head, or the reason why none will come.
     #[inline(always)]
     pub(super) fn find_asking(&mut self, verdict: impl FnOnce(u64) -> Verdict) -> Result<Found<'m>, ReadError> {
-        match self.find(self.stretch) {
+        match self.find(self.stretch, None) {
             Err(ReadError::Empty) => Err(self.why_empty(verdict)),
             other => other,
         }
     }
 
-    /// What else is at the head, or why there is nothing. Not a `Result`, whose two cases lie in the same place: what comes
+    /// What else is at the head, marked as seen, or why there is nothing. Not a `Result`, whose two cases lie in the same place: what comes
     /// out of that comes in pieces, for the quick way too.
     #[inline(never)]
     pub(super) fn find_rest_asking(
@@ -110,8 +163,11 @@ impl<'m> Consumer<'m> {
         word: u64,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> (Option<Found<'m>>, ReadError) {
-        match self.find_rest(self.stretch, word) {
-            Ok(found) => (Some(found), ReadError::Empty),
+        match self.find_rest(self.stretch, word, None) {
+            Ok(found) => {
+                self.mark_seen(found.end());
+                (Some(found), ReadError::Empty)
+            }
             Err(ReadError::Empty) => (None, self.why_empty(verdict)),
             Err(other) => (None, other),
         }
@@ -136,8 +192,7 @@ impl<'m> Consumer<'m> {
     /// A record whose header has been checked: the head's, or one of a batch that began there.
     fn found(&mut self, record: Position, word: u64, len: u64) -> Result<Found<'m>, ReadError> {
         let (size, len) = (self.geometry.record_size(len), usize::try_from(len).unwrap_or(usize::MAX));
-        // More than the ring can hold would be headers that lead round and round.
-        let held = self.geometry.capacity().wrapping_sub(HEADER).saturating_sub(record.since(self.head()));
+        let held = self.held_from(record);
         let mut rest = self.area.stretch(record, held.min(self.geometry.reach(record)));
         let taken = match rest.take(len, &self.geometry) {
             None => self.area.record(record, len, size), // it ends the area
@@ -157,14 +212,74 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// Records beyond the stretch, padding, session marks, nonsense. At most three headers are looked at, whatever a peer
+    /// The next record of the train that `word` commits at `at`.
+    #[inline(never)]
+    fn member(
+        &mut self,
+        at: Position,
+        word: u64,
+        train: Train,
+        within: Option<Position>,
+    ) -> Result<Found<'m>, ReadError> {
+        let before = train.before(at, within.unwrap_or(at)).max(train.before(at, self.within()));
+        let record = at.plus(before.wrapping_mul(train.step()));
+        let len = usize::try_from(train.len).unwrap_or(usize::MAX);
+        let taken = if train.size() <= self.held_from(at) { self.area.record(record, len, 0) } else { None };
+        let Some((taken, _)) = taken else { return Err(Corrupt::new(Field::RecordHeader, word, at.get()).into()) };
+        self.slip.found(record);
+        let is_last = before.wrapping_add(1) == train.count;
+        if within.is_none() && !is_last {
+            self.releases = Releases::Member;
+        }
+        let rest = self.area.stretch(if is_last { at.plus(train.size()) } else { at }, 0);
+        Ok(Found { record, taken, rest, told: Told::of_member(word, record.precedes(self.redelivered_before)) })
+    }
+
+    /// `found` and what comes behind it of its train, `most` records at most, for who reads on; `None` where it is not of a train, is its
+    /// last, or they are not all told with the same.
+    #[inline(always)]
+    pub(super) fn ride(&mut self, found: &Found<'m>, most: usize) -> Option<Ride<'m>> {
+        if found.within().is_some() { self.ride_on(found, most) } else { None }
+    }
+
+    #[inline(never)]
+    fn ride_on(&mut self, found: &Found<'m>, most: usize) -> Option<Ride<'m>> {
+        // Those behind it are told with the same, unless a dead consumer may have seen it: not all of them, perhaps.
+        if found.told.redelivered() {
+            return None;
+        }
+        let (at, train) = (found.rest.position(), Train::of(found.told.0));
+        let left = usize::try_from(train.count.wrapping_sub(train.before(at, found.record))).unwrap_or(0);
+        let places =
+            self.area.stretch(found.record, train.size()).members(found.span().len(), left.min(most), u64::MAX);
+        let end = at.plus(train.size());
+        // All of them are there: their lines may come at once.
+        (64..train.size().min(LINES_AHEAD)).step_by(64).for_each(|by| self.area.prefetch_read_at(at.plus(by)));
+        self.mark_seen_ahead(end);
+        let behind = if left <= most { Some(self.area.stretch(end, 0)) } else { None };
+        Some(Ride { places, told: found.told, train: found.rest, behind })
+    }
+
+    /// More bytes than the ring can hold from `at` on would be headers that lead round and round.
+    #[inline(always)]
+    fn held_from(&self, at: Position) -> u64 {
+        self.geometry.capacity().wrapping_sub(HEADER).saturating_sub(at.since(self.head()))
+    }
+
+    /// Records beyond the stretch, trains, padding, session marks, nonsense. At most three headers are looked at, whatever a peer
     /// writes.
     #[cold]
     #[inline(never)]
-    pub(super) fn find_rare(&mut self, stretch: Stretch<'m>, word: u64) -> Result<Found<'m>, ReadError> {
+    pub(super) fn find_rare(
+        &mut self,
+        stretch: Stretch<'m>,
+        word: u64,
+        within: Option<Position>,
+    ) -> Result<Found<'m>, ReadError> {
         let at = stretch.position();
         match Header::decode(word, at, &self.geometry)? {
             Header::Record { len, .. } => self.found(at, word, len),
+            Header::Train(train) => self.member(at, word, train, within),
             Header::Zero => Err(self.on_empty(at)),
             Header::Padding => {
                 let record = at.plus(self.geometry.room_to_end(at));
@@ -172,6 +287,7 @@ impl<'m> Consumer<'m> {
                 let word = self.area.load_header(record, ord!(C2, Relaxed));
                 match Header::decode(word, record, &self.geometry)? {
                     Header::Record { len, .. } => self.found(record, word, len),
+                    Header::Train(train) => self.member(record, word, train, within),
                     _ => Err(Corrupt::new(Field::RecordHeader, word, record.get()).into()),
                 }
             }
@@ -195,7 +311,7 @@ impl<'m> Consumer<'m> {
                 {
                     return Err(Corrupt::new(Field::RecordHeader, after, head.get()).into());
                 }
-                self.find_rare(behind, after)
+                self.find_rare(behind, after, within)
             }
         }
     }

@@ -25,6 +25,14 @@ use crate::sync::ord;
 
 pub(super) const HEAD: usize = offset_of!(SpscControl, head);
 
+/// A train gives no space back before all of it is read, so it is not long: in bytes, and in shares of a ring.
+const LONGEST_TRAIN: u16 = 8192;
+const TRAIN_SHARE: u64 = if cfg!(loom) { 2 } else { 8 };
+
+fn longest_train(capacity: u64) -> u16 {
+    u16::try_from(capacity / TRAIN_SHARE).map_or(LONGEST_TRAIN, |share| share.min(LONGEST_TRAIN))
+}
+
 /// The writing handle of an SPSC ring. `Send`, not `Sync`; there is one per seat, and `&mut self` keeps it single.
 #[derive(Debug)]
 pub struct Producer<'m> {
@@ -49,6 +57,8 @@ pub struct Producer<'m> {
     pub(super) patience: Patience,
     /// Whether lines ahead of a stream may be stored to.
     pub(super) touches: bool,
+    /// The longest train, in bytes: 0 where there are none.
+    pub(super) train: u16,
     pub(super) not_sync: PhantomData<Cell<()>>,
 }
 
@@ -68,6 +78,7 @@ impl<'m> Producer<'m> {
             pending_mark: before,
             patience: Patience::new(),
             touches: ring.geometry.capacity() <= LARGEST,
+            train: if ring.trains { longest_train(ring.geometry.capacity()) } else { 0 },
             not_sync: PhantomData,
         };
         producer.put_mark();

@@ -5,10 +5,10 @@ use core::ops::ControlFlow;
 
 use super::consumer::Consumer;
 use super::error::ReadError;
-use super::find::{Found, Told, next_alike, peek};
+use super::find::{Found, Ride, Told, next_alike, peek};
 use crate::position::Position;
 use crate::record::states_len;
-use crate::region::{Stretch, Taken};
+use crate::region::{Span, Stretch, Taken};
 
 /// Records lent in place, released together by [`ReadBatch::release`]. Dropped, all of them come again.
 #[derive(Debug)]
@@ -24,23 +24,35 @@ pub struct ReadBatch<'a, 'm> {
 /// How far a batch has been read.
 #[derive(Debug, Clone, Copy)]
 struct Reached<'m> {
-    /// What is behind the last record handed out.
+    /// What is behind the last record handed out; or the train that it belongs to, if more of that are to come.
     rest: Stretch<'m>,
+    /// The next record of that train: where it is inside, as always.
+    within: Position,
     /// Records handed out.
     read: usize,
 }
 
 impl<'m> Reached<'m> {
     #[inline(always)]
-    fn pass(&mut self, found: &Found<'m>) {
-        (self.rest, self.read) = (found.rest, self.read.wrapping_add(1));
+    fn pass(&mut self, rest: Stretch<'m>) {
+        (self.rest, self.read) = (rest, self.read.wrapping_add(1));
+    }
+
+    /// The records of a train are left, at its end or before.
+    #[inline(always)]
+    fn leave(&mut self, ride: &Ride<'m>) {
+        match ride.behind {
+            Some(behind) if ride.places.next().is_none() => self.rest = behind,
+            _ => (self.rest, self.within) = (ride.train, ride.places.rest().position()),
+        }
     }
 }
 
 impl<'a, 'm> ReadBatch<'a, 'm> {
     /// A batch of up to `max` records from `first` on.
     pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found<'m>, max: usize) -> Self {
-        Self { consumer, first, at: Reached { rest: first.rest, read: 0 }, max }
+        let at = Reached { rest: first.rest, within: first.record, read: 0 };
+        Self { consumer, first, at, max }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
@@ -60,14 +72,15 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         let found = if self.at.read == 0 {
             self.first
         } else {
-            match self.consumer.find(self.at.rest) {
+            match self.consumer.find(self.at.rest, Some(self.at.within)) {
                 Ok(found) => found,
                 Err(ReadError::Corrupt(c)) => return Err(c.into()),
                 Err(_) => return Ok(None),
             }
         };
-        self.consumer.mark_seen_ahead(found.rest.position());
-        self.at.pass(&found);
+        self.consumer.mark_seen_ahead(found.end());
+        self.at.pass(found.rest);
+        self.at.within = found.end();
         Ok(Some(found))
     }
 
@@ -86,8 +99,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         let (mut at, mut places) = (self.at, self.at.rest.none_alike());
         let (mut seen, mut dry) = (self.consumer.seen, self.consumer.dry);
         let mut states_their_len = states_len(self.first.span().len());
-        // One place that calls `each`, so that it becomes part of this; and one loop, in which nothing is got ready for many
-        // records that are not there.
+        // In each loop one place that calls `each`; and in this one nothing is got ready for many records that are not there.
         loop {
             let found = match next_alike(&mut places, states_their_len) {
                 Some(found) => found,
@@ -103,7 +115,7 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
                     };
                     let found = match quick {
                         // Within its stretch, and marked as seen already.
-                        Some(found) if !seen.precedes(found.rest.position()) => found,
+                        Some(found) if !seen.precedes(found.end()) => found,
                         _ => {
                             self.at = at;
                             let Some(found) = self.next_at_length()? else { return Ok(ControlFlow::Continue(())) };
@@ -111,20 +123,34 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
                             found
                         }
                     };
+                    let most = max.saturating_sub(at.read);
+                    if let Some(mut ride) = self.consumer.ride(&found, most) {
+                        seen = self.consumer.seen;
+                        while let Some(found) = ride.next() {
+                            at.read = at.read.wrapping_add(1);
+                            if let ControlFlow::Break(why) = each(BatchRecord::new(&found)) {
+                                at.leave(&ride);
+                                self.at = at;
+                                return Ok(ControlFlow::Break(why));
+                            }
+                        }
+                        at.leave(&ride);
+                        continue;
+                    }
+                    at.within = found.end();
                     // Where two have the same length more of them may have it.
                     let before = core::mem::replace(&mut states_their_len, states_len(found.span().len()));
                     places = if states_their_len == before {
                         let end = found.rest.position();
                         let marked = if end.precedes(seen) { seen.since(end) } else { 0 };
-                        let most = max.saturating_sub(at.read).saturating_sub(1);
-                        found.rest.alike(found.span().len(), most, marked, &geometry)
+                        found.rest.alike(found.span().len(), most.saturating_sub(1), marked, &geometry)
                     } else {
                         found.rest.none_alike()
                     };
                     found
                 }
             };
-            at.pass(&found);
+            at.pass(found.rest);
             if let ControlFlow::Break(why) = each(BatchRecord::new(&found)) {
                 self.at = at;
                 return Ok(ControlFlow::Break(why));
@@ -161,8 +187,9 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     #[inline]
     pub fn release(self) -> usize {
         if self.at.read > 0 {
-            self.consumer.stretch = self.at.rest;
-            self.consumer.released(self.at.rest.position());
+            let Reached { rest, within, .. } = self.at;
+            let within = if rest.position().precedes(within) { Some(within) } else { None };
+            self.consumer.released_batch(rest, within);
         }
         self.at.read
     }
@@ -219,7 +246,16 @@ impl<'m> BatchRecord<'_, 'm> {
     /// Copies as many bytes as fit into `buf`; returns how many.
     #[inline(always)]
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
-        if self.taken.span().fill(buf) { buf.len() } else { self.taken.span().copy_out(buf) }
+        let span = self.taken.span();
+        if span.fill(buf) { buf.len() } else { copy_some(span, buf) }
+    }
+
+    /// Copies the payload into a buffer that is just as long; false, and nothing copied, into another one. The quickest way to many
+    /// values of one size: where that is a constant, none of them goes through memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn copy_exact(&self, buf: &mut [u8]) -> bool {
+        self.taken.span().fill(buf)
     }
 
     /// The payload in place.
@@ -234,4 +270,10 @@ impl<'m> BatchRecord<'_, 'm> {
         // SAFETY: the record is committed and its batch not released; the caller answers for the other processes.
         unsafe { self.taken.span().as_slice() }
     }
+}
+
+/// A copy of no length that is known: not a part of loops, which it would fill.
+#[inline(never)]
+fn copy_some(span: Span<'_>, buf: &mut [u8]) -> usize {
+    span.copy_out(buf)
 }

@@ -63,7 +63,7 @@ pub(super) fn sit_consumer<'m>(
     let told = match Header::decode(word, at.head, &ring.geometry)? {
         Header::Zero => ended,
         Header::Mark { seat } => seat >> 1,
-        Header::Record { .. } | Header::Padding => 0,
+        Header::Record { .. } | Header::Train(_) | Header::Padding => 0,
     };
     if told != 0 && told != before.told {
         seat(Role::Consumer)?.told(lease, told);
@@ -141,6 +141,7 @@ fn end_of_chain(ring: &Ring<'_>) -> Result<(Position, Position, Option<u32>), Co
         let size = match header {
             Header::Zero => return Ok((at.head, end, last_mark)),
             Header::Record { len, .. } => ring.geometry.record_size(len),
+            Header::Train(train) => train.size(),
             Header::Padding => ring.geometry.room_to_end(end),
             Header::Mark { .. } => ring.geometry.align(),
         };

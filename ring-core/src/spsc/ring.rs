@@ -12,8 +12,8 @@ use super::recover;
 use crate::Region;
 use crate::error::{AttachError, Corrupt, Field, FormatError};
 use crate::layout::{
-    ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TYPE_TEXT, Identity, Kind, Purpose, STRICT_BLOCK,
-    STRICT_OTHER, SeatLine, SpscControl, spsc_data_offset,
+    ABI_VERSION, CONTROL_SIZE, FEATURE_LINE_ALIGNED, FEATURE_TRAINS, FEATURE_TYPE_TEXT, Identity, Kind, Purpose,
+    STRICT_BLOCK, STRICT_OTHER, SeatLine, SpscControl, spsc_data_offset,
 };
 use crate::park::{self, Waiting, Wake};
 use crate::position::Position;
@@ -26,6 +26,7 @@ use crate::type_text::TypeText;
 const TAIL: usize = offset_of!(SpscControl, tail);
 const HEAD: usize = offset_of!(SpscControl, head.head);
 const SEEN: usize = offset_of!(SpscControl, head.seen);
+const WITHIN: usize = offset_of!(SpscControl, head.within);
 
 /// An SPSC ring that has been validated: a private copy of its geometry and the way to its words.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,9 @@ pub struct Ring<'m> {
     pub(super) tail: &'m Word,
     pub(super) head: &'m Word,
     pub(super) seen: &'m Word,
+    pub(super) within: &'m Word,
+    /// Whether batches may be written as trains.
+    pub(super) trains: bool,
     last_lease: &'m Word,
     type_hash: u64,
     generation: u64,
@@ -62,7 +66,7 @@ impl<'m> Ring<'m> {
         let identity = Self::identify(&region, &region, format, 0);
         let ring = region.control().and_then(|control| Self::carve(control, region, &identity, None));
         let ring = ring.ok_or(too_small)?;
-        ring.begin([ring.tail, ring.head, ring.seen], format.start);
+        ring.begin([ring.tail, ring.head, ring.seen, ring.within], format.start);
         ring.area.store_header(format.start, 0, ord!(L5, Relaxed));
         Ok(ring)
     }
@@ -83,7 +87,7 @@ impl<'m> Ring<'m> {
             magic: Kind::Spsc.magic(),
             abi_version: ABI_VERSION,
             features_compatible: if format.type_text.is_empty() { 0 } else { FEATURE_TYPE_TEXT },
-            features_incompatible: features | if format.line_aligned { FEATURE_LINE_ALIGNED } else { 0 },
+            features_incompatible: features | if format.line_aligned { FEATURE_LINE_ALIGNED } else { FEATURE_TRAINS },
             total_len: format.footprint(),
             capacity: format.capacity,
             data_offset: spsc_data_offset(format.line_aligned),
@@ -125,7 +129,7 @@ impl<'m> Ring<'m> {
 
     /// Reads and checks what the ring behind `front` is; `features` are those it may have that not every reader knows.
     pub(super) fn examine(front: &Region<'m>, features: u64, purpose: Purpose) -> Result<Identity, AttachError> {
-        let identity = Identity::read(front, Kind::Spsc, FEATURE_LINE_ALIGNED | features, purpose)?;
+        let identity = Identity::read(front, Kind::Spsc, FEATURE_LINE_ALIGNED | FEATURE_TRAINS | features, purpose)?;
         let line_aligned = is_line_aligned(&identity);
         let format = Format::new(identity.capacity).line_aligned(line_aligned).release_every(identity.release_every);
         let refuse = |field, found, expected| Err(AttachError::Incompatible { field, found, expected });
@@ -173,10 +177,11 @@ impl<'m> Ring<'m> {
     ) -> Option<Self> {
         let area = front.area(identity.data_offset, identity.capacity)?;
         // The own words here, as in the handles; the other side's there.
-        let (tail, head, seen) = if strict.is_some_and(|side| side.role == Role::Producer) {
-            (control.word::<TAIL>(), area.word_before::<HEAD>(), area.word_before::<SEEN>())
+        let (tail, head, seen, within) = if strict.is_some_and(|side| side.role == Role::Producer) {
+            let (head, seen) = (area.word_before::<HEAD>(), area.word_before::<SEEN>());
+            (control.word::<TAIL>(), head, seen, area.word_before::<WITHIN>())
         } else {
-            (area.word_before::<TAIL>(), control.word::<HEAD>(), control.word::<SEEN>())
+            (area.word_before::<TAIL>(), control.word::<HEAD>(), control.word::<SEEN>(), control.word::<WITHIN>())
         };
         Some(Self {
             text: (identity.features_compatible & FEATURE_TYPE_TEXT != 0).then_some(front),
@@ -189,6 +194,8 @@ impl<'m> Ring<'m> {
             tail,
             head,
             seen,
+            within,
+            trains: identity.features_incompatible & (FEATURE_TRAINS | FEATURE_LINE_ALIGNED) == FEATURE_TRAINS,
             last_lease: control.word::<{ offset_of!(SpscControl, last_lease) }>(),
             type_hash: identity.type_hash,
             generation: identity.generation,

@@ -93,9 +93,11 @@ impl<'m> ProducerParts<'m> {
         let start = ring.strict.map_or(0, |side| side.start.get());
         let theirs = behind(&self.0, STRICT_OTHER)?;
         expect_mark(&theirs, offset_of!(StrictConsumer, mark), [MAGIC_CONSUMER, ring.generation()])?;
-        for (field, offset) in
-            [(Field::Head, offset_of!(StrictConsumer, head.head)), (Field::Seen, offset_of!(StrictConsumer, head.seen))]
-        {
+        for (field, offset) in [
+            (Field::Head, offset_of!(StrictConsumer, head.head)),
+            (Field::Seen, offset_of!(StrictConsumer, head.seen)),
+            (Field::Within, offset_of!(StrictConsumer, head.within)),
+        ] {
             let found = read(&theirs, offset)?;
             if found != start {
                 return Err(Corrupt::new(field, found, start).into());
@@ -270,7 +272,7 @@ impl<'m> Ring<'m> {
             return Err(Corrupt::new(Field::Tail, start.get(), 0).into());
         }
         write_mark(&region, offset_of!(StrictConsumer, mark), [MAGIC_CONSUMER, identity.generation]);
-        ring.begin([ring.head, ring.seen], start);
+        ring.begin([ring.head, ring.seen, ring.within], start);
         Ok(ring)
     }
 }

@@ -26,6 +26,7 @@ const MARKS: usize = 4;
 const TAIL: usize = offset_of!(SpscControl, tail);
 const HEAD: usize = offset_of!(SpscControl, head.head);
 const SEEN: usize = offset_of!(SpscControl, head.seen);
+const WITHIN: usize = offset_of!(SpscControl, head.within);
 const LAST_LEASE: usize = offset_of!(SpscControl, last_lease);
 
 /// What was unread at some moment, by its positions and its sum.
@@ -154,8 +155,10 @@ pub fn cut_to_synced(region: Region<'_>) -> Result<Option<Cut>, AttachError> {
     write(&region, at(&geometry, tail), 0);
     write(&region, TAIL, tail.get());
     write(&region, HEAD, chain.head.get());
-    // Whoever received before may have seen all of it.
+    // Whoever received before may have seen all of it. A train at the head comes as a whole: how far it had been taken might be
+    // said of one that is not here any more, and places behind the end will be used again.
     write(&region, SEEN, tail.get());
+    write(&region, WITHIN, chain.head.get());
     reseat(&region)?;
     Ok(Some(Cut { head: chain.head, tail, records: chain.records, whole }))
 }
@@ -211,6 +214,10 @@ fn walk(
             Header::Record { len, .. } => {
                 all = all.saturating_add(1);
                 geometry.record_size(len)
+            }
+            Header::Train(train) => {
+                all = all.saturating_add(train.count);
+                train.size()
             }
             Header::Padding => geometry.room_to_end(now),
             Header::Mark { .. } => geometry.align(),

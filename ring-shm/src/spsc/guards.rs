@@ -396,6 +396,26 @@ impl<T: Trust> BatchRecord<'_, T> {
     pub fn copy_to(&self, buf: &mut [u8]) -> usize {
         self.core.copy_to(buf)
     }
+
+    /// Copies the payload into a buffer that is just as long; false, and nothing copied, into another one. The quickest way to many
+    /// values of one size. Sound whatever a peer does, as [`copy_to`](Self::copy_to) is.
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = ring_shm::spsc::heap(1 << 12)?;
+    /// let mut batch = tx.try_claim_batch(9, 8)?;
+    /// batch.push_each(0, (1..=9u64).map(u64::to_le_bytes))?;
+    /// batch.commit();
+    ///
+    /// let (mut batch, mut sum, mut value) = (rx.try_read_batch(9)?, 0, [0; 8]);
+    /// batch.for_each(|record| sum += if record.copy_exact(&mut value) { u64::from_le_bytes(value) } else { 0 });
+    /// assert_eq!(sum, 45);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline(always)]
+    #[must_use]
+    pub fn copy_exact(&self, buf: &mut [u8]) -> bool {
+        self.core.copy_exact(buf)
+    }
 }
 
 impl Deref for BatchRecord<'_, Trusted> {
