@@ -1,6 +1,6 @@
 //! The floor of our wire format: the least that one producer and one consumer have to do so that an SPSC ring's bytes, and what
 //! a death leaves, are those of ours. A header before each payload, a zero behind it, and the header last (rows S2, S3, C1, C4
-//! of `docs/protocol.md`); the head is published with each record, or with each batch.
+//! of `docs/protocol.md`); the head is published with each record. A batch is a train: `format/train.rs`.
 //!
 //! Kept is also what makes a stream of it quick, as ours does it: the next lines are touched before they are used, and a reader that
 //! has emptied a stream pauses before it looks again (decisions 0030 and 0033).
@@ -19,10 +19,9 @@
 
 use crate::arena::{Arena, Line};
 use crate::candidate::{Build, Setup};
-use crate::message::message;
 use crate::ours::maker;
-use crate::seam::{BatchRx, BatchTx, Fault, Rx, Tx};
-use crate::stream::{BatchDrain, BatchSource, Drain, Source};
+use crate::seam::{Rx, Tx};
+use crate::stream::{Drain, Source};
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
@@ -142,60 +141,65 @@ impl<const W: usize> Writer<W> {
     /// Sends one message; false when there is no room now.
     #[inline(always)]
     pub fn send(&mut self, message: &[u64; W]) -> bool {
+        // SAFETY: it is called with the place of a record.
+        self.put(Side::<W>::HEADER, |at| unsafe { store(at, message) })
+    }
+
+    /// Commits by `header` what `write` writes behind the word that it is given, `W` words at most; false when there is no room now.
+    #[inline(always)]
+    fn put(&mut self, header: u64, write: impl Fn(*const AtomicU64)) -> bool {
         let at = self.side.at;
         if at >= self.side.end {
-            return self.send_slowly(message);
+            return self.put_slowly(header, write);
         }
         // Invariant 2: the next record begins in this lap.
         let next = at.wrapping_add(W + 1);
         self.side.at = next;
         // SAFETY: invariants 1 and 2.
         unsafe { word(next, 0) }.store(0, Relaxed);
+        write(at);
         // SAFETY: as above.
-        unsafe { store(at, message) };
-        // SAFETY: as above.
-        unsafe { word(at, 0) }.store(Side::<W>::HEADER, Release);
+        unsafe { word(at, 0) }.store(header, Release);
         true
     }
 
     #[cold]
     #[inline(never)]
-    fn send_slowly(&mut self, message: &[u64; W]) -> bool {
-        if self.side.at >= self.free && !self.refill(1) {
+    fn put_slowly(&mut self, header: u64, write: impl Fn(*const AtomicU64)) -> bool {
+        if self.side.at >= self.free && !self.refill() {
             return false;
         }
         if self.side.at < self.free {
-            self.ready(1);
-            return self.send(message);
+            self.ready();
+            return self.put(header, write);
         }
         let at = self.side.at;
         // SAFETY: invariants 1 and 2: the last record of a lap, behind which the first one is.
         unsafe { word(self.side.base, 0) }.store(0, Relaxed);
+        write(at);
         // SAFETY: as above.
-        unsafe { store(at, message) };
-        // SAFETY: as above.
-        unsafe { word(at, 0) }.store(Side::<W>::HEADER, Release);
+        unsafe { word(at, 0) }.store(header, Release);
         self.side.turn();
         self.free = self.side.base;
         true
     }
 
-    /// Looks how far the reader has come; whether there is room for `count` records, whatever the lap.
-    fn refill(&mut self, count: u64) -> bool {
+    /// Looks how far the reader has come; whether there is room for a record.
+    fn refill(&mut self) -> bool {
         let used = self.side.position().wrapping_sub(self.side.head.load(Acquire));
         // The header behind the last record must be free too.
         let free = self.side.lap.saturating_sub(used).saturating_sub(8) / Side::<W>::SIZE;
         // Invariant 2.
         self.free = self.side.at.wrapping_add(free.min(self.side.before_last()) as usize * (W + 1));
         self.side.end = self.side.at;
-        free >= count
+        free > 0
     }
 
-    /// Has the lines come to which `count` records, or a few, will be written.
-    fn ready(&mut self, count: usize) {
+    /// Has the lines come to which a few records will be written.
+    fn ready(&mut self) {
         let (few, least, most) = TOUCHED;
         let records = (few * Side::<W>::SIZE).clamp(least, most) / Side::<W>::SIZE;
-        let bytes = count.max(records as usize) * Side::<W>::SIZE as usize;
+        let bytes = records.max(1) as usize * Side::<W>::SIZE as usize;
         let (at, free) = (self.side.at, self.free.addr() - self.side.at.addr());
         let bytes = bytes.min(free);
         let first = at.addr().wrapping_neg() % 64;
@@ -204,38 +208,6 @@ impl<const W: usize> Writer<W> {
             unsafe { word(at, by / 8) }.store(0, Relaxed);
         }
         self.side.end = at.wrapping_byte_add(bytes);
-    }
-
-    /// Sends `count` messages from number `first` on by one store; false when they do not all fit now. What ends a lap goes
-    /// message by message.
-    #[inline(always)]
-    pub fn send_batch(&mut self, first: u64, count: usize) -> bool {
-        let bytes = count * Side::<W>::SIZE as usize;
-        if bytes > self.side.end.addr() - self.side.at.addr() {
-            if bytes > self.free.addr() - self.side.at.addr() && !self.refill(count as u64) {
-                return false;
-            }
-            if bytes > self.free.addr() - self.side.at.addr() {
-                return (first..).take(count).all(|number| self.send(&message(number)));
-            }
-            self.ready(count);
-        }
-        let (start, mut at) = (self.side.at, self.side.at);
-        for number in (first..).take(count) {
-            if at != start {
-                // SAFETY: invariants 1 and 2: so many records are before `end`.
-                unsafe { word(at, 0) }.store(Side::<W>::HEADER, Relaxed);
-            }
-            // SAFETY: as above.
-            unsafe { store(at, &message::<W>(number)) };
-            at = at.wrapping_add(W + 1);
-        }
-        self.side.at = at;
-        // SAFETY: as above: behind the last record before `end` another one begins.
-        unsafe { word(at, 0) }.store(0, Relaxed);
-        // SAFETY: as above.
-        unsafe { word(start, 0) }.store(Side::<W>::HEADER, Release);
-        true
     }
 }
 
@@ -267,19 +239,31 @@ impl<const W: usize> Reader<W> {
     /// The message that is there, not yet released.
     #[inline(always)]
     fn next(&mut self) -> Option<[u64; W]> {
-        let at = self.side.at;
-        // SAFETY: invariants 1 and 2.
-        if unsafe { word(at, 0) }.load(Acquire) != Side::<W>::HEADER {
+        if self.header() != Side::<W>::HEADER {
             return None;
         }
-        // SAFETY: as above.
-        let message = unsafe { load(at) };
+        // SAFETY: invariants 1 and 2.
+        let message = unsafe { load(self.side.at) };
+        self.pass();
+        Some(message)
+    }
+
+    /// What commits the next record, or 0.
+    #[inline(always)]
+    fn header(&self) -> u64 {
+        // SAFETY: invariants 1 and 2.
+        unsafe { word(self.side.at, 0) }.load(Acquire)
+    }
+
+    /// Past the record that is there.
+    #[inline(always)]
+    fn pass(&mut self) {
+        let at = self.side.at;
         if at >= self.side.end {
             self.pass_slowly();
         } else {
             self.side.at = at.wrapping_add(W + 1);
         }
-        Some(message)
     }
 
     /// Past a record that is perhaps the last of its lap.
@@ -299,26 +283,6 @@ impl<const W: usize> Reader<W> {
     fn release(&self) {
         self.side.head.store(self.side.position(), Release);
     }
-
-    /// Shows up to `max` messages to `each`, and releases them by one store; returns how many.
-    ///
-    /// # Errors
-    /// What `each` says.
-    #[inline(always)]
-    pub fn recv_batch<E>(&mut self, max: usize, mut each: impl FnMut(&[u64; W]) -> Result<(), E>) -> Result<usize, E> {
-        let mut read = 0;
-        while read < max {
-            let Some(message) = self.next() else { break };
-            each(&message)?;
-            read += 1;
-        }
-        if read > 0 {
-            self.release();
-        } else {
-            self.runs_dry();
-        }
-        Ok(read)
-    }
 }
 
 impl<const W: usize> Tx<W> for Writer<W> {
@@ -332,20 +296,6 @@ impl<const W: usize> Rx<W> for Reader<W> {
     #[inline(always)]
     fn try_recv(&mut self, message: &mut [u64; W]) -> bool {
         self.recv().map(|words| *message = words).is_some()
-    }
-}
-
-impl<const W: usize> BatchTx<W> for Writer<W> {
-    #[inline(always)]
-    fn try_send_batch(&mut self, first: u64, count: usize) -> bool {
-        self.send_batch(first, count)
-    }
-}
-
-impl<const W: usize> BatchRx<W> for Reader<W> {
-    #[inline(always)]
-    fn try_recv_batch(&mut self, max: usize, each: impl FnMut(&[u64; W]) -> Result<(), Fault>) -> Result<usize, Fault> {
-        self.recv_batch(max, each)
     }
 }
 
@@ -364,14 +314,10 @@ pub(crate) fn one_way<const W: usize>(bytes: usize) -> Build {
     })
 }
 
-/// One way in batches of `batch` messages over a ring of `bytes`.
-pub(crate) fn batch<const W: usize>(bytes: usize, batch: usize) -> Build {
-    Box::new(move |arena| {
-        let (tx, rx) = shared::<W>(arena, bytes)?;
-        let source = maker(move || Ok(BatchSource::new(tx, batch)));
-        Ok(Setup { parties: vec![source, maker(move || Ok(BatchDrain::new(rx, batch)))], published: None })
-    })
-}
+mod train;
+
+pub(crate) use train::batch;
+pub use train::{TrainReader, TrainWriter, leaked as leaked_trains};
 
 #[cfg(test)]
 mod tests;

@@ -171,13 +171,13 @@ fn format_single(count: u64) -> Outcome {
 
 #[inline(never)]
 fn format_batch(count: u64) -> Outcome {
-    let (mut tx, mut rx) = format::leaked::<1>(64 << 10);
+    let (mut tx, mut rx) = format::leaked_trains::<1, { ROUND as usize }>(64 << 10);
     for round in rounds(count) {
         if !tx.send_batch(round.start, ROUND as usize) {
             return Err("no room".into());
         }
         let mut expected = round;
-        rx.recv_batch(ROUND as usize, |words| expect(words, expected.next().ok_or("a message too many")?))?;
+        rx.recv_batch(|words| expect(words, expected.next().ok_or("a message too many")?))?;
     }
     Ok(())
 }

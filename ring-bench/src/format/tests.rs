@@ -1,4 +1,5 @@
 use super::*;
+use crate::message::message;
 
 /// Two records of 8 bytes and a header more, so that the last record of a lap and the full ring come often.
 const SMALL: usize = 5 * 16;
@@ -20,26 +21,6 @@ fn messages_come_in_order_through_many_laps() {
         assert!(sent - received <= 4, "eight bytes are no record's");
     }
     assert!(received > 900);
-}
-
-#[test]
-fn batches_come_in_order_whole_or_not_at_all() {
-    let (mut tx, mut rx) = leaked::<8>(1 << 10);
-    let (mut sent, mut received) = (0, 0);
-    for step in 0..1000_usize {
-        let count = 1 + step % 9;
-        if tx.send_batch(sent, count) {
-            sent += count as u64;
-        }
-        let got = rx.recv_batch(1 + step % 6, |words| {
-            let expected = received;
-            received += 1;
-            if *words == message::<8>(expected) { Ok(()) } else { Err(expected) }
-        });
-        assert!(got.is_ok(), "{got:?}");
-    }
-    assert!(received > 2000);
-    assert!(sent - received < 14);
 }
 
 /// The bytes are those of ours: header, payload, header, and zero behind the last.

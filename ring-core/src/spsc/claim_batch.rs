@@ -7,6 +7,9 @@ use crate::record::{HEADER, padding_word, record_word, step_of, train_word};
 use crate::region::{Alike, Span, Stretch, Taken};
 use crate::sync::ord;
 
+/// For how many batches like the first one lines are made ready.
+const BATCHES: usize = 4;
+
 /// Space for several records of up to a fixed length each. [`ClaimBatch::push`] lays them out one after the other;
 /// [`ClaimBatch::commit`] shows all of them at once, to a reader and to a successor after a death.
 ///
@@ -81,7 +84,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         // What it takes if all of them have that length.
         let each = if u64::from(producer.train) > size { step_of(len as u64).max(1) } else { size };
         if each.saturating_mul(room as u64).saturating_add(size) > producer.stretch.bytes() as u64 {
-            producer.stretch = producer.ready(producer.free_at(producer.tail()), each, room);
+            producer.stretch = producer.ready(producer.free_at(producer.tail()), each, room.saturating_mul(BATCHES));
         }
         let at = producer.stretch;
         let group = Group { at: at.position(), tag: 0, count: 0, last: at.here() };

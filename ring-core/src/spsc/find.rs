@@ -252,11 +252,11 @@ impl<'m> Consumer<'m> {
         let left = usize::try_from(train.count.wrapping_sub(train.before(at, found.record))).unwrap_or(0);
         let places =
             self.area.stretch(found.record, train.size()).members(found.span().len(), left.min(most), u64::MAX);
-        let end = at.plus(train.size());
         // All of them are there: their lines may come at once.
         (64..train.size().min(LINES_AHEAD)).step_by(64).for_each(|by| self.area.prefetch_read_at(at.plus(by)));
+        let behind = if left <= most { Some(self.area.stretch(at.plus(train.size()), 0)) } else { None };
+        let end = behind.map_or(found.record.plus(train.step().wrapping_mul(most as u64)), |rest| rest.position());
         self.mark_seen_ahead(end);
-        let behind = if left <= most { Some(self.area.stretch(end, 0)) } else { None };
         Some(Ride { places, told: found.told, train: found.rest, behind })
     }
 
