@@ -152,6 +152,12 @@ impl<'m> Alike<'m> {
         Some(Taken { area, at, span })
     }
 
+    pub(crate) fn ask(&self, _bytes: usize) {}
+
+    pub(crate) fn end(&self) -> Position {
+        self.rest.at.plus(self.size * self.places)
+    }
+
     pub(crate) fn take_of(&mut self, len: usize) -> Option<Taken<'m>> {
         if len == self.len { self.take() } else { None }
     }

@@ -9,9 +9,10 @@
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
-use super::{Stretch, Taken};
+use super::{Stretch, Taken, prefetch_read};
+use crate::position::Position;
 use crate::record::Geometry;
 
 /// Places in a stretch where records of just `len` payload bytes may be.
@@ -109,6 +110,27 @@ impl<'m> Alike<'m> {
     #[inline(always)]
     pub(crate) fn take_of(&mut self, len: usize) -> Option<Taken<'m>> {
         if len == self.len { self.take().map(|taken| Taken { len, ..taken }) } else { None }
+    }
+
+    /// Asks for the lines of the first `bytes` of them, ahead of loads. A hint.
+    #[inline(always)]
+    pub(crate) fn ask(&self, bytes: usize) {
+        let at = self.rest.at.as_ptr();
+        let end = at.wrapping_byte_add(bytes).min(self.last.cast_mut());
+        let mut line = at.wrapping_byte_add(64);
+        while line < end {
+            if let Some(line) = NonNull::new(line) {
+                prefetch_read(line);
+            }
+            line = line.wrapping_byte_add(64);
+        }
+    }
+
+    /// Where the last one ends, for who marks what has been seen: where another one would be.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> Position {
+        let end = self.last.addr().wrapping_add(self.size);
+        Position::new(self.rest.bias.wrapping_add(end as u64))
     }
 
     /// What is behind the places that were taken.

@@ -16,8 +16,8 @@ use crate::sync::ord;
 /// takes the lines that the producer has just asked for. Figures: decision 0025.
 const READ_AHEAD: u64 = 128;
 
-/// How much of a train is asked for at once.
-const LINES_AHEAD: u64 = 1024;
+/// How many bytes of a train are asked for at once: all of it is there, and the other side needs none of its lines any more.
+const LINES_AHEAD: usize = 1024;
 
 /// What a quick look did not see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,14 +249,12 @@ impl<'m> Consumer<'m> {
             return None;
         }
         let (at, train) = (found.rest.position(), Train::of(found.told.0));
-        let left = usize::try_from(train.count.wrapping_sub(train.before(at, found.record))).unwrap_or(0);
-        let places =
-            self.area.stretch(found.record, train.size()).members(found.span().len(), left.min(most), u64::MAX);
-        // All of them are there: their lines may come at once.
-        (64..train.size().min(LINES_AHEAD)).step_by(64).for_each(|by| self.area.prefetch_read_at(at.plus(by)));
-        let behind = if left <= most { Some(self.area.stretch(at.plus(train.size()), 0)) } else { None };
-        let end = behind.map_or(found.record.plus(train.step().wrapping_mul(most as u64)), |rest| rest.position());
-        self.mark_seen_ahead(end);
+        let (before, size) = (train.before(at, found.record), train.size());
+        let left = usize::try_from(train.count.wrapping_sub(before)).unwrap_or(0);
+        let places = self.area.stretch(found.record, size).members(found.span().len(), left.min(most), u64::MAX);
+        places.ask(LINES_AHEAD);
+        let behind = if left <= most { Some(self.area.stretch(at.plus(size), 0)) } else { None };
+        self.mark_seen_ahead(places.end());
         Some(Ride { places, told: found.told, train: found.rest, behind })
     }
 
