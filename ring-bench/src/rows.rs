@@ -93,9 +93,9 @@ pub fn all() -> Vec<Row> {
         // The least that our format takes: what is ours beyond it; and what it takes beside bare words.
         Row::higher("spsc-oneway-8-vs-format", "ours-oneway-8", "format-oneway-8", 0.90),
         Row::higher("spsc-oneway-8-batch-vs-format", "ours-oneway-8-batch", "format-oneway-8-batch", 0.90),
-        Row::higher("format-oneway-8-batch", "format-oneway-8-batch", "rtrb-oneway-8-batch", 0.5),
+        Row::higher("format-oneway-8-batch", "format-oneway-8-batch", "rtrb-oneway-8-batch", 1.0),
         Row::higher("spsc-oneway-64-batch-vs-format", "ours-oneway-64-batch", "format-oneway-64-batch", 0.90),
-        Row::higher("format-oneway-64-batch", "format-oneway-64-batch", "rtrb-oneway-64-batch", 64.0 / 72.0),
+        Row::higher("format-oneway-64-batch", "format-oneway-64-batch", "rtrb-oneway-64-batch", 2048.0 / 2056.0),
         // The same with one record a batch.
         Row::higher("spsc-oneway-8-slices", "ours-oneway-8-slices", "rtrb-oneway-8-batch", 1.0),
         Row::higher("spsc-oneway-8-slices-vs-single", "ours-oneway-8-slices", "rtrb-oneway-8", 2.0),

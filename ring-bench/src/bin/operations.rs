@@ -29,6 +29,7 @@ fn main() -> Outcome {
         "spsc-64" => spsc::<8>(count),
         "spsc-8-batch" => spsc_batch::<1>(count),
         "spsc-64-batch" => spsc_batch::<8>(count),
+        "spsc-mixed-batch" => spsc_mixed_batch(count),
         "spsc-8-slices" => spsc_slices(count),
         "spsc-empty" => spsc_empty(count),
         "rtrb-8" => rtrb_single(count),
@@ -85,6 +86,34 @@ fn spsc_batch<const W: usize>(count: u64) -> Outcome {
                 return Err("a record of another length".into());
             }
             expect(&words, expected.next().ok_or("a record too many")?)
+        })?;
+        if expected.next().is_some() || batch.release() != ROUND as usize {
+            return Err("a record is missing".into());
+        }
+    }
+    Ok(())
+}
+
+/// Records of which no two in a row have the same length: 8 to 32 bytes.
+#[inline(never)]
+fn spsc_mixed_batch(count: u64) -> Outcome {
+    let (mut tx, mut rx) = spsc::heap(64 << 10)?;
+    let words = |n: u64| 1 + n as usize % 4;
+    for round in rounds(count) {
+        let mut batch = tx.try_claim_batch_exact(ROUND as usize, 32)?;
+        for n in round.clone() {
+            batch.push(0, bytes(&message::<4>(n)).get(..8 * words(n)).unwrap_or_default())?;
+        }
+        batch.commit();
+        let (mut batch, mut expected) = (rx.try_read_batch(ROUND as usize)?, round);
+        batch.try_for_each(|record| {
+            let mut got = [0; 4];
+            let (len, n) = (record.copy_to(bytes_mut(&mut got)), expected.next().ok_or("a record too many")?);
+            if len == 8 * words(n) && got[0] == message::<4>(n)[0] {
+                Outcome::Ok(())
+            } else {
+                Err("a wrong record".into())
+            }
         })?;
         if expected.next().is_some() || batch.release() != ROUND as usize {
             return Err("a record is missing".into());

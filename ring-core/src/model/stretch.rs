@@ -111,8 +111,8 @@ impl<'m> Stretch<'m> {
         self.places(len, step_of(len as u64), most, bytes)
     }
 
-    pub(crate) fn coupled(&self, before: &Taken<'m>) -> Option<Self> {
-        let at = before.at.plus(step_of(before.span.len() as u64));
+    pub(crate) fn coupled(&self, first: &Taken<'m>, count: usize) -> Option<Self> {
+        let at = first.at.plus(step_of(first.span.len() as u64) * count as u64);
         (at.plus(HEADER) == self.at).then_some(Self { at, ..*self })
     }
 

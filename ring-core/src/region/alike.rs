@@ -47,17 +47,17 @@ impl<'m> Stretch<'m> {
         }
     }
 
-    /// The stretch where records would go that follow the payload of `before` without a header: it begins one word before this one. `None`
-    /// where this one does not begin right behind `before`.
+    /// The stretch where records would go that follow the payloads of `count` like `first` without a header: it begins one word before
+    /// this one. `None` where this one does not begin right behind them.
     #[inline(always)]
-    pub(crate) fn coupled(&self, before: &Taken<'m>) -> Option<Self> {
-        // R10: so much is inside behind `before`, and does not wrap.
-        let at = before.at.as_ptr().wrapping_byte_add(before.len.wrapping_add(7) & !7);
-        // One that ends elsewhere is another record. Two areas do not adjoin: a control block is before each.
-        if at.wrapping_byte_add(8).addr() != self.at.addr().get() {
+    pub(crate) fn coupled(&self, first: &Taken<'m>, count: usize) -> Option<Self> {
+        let step = first.len.wrapping_add(7) & !7;
+        let at = first.at.as_ptr().wrapping_byte_add(step.wrapping_mul(count));
+        if at < first.at.as_ptr() || at.wrapping_byte_add(8) != self.at.as_ptr() {
             return None;
         }
-        // SAFETY: R8: this is not before `at`, and has eight bytes before it by R10, those from `at` on. So R8 holds of the result.
+        // SAFETY: R8, R10: this is not before `first` nor behind `at`, so inside: two areas do not adjoin, a control block is before
+        // each. From there on are the eight bytes before `at`; and eight before `end` as well, so R8 holds of the result.
         unsafe { Some(Self { at: self.at.sub(8), end: self.end.sub(8), ..*self }) }
     }
 

@@ -30,19 +30,33 @@ pub struct ClaimBatch<'a, 'm> {
     pushed: usize,
 }
 
-/// Records behind one header, which is not written yet: others may join.
+/// Records behind one header, of whose kind others may join.
 #[derive(Debug)]
 struct Group<'m> {
-    /// Where the header goes.
-    at: Position,
+    /// The first of them, behind whose header they all are.
+    first: Taken<'m>,
     tag: u32,
-    /// How many; 0: there is no such header.
+    /// How many. From two on they are a train, and its header is not the one that is written.
     count: u32,
-    /// The last of them.
-    last: Taken<'m>,
 }
 
 impl<'a, 'm> ClaimBatch<'a, 'm> {
+    /// A batch of at least `min` and at most `max` records of up to `len` bytes, if it is known that `max` fit: the quick part of
+    /// [`room`](Self::room).
+    #[inline(always)]
+    pub(super) fn here(
+        producer: &'a mut Producer<'m>,
+        min: usize,
+        max: usize,
+        len: usize,
+    ) -> Result<Self, &'a mut Producer<'m>> {
+        let all = producer.geometry.size_of(len).and_then(|size| size.checked_mul(max));
+        if max == 0 || min > max || all.is_none_or(|all| all > producer.stretch.bytes()) {
+            return Err(producer);
+        }
+        Ok(Self::open(producer, max, len))
+    }
+
     /// How many records of up to `len` bytes there is room for: at least `min`, at most `max`.
     pub(super) fn room(producer: &mut Producer<'_>, min: usize, max: usize, len: usize) -> Result<usize, ClaimError> {
         let size = producer.check_len(len)?;
@@ -86,8 +100,13 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         if each.saturating_mul(room as u64).saturating_add(size) > producer.stretch.bytes() as u64 {
             producer.stretch = producer.ready(producer.free_at(producer.tail()), each, room.saturating_mul(BATCHES));
         }
+        Self::open(producer, room, len)
+    }
+
+    #[inline(always)]
+    fn open(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
         let at = producer.stretch;
-        let group = Group { at: at.position(), tag: 0, count: 0, last: at.here() };
+        let group = Group { first: at.here(), tag: 0, count: 0 };
         Self { producer, at, first: 0, group, max_len: len, left: room, pushed: 0 }
     }
 
@@ -146,7 +165,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     #[inline(always)]
     fn push_alike<P: AsRef<[u8]>>(&mut self, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
         let Some(mut places) = self.alike() else { return None };
-        let (mut last, mut count, mut other) = (self.group.last, 0_usize, None);
+        let (mut count, mut other) = (0_usize, None);
         while places.next().is_some() {
             let Some(payload) = payloads.next() else { break };
             let bytes = payload.as_ref();
@@ -155,27 +174,26 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
                 break;
             };
             taken.span().copy_in(bytes);
-            (last, count) = (taken, count.wrapping_add(1));
+            count = count.wrapping_add(1);
         }
-        self.joined(&places, last, count);
+        self.joined(&places, count);
         other
     }
 
     /// The places of records that would join the last one's train; `None` where there is none.
     #[inline(always)]
     fn alike(&self) -> Option<Alike<'m>> {
-        let taken = self.at.position().since(self.group.at);
+        let taken = self.at.position().since(self.at.position_of(&self.group.first));
         let bytes = u64::from(self.producer.train).saturating_sub(taken);
-        let last = &self.group.last;
-        Some(self.at.coupled(last)?.members(last.span().len(), self.left, bytes))
+        let Group { first, count, .. } = &self.group;
+        Some(self.at.coupled(first, *count as usize)?.members(first.span().len(), self.left, bytes))
     }
 
-    /// So many records have joined the train, at `places` like the `last` of them.
+    /// So many records have joined the train, at `places`.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "no more than a train has")]
-    fn joined(&mut self, places: &Alike<'m>, last: Taken<'m>, count: usize) {
+    fn joined(&mut self, places: &Alike<'m>, count: usize) {
         self.at = self.at.behind_coupled(places);
-        self.group.last = last;
         self.group.count = self.group.count.wrapping_add(count as u32);
         (self.left, self.pushed) = (self.left.wrapping_sub(count), self.pushed.wrapping_add(count));
     }
@@ -214,42 +232,54 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         }
         let (mut rest, record) = (self.at, self.at.position());
         let Some(taken) = rest.take(len, &self.producer.geometry) else { return self.place_slowly(tag, len) };
-        self.end_group();
+        self.end_train();
         self.at = rest;
-        Ok(self.begin_group(record, tag, taken))
+        Ok(self.begin(record, tag, taken))
     }
 
     /// A record that has the tag and the length of the one before and follows it directly.
     #[inline(always)]
     fn join(&mut self, tag: u32, len: usize) -> Option<(Position, Span<'m>)> {
-        if self.group.count == 0 || tag != self.group.tag || len != self.group.last.span().len() {
+        if len != self.group.first.span().len() || tag != self.group.tag || self.group.count == 0 {
             return None;
         }
         let mut places = self.alike()?;
         let (position, taken) = (places.rest().position(), places.take()?);
-        self.joined(&places, taken, 1);
+        self.joined(&places, 1);
         Some((position, taken.span()))
     }
 
+    /// A record with a header of its own, which nobody can reach yet, or which is withheld if it is the one that will publish them
+    /// all.
     #[inline(always)]
-    fn begin_group(&mut self, at: Position, tag: u32, last: Taken<'m>) -> (Position, Span<'m>) {
-        self.group = Group { at, tag, count: 1, last };
+    fn begin(&mut self, record: Position, tag: u32, taken: Taken<'m>) -> (Position, Span<'m>) {
+        let word = record_word(taken.span().len() as u64, tag);
+        match self.first {
+            0 => self.first = word,
+            _ => taken.store_header(word, ord!(B1, Relaxed)),
+        }
+        self.group = Group { first: taken, tag, count: 1 };
         (self.left, self.pushed) = (self.left.wrapping_sub(1), self.pushed.wrapping_add(1));
-        (at, last.span())
+        (record, taken.span())
     }
 
-    /// Nobody joins the last records any more: their header is written.
+    /// Nobody joins the last records any more: where they are a train, it gets its header.
     #[inline(always)]
-    fn end_group(&mut self) {
-        let Group { at, tag, count, last } = &self.group;
-        let len = last.span().len() as u64;
-        let word = match *count {
-            0 => return,
-            1 => record_word(len, *tag),
-            count => train_word(len, u64::from(count), *tag),
-        };
-        self.header(*at, word);
-        self.group.count = 0;
+    fn end_train(&mut self) {
+        if self.group.count > 1 {
+            self.write_train();
+        }
+    }
+
+    #[inline(never)]
+    fn write_train(&mut self) {
+        let Group { first, tag, count, .. } = &self.group;
+        let word = train_word(first.span().len() as u64, u64::from(*count), *tag);
+        if self.at.position_of(first) == self.producer.tail() {
+            self.first = word;
+        } else {
+            first.store_header(word, ord!(B1, Relaxed));
+        }
     }
 
     /// A record for which nothing is ready, or that ends the area, or comes after padding.
@@ -265,21 +295,16 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         let to_end = self.producer.geometry.room_to_end(at);
         let record = if size > to_end { at.plus(to_end) } else { at };
         let Some((taken, _)) = self.producer.area.record(record, len, size) else { return Err(ClaimError::Full) };
-        self.end_group();
+        self.end_train();
         if record != at {
-            self.header(at, padding_word(to_end));
+            let padding = padding_word(to_end);
+            match self.first {
+                0 => self.first = padding,
+                _ => self.producer.area.store_header(at, padding, ord!(B1, Relaxed)),
+            }
         }
         self.at = self.producer.ready(self.producer.free_at(record.plus(size)), size, self.left);
-        Ok(self.begin_group(record, tag, taken))
-    }
-
-    /// Stores a header that nobody can reach yet, or withholds it if it is the one that will publish them all.
-    fn header(&mut self, at: Position, word: u64) {
-        if at == self.producer.tail() {
-            self.first = word;
-        } else {
-            self.producer.area.store_header(at, word, ord!(B1, Relaxed));
-        }
+        Ok(self.begin(record, tag, taken))
     }
 
     #[cold]
@@ -292,7 +317,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     #[inline]
     pub fn commit(mut self) -> usize {
         if self.pushed > 0 {
-            self.end_group();
+            self.end_train();
             self.at.store_header(0, ord!(B2, Relaxed));
             self.producer.stretch.store_header(self.first, ord!(B3, Release));
             self.producer.stretch = self.at;

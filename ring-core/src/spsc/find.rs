@@ -242,7 +242,7 @@ impl<'m> Consumer<'m> {
         if found.within().is_some() { self.ride_on(found, most) } else { None }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn ride_on(&mut self, found: &Found<'m>, most: usize) -> Option<Ride<'m>> {
         // Those behind it are told with the same, unless a dead consumer may have seen it: not all of them, perhaps.
         if found.told.redelivered() {

@@ -258,9 +258,13 @@ impl<'m> Producer<'m> {
         len: usize,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
-        match ClaimBatch::room(self, min, max, len) {
-            Ok(room) => Ok(ClaimBatch::new(self, room, len)),
-            Err(error) => Err(self.why(error, verdict)),
+        let producer = match ClaimBatch::here(self, min, max, len) {
+            Ok(batch) => return Ok(batch),
+            Err(producer) => producer,
+        };
+        match ClaimBatch::room(producer, min, max, len) {
+            Ok(room) => Ok(ClaimBatch::new(producer, room, len)),
+            Err(error) => Err(producer.why(error, verdict)),
         }
     }
 

@@ -109,35 +109,34 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
                         self.note_many();
                         return Ok(ControlFlow::Continue(()));
                     }
-                    let quick = match at.read {
-                        0 => Some(self.first),
-                        _ => peek(&area, &geometry, at.rest, None, dry).1,
-                    };
+                    let most = max.saturating_sub(at.read);
+                    let is_first = at.read == 0;
+                    let quick = if is_first { Some(self.first) } else { peek(&area, &geometry, at.rest, None, dry).1 };
                     let found = match quick {
-                        // Within its stretch, and marked as seen already.
-                        Some(found) if !seen.precedes(found.end()) => found,
-                        _ => {
+                        // Within its stretch, so of no train, and marked as seen already.
+                        Some(found) if !is_first && !seen.precedes(found.rest.position()) => found,
+                        quick => {
                             self.at = at;
-                            let Some(found) = self.next_at_length()? else { return Ok(ControlFlow::Continue(())) };
-                            (seen, dry) = (self.consumer.seen, self.consumer.dry);
+                            let marked = quick.filter(|first| is_first && !seen.precedes(first.end()));
+                            let found = if marked.is_some() { marked } else { self.next_at_length()? };
+                            let Some(found) = found else { return Ok(ControlFlow::Continue(())) };
+                            if let Some(mut ride) = self.consumer.ride(&found, most) {
+                                while let Some(found) = ride.next() {
+                                    at.read = at.read.wrapping_add(1);
+                                    if let ControlFlow::Break(why) = each(BatchRecord::new(&found)) {
+                                        at.leave(&ride);
+                                        self.at = at;
+                                        return Ok(ControlFlow::Break(why));
+                                    }
+                                }
+                                at.leave(&ride);
+                                (seen, dry) = (self.consumer.seen, self.consumer.dry);
+                                continue;
+                            }
+                            (seen, dry, at.within) = (self.consumer.seen, self.consumer.dry, found.end());
                             found
                         }
                     };
-                    let most = max.saturating_sub(at.read);
-                    if let Some(mut ride) = self.consumer.ride(&found, most) {
-                        seen = self.consumer.seen;
-                        while let Some(found) = ride.next() {
-                            at.read = at.read.wrapping_add(1);
-                            if let ControlFlow::Break(why) = each(BatchRecord::new(&found)) {
-                                at.leave(&ride);
-                                self.at = at;
-                                return Ok(ControlFlow::Break(why));
-                            }
-                        }
-                        at.leave(&ride);
-                        continue;
-                    }
-                    at.within = found.end();
                     // Where two have the same length more of them may have it.
                     let before = core::mem::replace(&mut states_their_len, states_len(found.span().len()));
                     places = if states_their_len == before {

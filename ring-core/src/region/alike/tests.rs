@@ -80,8 +80,10 @@ fn records_join_the_one_before() {
     for (whole, len) in stretches(&area).flat_map(|s| LENS.map(|len| (s, len))) {
         let mut rest = whole;
         let Some(before) = rest.take(len, &BOTH[0]) else { continue };
-        assert!(whole.coupled(&before).is_none() || len == 0, "{len}");
-        let coupled = rest.coupled(&before).unwrap();
+        for (stretch, count) in [(whole, 1), (rest, 0), (rest, 2), (rest, usize::MAX), (rest, usize::MAX / 8)] {
+            assert!(stretch.coupled(&before, count).is_none() || len == 0, "{count} of {len}");
+        }
+        let coupled = rest.coupled(&before, 1).unwrap();
         assert_eq!((coupled.bytes(), coupled.position().plus(8)), (rest.bytes(), rest.position()));
         let mut places = coupled.members(len, 3, u64::MAX);
         assert_eq!(rest.behind_coupled(&places).position(), rest.position());
@@ -94,6 +96,8 @@ fn records_join_the_one_before() {
             let behind = rest.behind_coupled(&places);
             assert_eq!(behind.position(), rest.position().plus((taken * step) as u64));
             assert_eq!(behind.end, rest.end);
+            let more = behind.coupled(&before, 1 + taken).unwrap();
+            assert_eq!((more.position(), more.bytes()), (places.rest().position(), behind.bytes()));
         }
         assert_eq!(taken, rest.bytes().checked_div(step).unwrap_or(0).min(3));
         // Of another place it says nothing.
