@@ -56,9 +56,12 @@ impl<'m> Stretch<'m> {
         if at < first.at.as_ptr() || at.wrapping_byte_add(8) != self.at.as_ptr() {
             return None;
         }
-        // SAFETY: R8, R10: this is not before `first` nor behind `at`, so inside: two areas do not adjoin, a control block is before
-        // each. From there on are the eight bytes before `at`; and eight before `end` as well, so R8 holds of the result.
-        unsafe { Some(Self { at: self.at.sub(8), end: self.end.sub(8), ..*self }) }
+        // SAFETY: R10: this is not before `first`, and R8: eight bytes before a stretch, so inside: two areas do not adjoin, a control
+        // block is before each.
+        let at = unsafe { self.at.sub(8) };
+        // SAFETY: R8: not before that, and eight bytes, those before `end`, are left.
+        let end = unsafe { self.end.sub(8) };
+        Some(Self { at, end, ..*self })
     }
 
     /// What is behind the `places`, taken of what was [`coupled`](Self::coupled) with this one.
