@@ -4,6 +4,8 @@ pub mod consumer_crash;
 pub mod crash;
 pub mod sessions;
 pub mod streams;
+pub mod train_deaths;
+pub mod trains;
 pub mod world;
 
 use std::mem::offset_of;
@@ -116,7 +118,7 @@ impl Kind for Spsc {
 
 /// All of them.
 pub(crate) fn models() -> Vec<&'static dyn Explore> {
-    [streams::MODELS, sessions::MODELS, crash::MODELS, consumer_crash::MODELS]
+    [streams::MODELS, trains::MODELS, sessions::MODELS, crash::MODELS, consumer_crash::MODELS, train_deaths::MODELS]
         .into_iter()
         .flatten()
         .map(|model| model as &dyn Explore)

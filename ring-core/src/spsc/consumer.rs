@@ -72,7 +72,7 @@ pub(super) enum Releases {
 
 impl Releases {
     /// Those of a consumer outside of trains.
-    fn of(release_every: u64, wake: &Wake, geometry: &Geometry) -> Self {
+    pub(super) fn of(release_every: u64, wake: &Wake, geometry: &Geometry) -> Self {
         match release_every == 0 && wake.is_light() {
             true if geometry.is_packed() => Self::Plain,
             true => Self::Prompt,
