@@ -84,7 +84,17 @@ pub static MODELS: &[Model<Spsc>] = &[
         .release_every(32),
     model("train_behind_held_dies", Bound::ALL, Body::Crash(|w, step| lazy_recv_dies(w, step, &BEHIND_HELD)))
         .release_every(16),
+    model(
+        "train_behind_a_held_train_dies",
+        Bound::ALL,
+        Body::Crash(|w, step| lazy_recv_dies(w, step, &HELD_AND_BEHIND)),
+    )
+    .capacity(256)
+    .release_every(64),
 ];
+
+/// A train behind the first.
+const OTHER: [u32; 2] = [member(2, 0, 8), member(2, 1, 8)];
 
 /// Is a train seen as a whole or not at all, and passed as a whole by the successor, whatever step is the last one?
 const SEND: Death = Death::new(&[msg(8, 24), msg(9, 24)], &[], &TRAIN, |tx, tags| try_train(tx, tags));
@@ -101,7 +111,7 @@ const BEHIND: Death = Death {
 
 /// A train with padding in front of it, then another one.
 fn two_trains_die(w: &World, first: u32, second: u32) {
-    let (one, two) = const { (&[TRAIN[0], TRAIN[1]], &[member(2, 0, 8), member(2, 1, 8)]) };
+    let (one, two) = const { (&[TRAIN[0], TRAIN[1]], &OTHER) };
     let before = [msg(6, 24), msg(7, 24), msg(8, 24), msg(9, 16)];
     two_die(w, (first, second), &before, (one, batch_all), (two, batch_all));
 }
@@ -247,7 +257,7 @@ fn sender_and_taker_die(w: &World, first: u32, second: u32) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     assert!(try_train(&mut tx, &TRAIN[..2]));
     let (a, b, leases) = (w.clone(), w.clone(), (w.lease(), w.lease()));
-    let (hands, noted, sent) = (Hands::default(), Hands::default(), [member(2, 0, 8), member(2, 1, 8)]);
+    let (hands, noted, sent) = (Hands::default(), Hands::default(), OTHER);
     let taken = Arc::clone(&hands);
     let sender = move || a.kill(0, first, 1, || try_train(&mut tx, &sent));
     let receiver = move || {
@@ -274,24 +284,26 @@ fn tag_of(event: &Event) -> Option<u32> {
     if let Event::Got { tag, .. } = event { Some(*tag) } else { None }
 }
 
-/// A train behind which the head is held back, and a record with which it is published.
-const HELD: [u32; 5] = [TRAIN[0], TRAIN[1], msg(3, 0), msg(5, 0), BEHIND_IT];
+/// A train behind which the head is held back, and records with which it is published.
+const HELD: [&[u32]; 4] = [&[TRAIN[0], TRAIN[1]], &[msg(3, 0)], &[msg(5, 0)], &[BEHIND_IT]];
 
 /// A head that is held back before a train.
-const BEHIND_HELD: [u32; 5] = [msg(3, 0), TRAIN[0], TRAIN[1], msg(5, 0), BEHIND_IT];
+const BEHIND_HELD: [&[u32]; 4] = [&[msg(3, 0)], &[TRAIN[0], TRAIN[1]], &[msg(5, 0)], &[BEHIND_IT]];
+
+/// A head that is held back before a train in which another one comes, so that a successor finds `within` far beyond it.
+const HELD_AND_BEHIND: [&[u32]; 4] = [&[msg(3, 0)], &[OTHER[0], OTHER[1]], &[TRAIN[0], TRAIN[1]], &[BEHIND_IT]];
 
 /// A consumer dies that holds its head back: what that holds back may come again, flagged; but nothing of a train that was
 /// only half taken.
-fn lazy_recv_dies(w: &World, step: u32, all: &[u32; 5]) {
+fn lazy_recv_dies(w: &World, step: u32, parts: &[&[u32]; 4]) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
-    let before = if all[0] == TRAIN[0] { 0 } else { 1 };
-    assert!(
-        send_all(&mut tx, &all[..before]) && try_train(&mut tx, &TRAIN[..2]) && send_all(&mut tx, &all[before + 2..4])
-    );
+    let [sent @ .., _] = parts;
+    assert!(sent.iter().all(|part| batch_all(&mut tx, part)));
+    let (all, count) = (parts.concat(), sent.concat().len());
     let (hands, lease) = (Hands::default(), w.lease());
     let (noted, first, second) = (Arc::clone(&hands), w.clone(), w.clone());
-    let victim = move || first.kill(0, step, 2, || (0..4).for_each(|_| recv_one(&mut rx, &noted))).is_some();
-    let successor = move || second.try_consumer(lease).map(|mut rx| (second.glance(&mut rx, 4), rx));
+    let victim = move || first.kill(0, step, 2, || (0..count).for_each(|_| recv_one(&mut rx, &noted))).is_some();
+    let successor = move || second.try_consumer(lease).map(|mut rx| (second.glance(&mut rx, count), rx));
     let (_, sat) = w.both(victim, successor);
     let (log, mut rx) = sat.unwrap_or_else(|| (vec![], w.succeed_consumer(lease)));
     let log = Last::seated(tx, BEHIND_IT).finish(w, &mut rx, log);
@@ -305,6 +317,7 @@ fn lazy_recv_dies(w: &World, step: u32, all: &[u32; 5]) {
         let Event::Got { tag, redelivered } = *event else { continue };
         assert!(redelivered || !hands.contains(&tag), "unflagged: {hands:?} then {log:?}");
     }
-    let again = hands.ends_with(&TRAIN[..1]) && came.contains(&TRAIN[0]);
+    // Unless the successor has been in another train before.
+    let again = hands.ends_with(&TRAIN[..1]) && came.contains(&TRAIN[0]) && !all.contains(&OTHER[0]);
     assert!(!again, "what was taken of the train came again: {hands:?} then {log:?}");
 }
