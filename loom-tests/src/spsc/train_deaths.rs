@@ -97,11 +97,10 @@ pub static MODELS: &[Model<Spsc>] = &[
 const OTHER: [u32; 2] = [member(2, 0, 8), member(2, 1, 8)];
 
 /// Is a train seen as a whole or not at all, and passed as a whole by the successor, whatever step is the last one?
-const SEND: Death = Death::new(&[msg(8, 24), msg(9, 24)], &[], &TRAIN, |tx, tags| try_train(tx, tags));
+const SEND: Death = Death::new(&[msg(8, 24), msg(9, 24)], &[], &TRAIN, try_train);
 
 /// The same with padding before it.
-const PADDED: Death =
-    Death::new(&[msg(7, 24), msg(8, 8), msg(9, 0)], &[], &[TRAIN[0], TRAIN[1]], |tx, tags| try_train(tx, tags));
+const PADDED: Death = Death::new(&[msg(7, 24), msg(8, 8), msg(9, 0)], &[], &[TRAIN[0], TRAIN[1]], try_train);
 
 /// Goes a successor of who sent behind a train past all of it, when the head is before it and half of it is taken?
 const BEHIND: Death = Death {
