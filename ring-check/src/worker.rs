@@ -14,6 +14,9 @@ use crate::{Failure, Plant};
 /// The most messages of a batch.
 const BATCH: usize = 8;
 
+/// Messages of which all, or none, have one length.
+const RUN: u32 = 16;
+
 /// What the supervisor told a worker.
 pub(crate) struct Task {
     pub(crate) kind: Kind,
@@ -31,7 +34,10 @@ fn fill(message: &mut Message, sender: u32, seq: u32, max: usize) {
     message.bytes.clear();
     message.bytes.extend_from_slice(&x.to_le_bytes());
     x = mix(x ^ 0x5eed);
-    let len = 8 + x as usize % (max.min(300) - 7);
+    // Some messages in a row are short, and of one length: what of them goes into one batch makes trains in SPSC rings.
+    let run = mix(u64::from(seq / RUN));
+    let len =
+        if run % 4 == 0 { 8 + (run >> 8) as usize % (max - 7).min(32) } else { 8 + x as usize % (max.min(300) - 7) };
     while message.bytes.len() < len {
         x = mix(x);
         message.bytes.extend_from_slice(&x.to_le_bytes());

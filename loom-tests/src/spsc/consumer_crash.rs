@@ -24,7 +24,7 @@ pub static MODELS: &[Model<Spsc>] = &[
 const LAST: u32 = msg(15, 8);
 
 /// What the consumers that died had in their hands.
-type Hands = Arc<Mutex<Vec<u32>>>;
+pub(super) type Hands = Arc<Mutex<Vec<u32>>>;
 
 /// A consumer dies in `op`, which notes each tag it has been handed, while the producer sends; a successor goes on.
 /// At most `again` records may come twice.
@@ -53,7 +53,7 @@ fn consumer_dies(w: &World, step: u32, again: usize, op: fn(&mut Consumer<'_>, &
 
 /// Whether a successor got rightly what a dead consumer left: everything from some point on, nothing between lost,
 /// and each record that the dead one had in its hands flagged.
-fn settle(all: &[u32], hands: &[u32], log: &[Event], again: usize) {
+pub(super) fn settle(all: &[u32], hands: &[u32], log: &[Event], again: usize) {
     let Some((Event::End(_), records)) = log.split_last() else { panic!("no end: {log:?}") };
     let from = all.len().checked_sub(records.len()).unwrap_or_else(|| panic!("too much: {log:?}"));
     assert!(from <= hands.len(), "lost: {hands:?} then {log:?}");
@@ -66,11 +66,10 @@ fn settle(all: &[u32], hands: &[u32], log: &[Event], again: usize) {
     }
 }
 
-fn recv_one(rx: &mut Consumer<'_>, hands: &Hands) {
+pub(super) fn recv_one(rx: &mut Consumer<'_>, hands: &Hands) {
     let mut buf = [0; 32];
     let got = rx.try_recv_into(&mut buf).unwrap();
-    check(got.tag, &buf[..got.len]);
-    hands.lock().unwrap().push(got.tag);
+    hands.lock().unwrap().push(check(got.tag, &buf[..got.len]));
 }
 
 /// Copying out: is a record that the dead one returned never delivered again without a flag, and none lost?

@@ -10,7 +10,7 @@ use ring_core::Verdict;
 use ring_core::spsc::{Consumer, Producer};
 
 use super::streams::dirty;
-use super::world::{CLOSED, DIED, Event, Last, got, msg, payload, try_send};
+use super::world::{CLOSED, DIED, Event, Last, got, msg, payload, recv, sent_with, try_send};
 use super::{Body, Spsc, World, model};
 use crate::{Bound, LARGE, Model};
 
@@ -87,34 +87,41 @@ pub static MODELS: &[Model<Spsc>] = &[
 ];
 
 /// What a producer does when it dies: true when it has committed all the tags.
-type Op = fn(&mut Producer<'_>, &[u32]) -> bool;
+pub(super) type Op = fn(&mut Producer<'_>, &[u32]) -> bool;
 
 /// The record of the last producer.
-const LAST: u32 = msg(15, 8);
+pub(super) const LAST: u32 = msg(15, 8);
 
 /// What a producer dies in.
-struct Death {
+pub(super) struct Death {
     /// Records of former laps.
-    before: &'static [u32],
-    /// Records that nobody has read.
-    unread: &'static [u32],
+    pub(super) before: &'static [u32],
+    /// Those of a train of which these have been taken.
+    pub(super) taken: &'static [u32],
+    /// Records that nobody has read: behind those, in their train.
+    pub(super) unread: &'static [u32],
     /// What `op` sends by one commit.
-    tags: &'static [u32],
-    op: Op,
+    pub(super) tags: &'static [u32],
+    pub(super) op: Op,
     /// Whether `op` ends the session.
-    closes: bool,
+    pub(super) closes: bool,
 }
 
 impl Death {
-    const fn new(before: &'static [u32], unread: &'static [u32], tags: &'static [u32], op: Op) -> Self {
-        Self { before, unread, tags, op, closes: false }
+    pub(super) const fn new(before: &'static [u32], unread: &'static [u32], tags: &'static [u32], op: Op) -> Self {
+        Self { before, taken: &[], unread, tags, op, closes: false }
     }
 
     fn begin(&self, w: &World) -> (Producer<'static>, Consumer<'static>, Last) {
         let (mut tx, mut rx) = (w.producer(), w.consumer());
         dirty(&mut tx, &mut rx, self.before);
-        for tag in self.unread {
-            assert!(try_send(&mut tx, *tag).is_some());
+        if self.taken.is_empty() {
+            for tag in self.unread {
+                assert!(try_send(&mut tx, *tag).is_some());
+            }
+        } else {
+            assert!(batch_all(&mut tx, &[self.taken, self.unread].concat()));
+            self.taken.iter().for_each(|tag| recv(&mut rx, *tag));
         }
         (tx, rx, Last::new(w.lease(), LAST))
     }
@@ -150,18 +157,15 @@ const FULL_SEND: Death =
 
 /// Does a producer end exactly once, closed or dead, if it dies in the close?
 const CLOSE: Death = Death {
-    before: &[],
-    unread: &[msg(1, 8)],
-    tags: &[],
-    op: |tx, _| {
+    closes: true,
+    ..Death::new(&[], &[msg(1, 8)], &[], |tx, _| {
         tx.close();
         true
-    },
-    closes: true,
+    })
 };
 
 /// A producer dies while the consumer reads; a successor goes on afterwards.
-fn dies_and_is_read(w: &World, step: u32, death: &'static Death) {
+pub(super) fn dies_and_is_read(w: &World, step: u32, death: &'static Death) {
     let (mut tx, mut rx, last) = death.begin(w);
     let (first, second) = (w.clone(), w.clone());
     let victim = move || first.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
@@ -171,7 +175,7 @@ fn dies_and_is_read(w: &World, step: u32, death: &'static Death) {
 }
 
 /// A producer dies while a successor looks for the seat; a consumer reads afterwards.
-fn dies_and_is_succeeded(w: &World, step: u32, death: &'static Death) {
+pub(super) fn dies_and_is_succeeded(w: &World, step: u32, death: &'static Death) {
     let (mut tx, mut rx, last) = death.begin(w);
     let (first, second) = (w.clone(), w.clone());
     let victim = move || first.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
@@ -180,7 +184,7 @@ fn dies_and_is_succeeded(w: &World, step: u32, death: &'static Death) {
 }
 
 /// A producer has died, and the consumer has looked so many times; a successor sits down and sends while it looks again.
-fn died_long_ago(w: &World, step: u32, death: &'static Death, looks: usize) {
+pub(super) fn died_long_ago(w: &World, step: u32, death: &'static Death, looks: usize) {
     let (mut tx, mut rx, last) = death.begin(w);
     let done = w.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
     let mut log = w.glance(&mut rx, looks);
@@ -191,7 +195,7 @@ fn died_long_ago(w: &World, step: u32, death: &'static Death, looks: usize) {
 }
 
 /// A producer has died, and a successor has sat down; it sends while the consumer reads.
-fn died_and_was_succeeded(w: &World, step: u32, death: &'static Death) {
+pub(super) fn died_and_was_succeeded(w: &World, step: u32, death: &'static Death) {
     let (mut tx, mut rx, last) = death.begin(w);
     let done = w.kill(0, step, 1, || (death.op)(&mut tx, death.tags));
     let (last, first, second) = (last.sit(w), w.clone(), w.clone());
@@ -215,15 +219,15 @@ fn records(tags: &[u32]) -> Vec<Event> {
     tags.iter().map(|tag| got(*tag)).collect()
 }
 
-fn send_all(tx: &mut Producer<'_>, tags: &[u32]) -> bool {
+pub(super) fn send_all(tx: &mut Producer<'_>, tags: &[u32]) -> bool {
     tags.iter().all(|tag| try_send(tx, *tag).is_some())
 }
 
-fn batch_all(tx: &mut Producer<'_>, tags: &[u32]) -> bool {
+pub(super) fn batch_all(tx: &mut Producer<'_>, tags: &[u32]) -> bool {
     let len = tags.iter().map(|t| t >> 8).max().unwrap() as usize;
     let Ok(mut batch) = tx.try_claim_batch_exact(tags.len(), len) else { return false };
     for tag in tags {
-        batch.push(*tag, &payload(*tag)).unwrap();
+        batch.push(sent_with(*tag), &payload(*tag)).unwrap();
     }
     batch.commit() > 0
 }
@@ -267,7 +271,13 @@ fn three_sessions(log: &[Event], first: (&[u32], Option<bool>), second: (&[u32],
 
 /// A producer has died in `op`; a successor dies while it takes over or in its first `next`, and the consumer looks; a third
 /// one goes on.
-fn two_die(w: &World, steps: (u32, u32), before: &[u32], op: (&'static [u32], Op), next: (&'static [u32], Op)) {
+pub(super) fn two_die(
+    w: &World,
+    steps: (u32, u32),
+    before: &[u32],
+    op: (&'static [u32], Op),
+    next: (&'static [u32], Op),
+) {
     let (mut tx, mut rx) = (w.producer(), w.consumer());
     dirty(&mut tx, &mut rx, before);
     let (a, b, leases) = (w.clone(), w.clone(), (w.lease(), w.lease()));

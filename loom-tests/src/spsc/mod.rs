@@ -4,6 +4,8 @@ pub mod consumer_crash;
 pub mod crash;
 pub mod sessions;
 pub mod streams;
+pub mod train_deaths;
+pub mod trains;
 pub mod world;
 
 use std::mem::offset_of;
@@ -90,13 +92,14 @@ impl Kind for Spsc {
 
     fn execute(&self, run: &Run, body: &dyn Fn(&World)) {
         // Each word left out saves a few accesses in every execution: where nobody attaches, nobody reads the identity
-        // line; of the others the first two words matter, up to the lease counter; who sleeps has a line of three, and
-        // what he sleeps on matters where anybody does.
+        // line; of the others the first two words matter, up to the lease counter, and the head's third; who sleeps has a
+        // line of three, and what he sleeps on matters where anybody does.
         let lines = size_of::<Identity>()..offset_of!(SpscControl, last_lease) + size_of::<u64>();
         let bells = offset_of!(SpscControl, waiters)..offset_of!(SpscControl, producer_event);
         let events = [offset_of!(SpscControl, producer_event), offset_of!(SpscControl, consumer_event)];
         let needed = |offset| {
             lines.contains(&offset) && offset % 128 < 16
+                || offset == offset_of!(SpscControl, head.within)
                 || bells.contains(&offset) && offset % 128 < 24
                 || self.wakes.is_some() && events.contains(&offset)
                 || self.attaches && offset < lines.start
@@ -115,7 +118,7 @@ impl Kind for Spsc {
 
 /// All of them.
 pub(crate) fn models() -> Vec<&'static dyn Explore> {
-    [streams::MODELS, sessions::MODELS, crash::MODELS, consumer_crash::MODELS]
+    [streams::MODELS, trains::MODELS, sessions::MODELS, crash::MODELS, consumer_crash::MODELS, train_deaths::MODELS]
         .into_iter()
         .flatten()
         .map(|model| model as &dyn Explore)

@@ -1,7 +1,9 @@
 //! What a model's body works with: the ring, who is dead, and messages that betray themselves.
 //!
 //! Every payload word is a *forged header*: read as a header it is an empty record with a tag nobody sends, so
-//! stale or stray payload that is taken for a header fails the model. Every tag tells the length of its payload.
+//! stale or stray payload that is taken for a header fails the model. Every tag tells the length of its payload. Records
+//! that are to have one tag differ all the same ([`member`]); their words are forged headers of longer records, so that what
+//! is one word too short does not come out right again.
 
 use std::rc::Rc;
 
@@ -150,8 +152,8 @@ impl World {
         let mut buf = [0; 32];
         match rx.try_recv_into_asking(&mut buf, self.verdict()) {
             Ok(got) => {
-                check(got.tag, &buf[..got.len]);
-                Some(Event::Got { tag: got.tag, redelivered: got.redelivered })
+                let tag = check(got.tag, &buf[..got.len]);
+                Some(Event::Got { tag, redelivered: got.redelivered })
             }
             Err(ReadError::Empty) => None,
             Err(ReadError::Ended(end)) => Some(Event::End(end)),
@@ -297,21 +299,39 @@ pub const fn msg(n: u32, len: u32) -> u32 {
     len << 8 | n
 }
 
+/// What tells messages that are sent with one tag from others, and which of them one is.
+const ALIKE: u32 = 0x80;
+const WHICH: u32 = 0x70;
+
+/// Message number `i` of those of `len` payload bytes that are sent with the tag of `member(n, 0, len)`.
+#[must_use]
+pub const fn member(n: u32, i: u32, len: u32) -> u32 {
+    msg(ALIKE | i << 4 | n, len)
+}
+
+/// The tag that message `tag` is sent with.
+#[must_use]
+pub const fn sent_with(tag: u32) -> u32 {
+    if tag & ALIKE == 0 { tag } else { tag & !WHICH }
+}
+
 /// The payload of message `tag`.
 #[must_use]
 pub fn payload(tag: u32) -> Vec<u8> {
-    let len = (tag >> 8) as usize;
-    (0u64..).flat_map(|i| ((0xBAD0_0000 | u64::from(tag) << 4 | i) << 32 | 1).to_le_bytes()).take(len).collect()
+    let (len, forged) = ((tag >> 8) as usize, if tag & ALIKE == 0 { 1 } else { 9 });
+    (0u64..).flat_map(|i| ((0xBAD0_0000 | u64::from(tag) << 4 | i) << 32 | forged).to_le_bytes()).take(len).collect()
 }
 
-/// Fails unless `bytes` is the payload of message `tag`.
-pub fn check(tag: u32, bytes: &[u8]) {
-    assert_eq!(bytes, payload(tag), "payload of message {tag:#x}");
+/// Which message came with `tag`; fails unless `bytes` is its payload.
+pub fn check(tag: u32, bytes: &[u8]) -> u32 {
+    let known = |message: &u32| sent_with(*message) == tag && payload(*message) == bytes;
+    let found = (0..8).map(|i| tag | i << 4).find(known);
+    found.unwrap_or_else(|| panic!("payload of message {tag:#x}: {bytes:x?}"))
 }
 
 /// Sends message `tag`; `None` when full.
 pub fn try_send(tx: &mut Producer<'_>, tag: u32) -> Option<Position> {
-    match tx.try_send(tag, &payload(tag)) {
+    match tx.try_send(sent_with(tag), &payload(tag)) {
         Ok(position) => Some(position),
         Err(ClaimError::Full) => None,
         Err(e) => panic!("{e}"),
@@ -332,8 +352,7 @@ pub fn send(tx: &mut Producer<'_>, tag: u32) -> Position {
 pub fn recv(rx: &mut Consumer<'_>, tag: u32) {
     let mut buf = [0; 32];
     let got = rx.try_recv_into(&mut buf).expect("a record is there");
-    assert_eq!((got.tag, got.redelivered), (tag, false));
-    check(tag, &buf[..got.len]);
+    assert_eq!((check(got.tag, &buf[..got.len]), got.redelivered), (tag, false));
 }
 
 /// Receives message `tag` as soon as it comes.
@@ -342,8 +361,8 @@ pub fn recv_wait(rx: &mut Consumer<'_>, tag: u32) {
     loop {
         match rx.try_recv_into(&mut buf) {
             Ok(got) => {
-                assert_eq!((got.tag, got.redelivered), (tag, false));
-                return check(tag, &buf[..got.len]);
+                assert_eq!((check(got.tag, &buf[..got.len]), got.redelivered), (tag, false));
+                return;
             }
             Err(ReadError::Empty) => yield_now(),
             Err(e) => panic!("{e}"),

@@ -72,7 +72,7 @@ pub(super) enum Releases {
 
 impl Releases {
     /// Those of a consumer outside of trains.
-    fn of(release_every: u64, wake: &Wake, geometry: &Geometry) -> Self {
+    pub(super) fn of(release_every: u64, wake: &Wake, geometry: &Geometry) -> Self {
         match release_every == 0 && wake.is_light() {
             true if geometry.is_packed() => Self::Plain,
             true => Self::Prompt,
@@ -421,8 +421,10 @@ impl<'m> Consumer<'m> {
             return self.release::<false>(rest.position());
         };
         self.releases = Releases::Member;
-        if self.published != rest.position() {
-            self.release::<false>(rest.position());
+        if self.published != rest.position() && !self.release::<false>(rest.position()) {
+            // From a head that is held back a successor may come through other trains first, and take the word for those. Before
+            // it is stored: who dies in between has handed out nothing.
+            self.mark_seen(within);
         }
         // Kept nowhere else. Relaxed: a successor is ordered behind it by taking the seat, and by what proved a death.
         self.control.word::<WITHIN>().store(within.get(), ord!(C10, Relaxed));

@@ -228,8 +228,12 @@ impl<'m> Consumer<'m> {
         let Some((taken, _)) = taken else { return Err(Corrupt::new(Field::RecordHeader, word, at.get()).into()) };
         self.slip.found(record);
         let is_last = before.wrapping_add(1) == train.count;
-        if within.is_none() && !is_last {
-            self.releases = Releases::Member;
+        if within.is_none() {
+            // Asked of what is at the head. Behind the last one another train may be there by the time that it is released.
+            self.releases = match is_last {
+                true => Releases::of(u64::from(self.release_every), self.wake, &self.geometry),
+                false => Releases::Member,
+            };
         }
         let rest = self.area.stretch(if is_last { at.plus(train.size()) } else { at }, 0);
         Ok(Found { record, taken, rest, told: Told::of_member(word, record.precedes(self.redelivered_before)) })

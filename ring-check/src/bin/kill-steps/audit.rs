@@ -36,7 +36,8 @@ struct Due {
 impl Account<'_> {
     /// All messages that may be somewhere.
     fn ids(&self) -> Vec<Id> {
-        let sent = |victim: &Testimony| (0..victim.sends).map(|seq| Id::new(victim.author, seq)).collect::<Vec<_>>();
+        let sent =
+            |victim: &Testimony| (0..victim.sends).map(|seq| self.shape.id(victim.author, seq)).collect::<Vec<_>>();
         self.past.queued.iter().copied().chain(self.victims.iter().flat_map(sent)).collect()
     }
 
@@ -67,7 +68,7 @@ impl Account<'_> {
     /// How far any victim has come with a message.
     pub(crate) fn hand(&self, id: Id) -> Hand {
         let notes = self.victims.iter().flat_map(|victim| &victim.said.notes);
-        notes.filter(|note| note.tag == id.0).map(Note::stage).max().unwrap_or(Hand::Unsaid)
+        notes.filter(|note| is_of(note, id)).map(Note::stage).max().unwrap_or(Hand::Unsaid)
     }
 
     /// At most once: gone with whoever had it in hand, which one victim can only have the first one.
@@ -103,8 +104,8 @@ impl Account<'_> {
         }
         for victim in self.victims.iter().filter(|victim| victim.whole) {
             let arrived = (0..victim.sends).filter(|seq| {
-                let id = Id::new(victim.author, *seq);
-                let noted = |other: &Testimony| other.said.notes.iter().any(|note| note.tag == id.0);
+                let id = self.shape.id(victim.author, *seq);
+                let noted = |other: &Testimony| other.said.notes.iter().any(|note| is_of(note, id));
                 got.iter().any(|arrival| arrival.id == id) || self.victims.iter().any(noted)
             });
             let arrived = arrived.count();
@@ -169,9 +170,15 @@ fn order(got: &[Arrival]) -> Result<(), String> {
     }
     for author in 0..8 {
         let numbers: Vec<_> = first.iter().map(|arrival| arrival.id).filter(|id| id.author() == author).collect();
-        if !numbers.is_sorted() {
+        if !numbers.is_sorted_by_key(|id| id.seq()) {
             return Err(format!("the messages of author {author} are out of order: {numbers:?}"));
         }
     }
     Ok(())
+}
+
+/// Whether a victim has written down that message.
+fn is_of(note: &Note, id: Id) -> bool {
+    let bytes = note.bytes.get(..note.len as usize).unwrap_or_default();
+    note.tag == id.message().tag() && (note.tag == id.0 || message::check(note.tag, bytes) == Ok(id))
 }

@@ -3,10 +3,11 @@
 use ring_shm::{mpmc, spsc};
 
 use crate::Failure;
+use crate::message::ALIKE_LEN;
 use crate::operation::{Env, Opens as _, Operation, Who};
 use crate::page::{Outcome, ROOM, Stage as Hand};
 use crate::past;
-use crate::stage::{MPMC, SPSC, Shape};
+use crate::stage::{MPMC, SPSC, Shape, TRAINS};
 use crate::trace::mark;
 
 /// Messages of a batch.
@@ -211,6 +212,98 @@ fn recv_second(env: &Env<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Messages that go into one train, by one commit.
+fn train(env: &Env<'_>) -> Result<(), Failure> {
+    let mut tx = spsc::Producer::open_in(env)?;
+    let messages: [_; BATCH] = std::array::from_fn(|seq| env.message(seq));
+    mark();
+    match tx.try_claim_batch_exact(BATCH, ALIKE_LEN) {
+        Ok(mut batch) => {
+            let mut at = [0; BATCH];
+            for (at, message) in at.iter_mut().zip(&messages) {
+                *at = batch.push(message.tag(), message.bytes())?.get();
+            }
+            let count = batch.commit();
+            env.sent(count, Ok::<_, spsc::TrySendError>(()));
+            if at != [at[0], at[0] + 8, at[0] + 16] {
+                env.page.ended(Outcome::Wrong); // no train
+            }
+        }
+        Err(e) => env.refused(e),
+    }
+    mark();
+    Ok(())
+}
+
+/// Three messages, which may be those of a train, one by one.
+fn recv_three(env: &Env<'_>) -> Result<(), Failure> {
+    let mut rx = spsc::Consumer::open_in(env)?;
+    mark();
+    for index in 0..BATCH {
+        env.page.stage(index, Hand::Copying);
+        match rx.try_recv_into(env.page.room(index)) {
+            Ok(got) => env.page.seen(index, got.tag, got.len, got.redelivered, Hand::Done),
+            Err(e) => {
+                env.refused(e);
+                break;
+            }
+        }
+        env.page.ended(Outcome::Done);
+    }
+    mark();
+    Ok(())
+}
+
+/// The same in place.
+fn read_three(env: &Env<'_>) -> Result<(), Failure> {
+    let mut rx = spsc::Consumer::open_in(env)?;
+    mark();
+    for index in 0..BATCH {
+        match rx.try_read() {
+            Ok(record) => {
+                record.copy_to(env.page.room(index));
+                env.page.seen(index, record.tag(), record.len(), record.redelivered(), Hand::Seen);
+                env.page.stage(index, Hand::Releasing);
+                record.release();
+                env.page.stage(index, Hand::Done);
+            }
+            Err(e) => {
+                env.refused(e);
+                break;
+            }
+        }
+        env.page.ended(Outcome::Done);
+    }
+    mark();
+    Ok(())
+}
+
+/// Two batches of two, of which the first ends inside a train of three.
+fn read_twos(env: &Env<'_>) -> Result<(), Failure> {
+    let mut rx = spsc::Consumer::open_in(env)?;
+    mark();
+    let mut count = 0;
+    for _ in 0..2 {
+        match rx.try_read_batch(2) {
+            Ok(mut batch) => {
+                let first = count;
+                while let Some(record) = batch.next_record() {
+                    record.copy_to(env.page.room(count));
+                    env.page.seen(count, record.tag(), record.len(), record.redelivered(), Hand::Seen);
+                    count += 1;
+                }
+                (first..count).for_each(|index| env.page.stage(index, Hand::Releasing));
+                batch.release();
+                (first..count).for_each(|index| env.page.stage(index, Hand::Done));
+                env.page.ended(Outcome::Done);
+            }
+            Err(e) => env.refused(e),
+        }
+    }
+    mark();
+    Ok(())
+}
+
 const _: () = assert!(ROOM >= crate::message::MAX);
 
 const fn lazy(shape: Shape) -> Shape {
@@ -243,6 +336,14 @@ pub(crate) const ALL: &[Operation] = {
         Operation::new("spsc-read-keep", SPSC, Consumer, past::some, on_spsc::keep),
         Operation::new("spsc-read-batch", SPSC, Consumer, past::some, on_spsc::read_batch),
         Operation::new("spsc-read-batch-padding", SPSC, Consumer, past::around_the_end, on_spsc::read_batch),
+        Operation::new("spsc-train-commit", TRAINS, Producer, past::one, train).sends(BATCH),
+        Operation::new("spsc-train-padding", TRAINS, Producer, past::eight_left, train).sends(BATCH),
+        Operation::new("spsc-send-behind-train", TRAINS, Producer, past::half_taken, on_spsc::send).sends(1),
+        Operation::new("spsc-train-recv", TRAINS, Consumer, past::train, recv_three),
+        Operation::new("spsc-train-recv-lazy", lazy(TRAINS), Consumer, past::train, recv_three),
+        Operation::new("spsc-train-read", TRAINS, Consumer, past::train, read_three),
+        Operation::new("spsc-train-read-batch", TRAINS, Consumer, past::train, read_twos),
+        Operation::new("spsc-train-adopt", TRAINS, Consumer, past::dead_in_train, read_three),
         Operation::new("mpmc-send", MPMC, Producer, past::some, on_mpmc::send).sends(1),
         Operation::new("mpmc-claim-commit", MPMC, Producer, past::some, on_mpmc::claim).sends(1),
         Operation::new("mpmc-claim-truncate", MPMC, Producer, past::some, on_mpmc::short_claim).sends(1),

@@ -19,13 +19,31 @@ pub(crate) enum Author {
     Survivor = 5,
 }
 
-/// A message's number: its author and which one of theirs it is. It is the tag as well.
+/// What the numbers of messages have that are sent with one tag, and have one length: their bytes tell which is which.
+const ALIKE: u32 = 0x8000;
+
+/// So many an author sends.
+const MANY: usize = 16;
+
+/// Payload bytes of those.
+pub(crate) const ALIKE_LEN: usize = 8;
+
+/// A message's number: its author and which one of theirs it is. It is the tag as well, where there are not several alike.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id(pub(crate) u32);
 
 impl Id {
     pub(crate) fn new(author: Author, seq: usize) -> Self {
-        Self((author as u32) << 16 | seq as u32 & 0xffff)
+        Self((author as u32) << 16 | seq as u32 & (ALIKE - 1))
+    }
+
+    /// One of those that go into one train.
+    pub(crate) fn alike(author: Author, seq: usize) -> Self {
+        Self(Self::new(author, seq).0 | ALIKE)
+    }
+
+    fn is_alike(self) -> bool {
+        self.0 & ALIKE != 0
     }
 
     pub(crate) fn is_of(self, author: Author) -> bool {
@@ -33,7 +51,7 @@ impl Id {
     }
 
     pub(crate) fn seq(self) -> u32 {
-        self.0 & 0xffff
+        self.0 & (ALIKE - 1)
     }
 
     pub(crate) fn author(self) -> u32 {
@@ -48,7 +66,8 @@ impl Id {
             x = mix(x ^ 0x5eed);
             chunk.copy_from_slice(&(x | 1).to_le_bytes()[..chunk.len()]);
         }
-        Message { id: self, bytes, len: 9 + (x % (MAX as u64 - 8)) as usize }
+        let len = if self.is_alike() { ALIKE_LEN } else { 9 + (x % (MAX as u64 - 8)) as usize };
+        Message { id: self, bytes, len }
     }
 }
 
@@ -69,7 +88,7 @@ pub(crate) struct Message {
 
 impl Message {
     pub(crate) fn tag(&self) -> u32 {
-        self.id.0
+        if self.id.is_alike() { self.id.0 & !(ALIKE - 1) } else { self.id.0 }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -79,6 +98,10 @@ impl Message {
 
 /// Which message this is; an error if any bit of it is wrong.
 pub(crate) fn check(tag: u32, bytes: &[u8]) -> Result<Id, String> {
+    if Id(tag).is_alike() {
+        let mut all = (0..MANY).map(|seq| Id(tag | seq as u32));
+        return all.find(|id| id.message().bytes() == bytes).ok_or(format!("alike and garbled: {bytes:02x?}"));
+    }
     let id = Id(tag);
     if id.message().bytes() == bytes { Ok(id) } else { Err(format!("{id:?} is garbled: {bytes:02x?}")) }
 }

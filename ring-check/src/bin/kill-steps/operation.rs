@@ -5,7 +5,7 @@ use ring_shm::{SetupError, mpmc, spsc};
 
 use crate::Failure;
 use crate::backing::Backing;
-use crate::message::{Author, Id, Message};
+use crate::message::{Author, Message};
 use crate::page::{Outcome, Page};
 use crate::peer::{self, Refused};
 use crate::stage::{Past, Shape, Stage};
@@ -76,7 +76,7 @@ impl<'a> Env<'a> {
 
     /// Its message `seq`.
     pub(crate) fn message(&self, seq: usize) -> Message {
-        Id::new(self.author, seq).message()
+        self.shape.id(self.author, seq).message()
     }
 
     /// Says how sending `count` messages went.

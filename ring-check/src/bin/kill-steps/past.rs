@@ -3,7 +3,7 @@
 use ring_shm::{mpmc, spsc};
 
 use crate::Failure;
-use crate::message::{Author, Id};
+use crate::message::{ALIKE_LEN, Author, Id};
 use crate::peer::Kind;
 use crate::stage::{Past, Stage};
 use crate::trace::{Victim, mark};
@@ -79,6 +79,11 @@ pub(crate) fn padding_second(stage: &Stage) -> Result<Past, Failure> {
     near_the_end(stage, 64, 1)
 }
 
+/// Nothing fits before the end.
+pub(crate) fn eight_left(stage: &Stage) -> Result<Past, Failure> {
+    near_the_end(stage, 8, 1)
+}
+
 /// Three messages that lie around the end.
 pub(crate) fn around_the_end(stage: &Stage) -> Result<Past, Failure> {
     let mut past = near_the_end(stage, 16, 1)?;
@@ -94,6 +99,67 @@ pub(crate) fn dead_sender(stage: &Stage) -> Result<Past, Failure> {
         let mut tx = stage.shape.kind.sender(&stage.name)?;
         mark();
         tx.send(id).map_err(|refused| format!("{refused:?}"))?;
+        mark();
+        Ok(())
+    })?;
+    past.dead = true;
+    Ok(past)
+}
+
+/// Sends `ids` as one train.
+fn send_train(tx: &mut spsc::Producer, ids: &[Id]) -> Result<(), Failure> {
+    let mut batch = tx.try_claim_batch_exact(ids.len(), ALIKE_LEN)?;
+    let mut at = Vec::new();
+    for id in ids {
+        let message = id.message();
+        at.push(batch.push(message.tag(), message.bytes())?.get());
+    }
+    batch.commit();
+    if at.windows(2).all(|pair| pair[1] == pair[0] + 8) { Ok(()) } else { Err(format!("no train: {at:?}").into()) }
+}
+
+/// A train of three messages, and another message.
+pub(crate) fn train(stage: &Stage) -> Result<Past, Failure> {
+    let mut past = Past::default();
+    let ids: [_; 3] = std::array::from_fn(|_| past.next_alike());
+    let (mut tx, message) = (spsc::Producer::open(&stage.name)?, past.next().message());
+    send_train(&mut tx, &ids)?;
+    tx.try_send(message.tag(), message.bytes())?;
+    Ok(past)
+}
+
+/// The same, of which a consumer that has gone took the first.
+pub(crate) fn half_taken(stage: &Stage) -> Result<Past, Failure> {
+    let mut past = train(stage)?;
+    spsc::Consumer::open(&stage.name)?.try_recv_into(&mut [0; ALIKE_LEN])?;
+    past.queued.remove(0);
+    Ok(past)
+}
+
+/// The same, of which a consumer took the first, and died with the second in its hand.
+pub(crate) fn dead_in_train(stage: &Stage) -> Result<Past, Failure> {
+    let mut past = train(stage)?;
+    leave_dead(|| {
+        let mut rx = spsc::Consumer::open(&stage.name)?;
+        rx.try_recv_into(&mut [0; ALIKE_LEN])?;
+        let _record = rx.try_read()?;
+        mark();
+        Ok(())
+    })?;
+    past.queued.remove(0);
+    past.lent.push(past.queued[0]);
+    past.dead = true;
+    Ok(past)
+}
+
+/// A producer that died in the middle of the commit of a train: after its header, and before its tail.
+pub(crate) fn dead_sender_of_a_train(stage: &Stage) -> Result<Past, Failure> {
+    let mut past = one(stage)?;
+    let ids: [_; 3] = std::array::from_fn(|_| past.next_alike());
+    stage_death(stage, || {
+        let mut tx = spsc::Producer::open(&stage.name)?;
+        mark();
+        send_train(&mut tx, &ids)?;
         mark();
         Ok(())
     })?;

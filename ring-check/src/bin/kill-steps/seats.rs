@@ -11,7 +11,7 @@ use crate::operation::{Env, Operation, Who};
 use crate::page::{NOTES, Outcome, Stage as Hand};
 use crate::past;
 use crate::peer::{Kind, Refused};
-use crate::stage::{MPMC, SPSC, Shape};
+use crate::stage::{MPMC, SPSC, Shape, TRAINS};
 use crate::trace::mark;
 
 /// How long something must be in the way before anybody asks about it, and a little more.
@@ -282,6 +282,14 @@ pub(crate) const ALL: &[Operation] = {
         Operation::new("spsc-detach-consumer", SPSC, Consumer, past::some, on_spsc::leave_consumer).leaves(),
         Operation::new("spsc-takeover-producer", SPSC, Producer, past::dead_sender, on_spsc::sit_producer).unseated(),
         Operation::new("spsc-takeover-consumer", SPSC, Consumer, past::dead_reader, on_spsc::sit_consumer).unseated(),
+        Operation::new(
+            "spsc-train-takeover-producer",
+            TRAINS,
+            Producer,
+            past::dead_sender_of_a_train,
+            on_spsc::sit_producer,
+        )
+        .unseated(),
         Operation::new("spsc-recover", SPSC, Tool, past::both_dead, on_spsc::recover),
         Operation::new("spsc-create", SPSC, Tool, past::nothing, create).makes(),
         Operation::new("spsc-create-and-sit", SPSC, Tool, past::nothing, create_and_sit).makes(),

@@ -26,17 +26,33 @@ pub(crate) struct Shape {
     pub(crate) single: (bool, bool),
     pub(crate) participants: u32,
     pub(crate) at_most_once: bool,
+    /// SPSC: what victims send goes into one train, if it is one batch.
+    pub(crate) alike: bool,
 }
 
 /// Small, so that a lap is short.
-pub(crate) const SPSC: Shape =
-    Shape { kind: Kind::Spsc, capacity: 256, every: 0, single: (true, true), participants: 2, at_most_once: false };
+pub(crate) const SPSC: Shape = Shape {
+    kind: Kind::Spsc,
+    capacity: 256,
+    every: 0,
+    single: (true, true),
+    participants: 2,
+    at_most_once: false,
+    alike: false,
+};
+
+/// The same for trains: one of three messages is the longest that there is.
+pub(crate) const TRAINS: Shape = Shape { alike: true, ..SPSC };
 
 /// With places for one sender and one receiver besides the victim, and for the victim's successor.
-pub(crate) const MPMC: Shape =
-    Shape { kind: Kind::Mpmc, capacity: 4, every: 0, single: (false, false), participants: 4, at_most_once: false };
+pub(crate) const MPMC: Shape = Shape { kind: Kind::Mpmc, capacity: 4, single: (false, false), participants: 4, ..SPSC };
 
 impl Shape {
+    /// What a victim's message `seq` is.
+    pub(crate) fn id(&self, author: Author, seq: usize) -> Id {
+        if self.alike { Id::alike(author, seq) } else { Id::new(author, seq) }
+    }
+
     /// Creates such a ring.
     pub(crate) fn create(&self, name: &str) -> Result<(), SetupError> {
         match self.kind {
@@ -79,6 +95,13 @@ impl Past {
     /// Numbers the next message to be queued.
     pub(crate) fn next(&mut self) -> Id {
         let id = Id::new(Author::Past, self.queued.len());
+        self.queued.push(id);
+        id
+    }
+
+    /// The same, of those that go into one train.
+    pub(crate) fn next_alike(&mut self) -> Id {
+        let id = Id::alike(Author::Past, self.queued.len());
         self.queued.push(id);
         id
     }

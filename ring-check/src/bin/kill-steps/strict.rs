@@ -71,9 +71,9 @@ fn attach_consumer(env: &Env<'_>) -> Result<(), Failure> {
 
 /// What is tried: those operations on messages that need nobody else, and sitting down.
 pub(crate) fn operations() -> Vec<Operation> {
-    let fits = |name: &str| {
-        name.starts_with("spsc-") && ["padding", "across", "lazy"].iter().all(|special| !name.contains(special))
-    };
+    // The past is sent one by one.
+    let past = ["padding", "across", "lazy", "behind", "train-re", "train-adopt"];
+    let fits = |name: &str| name.starts_with("spsc-") && past.iter().all(|special| !name.contains(special));
     let attach = |name, who, victim| Operation::new(name, SPSC, who, crate::past::nothing, victim).unseated();
     let data = crate::data::ALL.iter().copied().filter(|operation| fits(operation.name));
     data.chain([
@@ -170,7 +170,7 @@ impl Bench {
         let env = |link| Env {
             name: "",
             fresh: String::new(),
-            shape: SPSC,
+            shape: self.operation.shape,
             page: &self.page,
             author: Author::Victim,
             link: Some(link),
@@ -235,7 +235,7 @@ impl Bench {
         let said = self.page.read();
         let sends = self.operation.sends;
         let victims = [Testimony { author: Author::Victim, sends, whole: sends > 1, said }];
-        let account = Account { shape: SPSC, past: &self.past, victims: &victims, peaceful };
+        let account = Account { shape: self.operation.shape, past: &self.past, victims: &victims, peaceful };
         match mate {
             Mate::Consumer(_) => Ok(account.judge(&got, 0)?),
             Mate::Producer(tx, starts) => {
