@@ -386,30 +386,32 @@ impl<'m> Consumer<'m> {
         self.tell();
     }
 
-    /// The head has passed records that were lent, or stays where it is, before a train of which one was lent.
+    /// The head has passed the record at `record`, which was lent, or stays where it is, before the train that this is of.
     #[inline(always)]
-    pub(super) fn released(&mut self, head: Position) {
+    pub(super) fn released(&mut self, record: Position, head: Position) {
         match self.releases {
-            Releases::Other | Releases::Member => self.released_otherwise(),
+            Releases::Other | Releases::Member => self.released_otherwise(record),
             Releases::Plain | Releases::Prompt => self.publish_head::<true>(head),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn released_otherwise(&mut self) {
+    fn released_otherwise(&mut self, record: Position) {
         let within = match self.releases {
-            Releases::Member => self.lent_within(),
+            Releases::Member => self.lent_within(record),
             _ => None,
         };
         self.go_on_telling(self.stretch, within);
     }
 
-    /// What comes behind the record that is the next of the train at the head.
-    fn lent_within(&self) -> Option<Position> {
+    /// What comes behind `record` in the train at the head, if it is of that: behind the last one of another, a train may begin too.
+    fn lent_within(&self, record: Position) -> Option<Position> {
+        if record.precedes(self.head()) {
+            return None;
+        }
         let train = Train::decode(header(&self.stretch), self.head(), &self.geometry)?;
-        let before = train.before(self.head(), self.within());
-        Some(self.head().plus(train.step().wrapping_mul(before.wrapping_add(1))))
+        Some(record.plus(train.step()))
     }
 
     /// The head is where `rest` begins now, and of the train there all is taken that comes before `within`, if that is one;
@@ -421,8 +423,9 @@ impl<'m> Consumer<'m> {
             return self.release::<false>(rest.position());
         };
         self.releases = Releases::Member;
+        // Not held back: a successor who came from before would say anew how far it is in another train, and lose this.
         if self.published != rest.position() {
-            self.release::<false>(rest.position());
+            self.publish_head::<false>(rest.position());
         }
         // Kept nowhere else. Relaxed: a successor is ordered behind it by taking the seat, and by what proved a death.
         self.control.word::<WITHIN>().store(within.get(), ord!(C10, Relaxed));

@@ -69,7 +69,7 @@ impl Record<'_, '_> {
     #[inline(always)]
     pub fn release(self) {
         self.consumer.stretch = self.found.rest;
-        self.consumer.released(self.found.rest.position());
+        self.consumer.released(self.found.record, self.found.rest.position());
     }
 
     /// Leaves the record in the ring; the next call returns it again.

@@ -59,12 +59,9 @@ impl<'m> Bench<'m> {
         Self { ring, dead: RefCell::default() }
     }
 
-    /// The same, with trains or as builds before them made it.
-    pub(crate) fn with_trains(memory: &'m [Line], format: &Format, trains: bool) -> Self {
-        let ring = Ring::format(Region::new(memory), format).unwrap();
-        if trains {
-            return Self { ring, dead: RefCell::default() };
-        }
+    /// The same, as builds before trains made it, and as it is where payloads start on lines.
+    pub(crate) fn without_trains(memory: &'m [Line], format: &Format) -> Self {
+        Ring::format(Region::new(memory), format).unwrap();
         let words = words(memory);
         words[offset_of!(Identity, features_incompatible) / 8].fetch_and(!8, Relaxed);
         let sum = words[..15]
