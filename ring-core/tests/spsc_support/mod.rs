@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 #![allow(clippy::disallowed_types, reason = "the words of the ring, which are the test's")]
 
+pub(crate) mod trains;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::mem::offset_of;
