@@ -14,8 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use arena::Arena;
 use ring_core::spsc::{Consumer, Format, Producer, ReadError, Ring};
-use ring_core::{Field, SeatError, SpscControl, Verdict};
-use spsc_support::trains::{Came, TAKES, Take, check, longest, push, take};
+use ring_core::{Field, Position, SeatError, SpscControl, Verdict};
+use spsc_support::trains::{Came, Push, TAKES, Take, check, longest, push, take};
 use spsc_support::{bytes, count, train_header};
 
 const WITHIN: usize = offset_of!(SpscControl, head.within) / 8;
@@ -169,8 +169,8 @@ fn within_says_anything() {
             for taken in 0..6 {
                 let arena = Arena::new(&format);
                 let (ring, mut tx, mut rx) = sit(&arena);
-                let sent = push(&mut tx, spsc_support::trains::Push::One, &[(5, 9); 6], 0);
-                let behind = push(&mut tx, spsc_support::trains::Push::One, &[(6, 7); 2], 6);
+                let sent = push(&mut tx, Push::One, &[(5, 9); 6], 0);
+                let behind = push(&mut tx, Push::One, &[(6, 7); 2], 6);
                 check(&take(&mut rx, first, taken, true), &sent);
                 arena.word(WITHIN).store(value, Relaxed);
                 if value % 3 == 0 {
@@ -213,7 +213,7 @@ fn a_header_that_changes() {
         for (before, during) in (0..6).flat_map(|before| (0..9).map(move |during| (before, during))) {
             let arena = Arena::new(&format);
             let (ring, mut tx, mut rx) = sit(&arena);
-            push(&mut tx, spsc_support::trains::Push::One, &[(5, 9); 6], 0);
+            push(&mut tx, Push::One, &[(5, 9); 6], 0);
             tx.try_send(6, b"behind").unwrap();
             take(&mut rx, TAKES[during % 6], before, true);
             let change = || at(&arena, start, capacity).store(header, Relaxed);
@@ -277,6 +277,47 @@ fn a_header_that_changes() {
             );
             arena.check(&|| format!("{header:#x} before {before}, {during}"));
         }
+    }
+}
+
+/// A header that is now a long train and now a short one, under a batch that looks at it for each record, since a dead consumer may have
+/// seen them: no batch without an end.
+#[test]
+fn a_header_that_changes_to_and_fro() {
+    let capacity = 1024;
+    for plural in [false, true] {
+        let arena = Arena::new(&Format::new(capacity));
+        let (ring, mut tx, mut rx) = sit(&arena);
+        let lens = [(5, 9); 6];
+        push(&mut tx, Push::One, &lens, 0);
+        take(&mut rx, Take::Singly, 6, false);
+        let mut rx = ring.sit_consumer(9, |_| Verdict::Dead).unwrap();
+        let mut batch = rx.try_read_batch(usize::MAX).unwrap();
+        let mut n = 0;
+        let mut one = |position: Position| {
+            n += 1;
+            assert!(n <= capacity / 8, "round and round");
+            // Behind the second one the long one is gone on with, and the short one begun with.
+            let header = if position.get() != 16 { train_header(9, 6, 5) } else { train_header(9, 2, 5) };
+            at(&arena, 0, capacity).store(header, Relaxed);
+        };
+        let end = if plural {
+            batch
+                .try_for_each(|record| {
+                    assert!(record.redelivered());
+                    one(record.position());
+                    ControlFlow::<()>::Continue(())
+                })
+                .map(drop)
+        } else {
+            loop {
+                match batch.next_record() {
+                    Ok(Some(record)) => one(record.position()),
+                    other => break other.map(drop),
+                }
+            }
+        };
+        assert!(matches!(end, Err(ReadError::Corrupt(c)) if c.field == Field::RecordHeader), "{end:?}");
     }
 }
 

@@ -56,8 +56,11 @@ impl<'m> Stretch<'m> {
         if at.wrapping_byte_add(8).addr() != self.at.addr().get() {
             return None;
         }
-        // SAFETY: R8: this is not before `at`, and has eight bytes before it by R10, those from `at` on. So R8 holds of the result.
-        unsafe { Some(Self { at: self.at.sub(8), end: self.end.sub(8), ..*self }) }
+        // SAFETY: R10: eight bytes before it are inside, those from that `at` on.
+        let at = unsafe { self.at.sub(8) };
+        // SAFETY: R8: it is not before the start, before which eight bytes are inside. So R8 holds of the result.
+        let end = unsafe { self.end.sub(8) };
+        Some(Self { at, end, ..*self })
     }
 
     /// What is behind the `places`, taken of what was [`coupled`](Self::coupled) with this one.

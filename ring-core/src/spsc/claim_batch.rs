@@ -142,7 +142,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     /// itself, for which there is room.
     #[inline(always)]
     fn push_alike<P: AsRef<[u8]>>(&mut self, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
-        let Some(mut places) = self.alike() else { return None };
+        let mut places = self.alike()?;
         let (mut last, mut count, mut other) = (self.group.last, 0_usize, None);
         while places.next().is_some() {
             let Some(payload) = payloads.next() else { break };
