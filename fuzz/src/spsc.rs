@@ -33,9 +33,9 @@ pub fn shape(kind: u8) -> Format {
     Format::new(capacity).line_aligned(aligned).release_every(every).start_at(start)
 }
 
-/// The words that mean something: positions, seats with their facts, counter; the first words of the data, wherever it begins.
+/// The words that mean something: positions, how far in a train, seats with their facts, counter; the first words of the data, wherever it begins.
 fn hot(words: usize) -> Vec<usize> {
-    let control = [16, 32, 33, 48, 64, 80];
+    let control = [16, 32, 33, 34, 48, 64, 80];
     let facts = (49..54).chain(65..70);
     control.into_iter().chain(511..words.min(512 + 64)).chain(facts).collect()
 }

@@ -90,7 +90,10 @@ fn refused(result: Result<(), AttachError>) -> Option<Field> {
 #[test]
 fn feature_bits_bind_whom_they_are_meant_for() {
     for home in Home::both() {
-        // SPSC knows one incompatible feature, which goes with another place of the data area; no other bit is known yet.
+        // SPSC knows two incompatible features: lines, which go with another place of the data area, and trains, which a ring has
+        // or has not; no other bit is known yet.
+        let own = home.word(offset_of!(Identity, features_incompatible)).load(Relaxed);
+        assert_eq!(own, if home.is_mpmc { 0 } else { 8 });
         for bit in (0..64).map(|bit| 1 << bit) {
             home.set(offset_of!(Identity, features_compatible), bit);
             assert_eq!((refused(home.attach()), refused(home.look())), (None, None), "compatible {bit:#x}");
@@ -102,10 +105,17 @@ fn feature_bits_bind_whom_they_are_meant_for() {
             home.set(offset_of!(Identity, features_read_only), 0);
 
             home.set(offset_of!(Identity, features_incompatible), bit);
-            let is_known = bit == 4 && !home.is_mpmc;
-            let all = Some(if is_known { Field::DataOffset } else { Field::IncompatibleFeatures });
+            let all = match bit {
+                4 if !home.is_mpmc => Some(Field::DataOffset),
+                8 if !home.is_mpmc => None,
+                _ => Some(Field::IncompatibleFeatures),
+            };
             assert_eq!((refused(home.attach()), refused(home.look())), (all, all), "incompatible {bit:#x}");
+            home.set(offset_of!(Identity, features_incompatible), own | bit);
+            assert_eq!((refused(home.attach()), refused(home.look())), (all, all), "incompatible, one more: {bit:#x}");
             home.set(offset_of!(Identity, features_incompatible), 0);
+            assert_eq!((refused(home.attach()), refused(home.look())), (None, None), "a ring of builds before trains");
+            home.set(offset_of!(Identity, features_incompatible), own);
         }
         assert_eq!(refused(home.attach()), None);
     }

@@ -6,13 +6,20 @@
 #![cfg(not(loom))]
 
 use std::fs;
+use std::mem::offset_of;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ring_core::mpmc::{self, Redelivery};
 use ring_core::spsc::{self, ReadError};
-use ring_core::{AttachError, Field, Kind, Line, Region, Role, SeatState, SessionEnd, Verdict};
+use ring_core::{
+    AttachError, CONTROL_SIZE, Field, Identity, Kind, Line, Region, Role, SeatState, SessionEnd, SpscControl, Verdict,
+};
 
 #[path = "golden/rings.rs"]
 mod rings;
+
+/// Files of builds before this one, which writes them no more.
+const OLD: [&str; 1] = ["spsc-no-trains"];
 
 /// The file `name` in memory.
 fn golden(name: &str) -> Vec<Line> {
@@ -23,6 +30,16 @@ fn golden(name: &str) -> Vec<Line> {
 /// Everybody in these files is long dead.
 fn dead(_: u64) -> Verdict {
     Verdict::Dead
+}
+
+/// The word `offset` bytes from the start.
+fn word(memory: &[Line], offset: usize) -> u64 {
+    rings::words(memory)[offset / 8].load(Relaxed)
+}
+
+/// How the end of a dead producer's session is noted by [`sit`].
+fn died() -> (u32, Vec<u8>, bool) {
+    (0, format!("{:?}", SessionEnd::Died).into_bytes(), false)
 }
 
 fn sit(ring: &spsc::Ring<'_>) -> Vec<(u32, Vec<u8>, bool)> {
@@ -59,12 +76,16 @@ fn this_build_writes_them_byte_for_byte() {
         assert!(differing.is_empty(), "{name}: bytes {differing:?} differ");
     }
     let names = fs::read_dir(format!("{}/tests/golden/v1", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    assert_eq!(names.count(), rings::all().len(), "a file that no test reads");
+    assert_eq!(names.count(), rings::all().len() + OLD.len(), "a file that no test reads");
+    for name in OLD {
+        assert!(rings::all().iter().all(|(written, _)| *written != name), "{name} is of old builds");
+        golden(name);
+    }
 }
 
 #[test]
 fn kinds_and_geometry_are_read() {
-    for name in ["spsc-empty", "spsc-records", "spsc-closed"] {
+    for name in ["spsc-empty", "spsc-records", "spsc-closed", "spsc-no-trains"] {
         let memory = golden(name);
         assert_eq!(Kind::of(&Region::new(&memory)), Ok(Kind::Spsc));
         let ring = spsc::Ring::attach(Region::new(&memory)).unwrap();
@@ -98,7 +119,7 @@ fn a_strict_ring_is_three_objects() {
     let inner = rings::memory(&producers[3712..]);
     for refused in [spsc::Ring::attach(Region::new(&inner)), spsc::Ring::look(Region::new(&inner))] {
         let refused = refused.unwrap_err();
-        assert!(matches!(refused, AttachError::Incompatible { field: Field::IncompatibleFeatures, found: 2, .. }));
+        assert!(matches!(refused, AttachError::Incompatible { field: Field::IncompatibleFeatures, found: 0b1010, .. }));
     }
 }
 
@@ -116,18 +137,70 @@ fn an_empty_ring_can_be_used() {
     assert_eq!(join(&ring).0, [(5, b"new".to_vec(), false)]);
 }
 
+/// Of this build, and of those before trains.
 #[test]
 fn records_are_read_and_so_is_the_death_of_their_sender() {
-    let memory = golden("spsc-records");
+    for (name, features) in [("spsc-records", 8), ("spsc-no-trains", 0)] {
+        let memory = golden(name);
+        assert_eq!(word(&memory, offset_of!(Identity, features_incompatible)), features, "{name}");
+        let ring = spsc::Ring::attach(Region::new(&memory)).unwrap();
+        assert_eq!(
+            (ring.seat(Role::Producer), ring.seat(Role::Consumer)),
+            (Ok(SeatState::Held(1)), Ok(SeatState::Held(2)))
+        );
+        assert_eq!(ring.facts_of(Role::Consumer, 2).map(|facts| facts.pid), Some(1002));
+        let expected = [(2, b"seen".to_vec(), true), (3, vec![], false), (4, vec![0x44; 100], false), died()];
+        assert_eq!(sit(&ring), expected, "{name}");
+    }
+}
+
+/// The rest of a train that a consumer has left in the middle, one of them seen; and what is behind it.
+#[test]
+fn the_rest_of_a_train_is_read() {
+    let memory = golden("spsc-train");
+    // One header of 5 records of 9 bytes behind the first record, and where its third one is.
+    let (train, seen) = (24, 24 + 3 * 16);
+    let data = CONTROL_SIZE as usize;
+    assert_eq!(word(&memory, data + train), 7 << 32 | 1 << 31 | 5 << 17 | 9 << 3 | 0b010);
+    assert_eq!(word(&memory, data + train + 8), u64::from_le_bytes([1; 8]));
+    assert_eq!(word(&memory, data + train + 8 + 5 * 16), 8 << 32 | 8, "the header behind it");
+    let head = [offset_of!(SpscControl, head.head), offset_of!(SpscControl, head.seen)];
+    assert_eq!(head.map(|offset| word(&memory, offset)), [train as u64, seen as u64]);
+    assert_eq!(word(&memory, offset_of!(SpscControl, head.within)), train as u64 + 2 * 16);
     let ring = spsc::Ring::attach(Region::new(&memory)).unwrap();
-    assert_eq!(
-        (ring.seat(Role::Producer), ring.seat(Role::Consumer)),
-        (Ok(SeatState::Held(1)), Ok(SeatState::Held(2)))
-    );
-    assert_eq!(ring.facts_of(Role::Consumer, 2).map(|facts| facts.pid), Some(1002));
-    let died = format!("{:?}", SessionEnd::Died).into_bytes();
-    let expected = [(2, b"seen".to_vec(), true), (3, vec![], false), (4, vec![0x44; 100], false), (0, died, false)];
+    let mut expected: Vec<_> = (3..=5).map(|n| (7, vec![n; 9], n == 3)).collect();
+    expected.push((8, b"between".to_vec(), false));
+    expected.extend((1..=3).map(|n| (9, vec![n; 16], false)));
+    expected.push(died());
     assert_eq!(sit(&ring), expected);
+}
+
+/// Into a ring of a build before trains none are written: those who read it there would not know them.
+#[test]
+fn a_ring_of_before_gets_no_trains() {
+    let memory = golden("spsc-no-trains");
+    let ring = spsc::Ring::attach(Region::new(&memory)).unwrap();
+    let mut rx = ring.sit_consumer(ring.next_lease().unwrap(), dead).unwrap();
+    let mut tx = ring.sit_producer(ring.next_lease().unwrap(), dead).unwrap();
+    let mut buf = [0; 256];
+    while rx.try_recv_into(&mut buf) != Err(ReadError::Empty) {}
+    for lap in 0..40_u8 {
+        let mut batch = tx.try_claim_batch_exact(6, 8).unwrap();
+        batch.push_each(7, (0..3).map(|n| [lap + n; 8])).unwrap();
+        for n in 3..6 {
+            batch.push(7, &[lap + n; 8]).unwrap();
+        }
+        batch.commit();
+        for n in 0..6 {
+            let got = rx.try_recv_into(&mut buf).unwrap();
+            assert_eq!((got.tag, &buf[..got.len]), (7, &[lap + n; 8][..]));
+            let header = CONTROL_SIZE + got.position.get() % 256;
+            assert_eq!(word(&memory, header as usize), 7 << 32 | 9, "a header each");
+        }
+        let all = (0..256).step_by(8).map(|at| word(&memory, CONTROL_SIZE as usize + at));
+        assert!(all.into_iter().all(|word| word & 0x8000_0007 != 0x8000_0002), "a train");
+    }
+    assert_eq!(word(&memory, offset_of!(SpscControl, head.within)), 0, "nor is it said where in a train one is");
 }
 
 #[test]

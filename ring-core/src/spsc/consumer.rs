@@ -405,7 +405,7 @@ impl<'m> Consumer<'m> {
         self.go_on_telling(self.stretch, within);
     }
 
-    /// What comes behind the record that is the next of the train at the head.
+    /// What comes behind the record that is the next of the train at the head, and not its last.
     fn lent_within(&self) -> Option<Position> {
         let train = Train::decode(header(&self.stretch), self.head(), &self.geometry)?;
         let before = train.before(self.head(), self.within());
@@ -421,10 +421,9 @@ impl<'m> Consumer<'m> {
             return self.release::<false>(rest.position());
         };
         self.releases = Releases::Member;
-        if self.published != rest.position() && !self.release::<false>(rest.position()) {
-            // From a head that is held back a successor may come through other trains first, and take the word for those. Before
-            // it is stored: who dies in between has handed out nothing.
-            self.mark_seen(within);
+        // Not held back: a successor who came from before would say anew how far it is in another train, and lose this.
+        if self.published != rest.position() {
+            self.publish_head::<false>(rest.position());
         }
         // Kept nowhere else. Relaxed: a successor is ordered behind it by taking the seat, and by what proved a death.
         self.control.word::<WITHIN>().store(within.get(), ord!(C10, Relaxed));

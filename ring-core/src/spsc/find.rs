@@ -221,11 +221,17 @@ impl<'m> Consumer<'m> {
         train: Train,
         within: Option<Position>,
     ) -> Result<Found<'m>, ReadError> {
-        let before = train.before(at, within.unwrap_or(at)).max(train.before(at, self.within()));
+        let corrupt = || Corrupt::new(Field::RecordHeader, word, at.get());
+        let in_batch = within.map_or(0, |within| train.before(at, within));
+        // What a batch is inside of goes as far as that: else headers that change would have it come round and round.
+        if in_batch == 0 && within.is_some_and(|within| at.precedes(within)) {
+            return Err(corrupt().into());
+        }
+        let before = in_batch.max(train.before(at, self.within()));
         let record = at.plus(before.wrapping_mul(train.step()));
         let len = usize::try_from(train.len).unwrap_or(usize::MAX);
         let taken = if train.size() <= self.held_from(at) { self.area.record(record, len, 0) } else { None };
-        let Some((taken, _)) = taken else { return Err(Corrupt::new(Field::RecordHeader, word, at.get()).into()) };
+        let Some((taken, _)) = taken else { return Err(corrupt().into()) };
         self.slip.found(record);
         let is_last = before.wrapping_add(1) == train.count;
         if within.is_none() {

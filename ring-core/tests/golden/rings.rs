@@ -15,13 +15,14 @@ pub fn type_hash() -> u64 {
 }
 
 /// Every golden ring: the name of its file, and its bytes.
-pub fn all() -> [(&'static str, Vec<u8>); 9] {
+pub fn all() -> [(&'static str, Vec<u8>); 10] {
     [
         ("spsc-empty", spsc_empty()),
         ("spsc-records", spsc_records()),
         ("spsc-closed", spsc_closed()),
         ("spsc-typed", spsc_typed()),
         ("spsc-strict", spsc_strict()),
+        ("spsc-train", spsc_train()),
         ("mpmc-empty", mpmc_empty()),
         ("mpmc-records", mpmc_records()),
         ("mpmc-closed", mpmc_closed()),
@@ -122,6 +123,24 @@ fn spsc_records() -> Vec<u8> {
         tx.try_send(2, b"seen").unwrap();
         tx.try_send(3, &[]).unwrap();
         tx.try_send(4, &[0x44; 100]).unwrap(); // does not fit before the end
+        rx.try_read().unwrap().keep();
+    })
+}
+
+/// A train of five records in the middle of the data area, of which two were released and a third was seen; behind it a plain record and
+/// another train. Both have died.
+fn spsc_train() -> Vec<u8> {
+    make_spsc(&spsc::Format::new(1024).generation(GENERATION), |ring| {
+        let (mut tx, mut rx) = (sit_producer(ring), sit_consumer(ring));
+        tx.try_send(1, &[0x11; 16]).unwrap();
+        let mut batch = tx.try_claim_batch_exact(9, 16).unwrap();
+        batch.push_each(7, (1..=5).map(|n| [n; 9])).unwrap();
+        batch.push(8, b"between").unwrap();
+        batch.push_each(9, (1..=3).map(|n| [n; 16])).unwrap();
+        batch.commit();
+        for tag in [1, 7, 7] {
+            assert_eq!(rx.try_recv_into(&mut [0; 16]).unwrap().tag, tag);
+        }
         rx.try_read().unwrap().keep();
     })
 }

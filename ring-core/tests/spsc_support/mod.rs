@@ -1,11 +1,16 @@
 //! What the SPSC tests share: a ring on the heap with marked neighbours, leases, and messages that tell their contents.
 #![allow(dead_code)]
+#![allow(clippy::disallowed_types, reason = "the words of the ring, which are the test's")]
+
+pub(crate) mod trains;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use ring_core::spsc::{Consumer, Format, Producer, ReadError, Received, Ring};
-use ring_core::{Line, Position, Region, SeatError, SessionEnd, Verdict};
+use ring_core::{CONTROL_SIZE, Identity, Line, Position, Region, SeatError, SessionEnd, SpscControl, Verdict};
 
 /// Loops shrink under Miri instead of being skipped.
 pub(crate) const fn count(n: u64) -> u64 {
@@ -15,6 +20,33 @@ pub(crate) const fn count(n: u64) -> u64 {
 /// Memory for a region of `bytes`, zeroed.
 pub(crate) fn lines(bytes: u64) -> Vec<Line> {
     (0..bytes.div_ceil(128)).map(|_| Line::new()).collect()
+}
+
+/// The words of `memory`.
+#[allow(unsafe_code)]
+pub(crate) fn words(memory: &[Line]) -> &[AtomicU64] {
+    // SAFETY: a `Line` is 16 atomic words.
+    unsafe { std::slice::from_raw_parts(memory.as_ptr().cast(), memory.len() * 16) }
+}
+
+/// The words of the data area of a ring that is not line aligned.
+pub(crate) fn data(memory: &[Line]) -> &[AtomicU64] {
+    &words(memory)[CONTROL_SIZE as usize / 8..]
+}
+
+/// Which record of the train at the head is next.
+pub(crate) fn within(memory: &[Line]) -> &AtomicU64 {
+    &words(memory)[offset_of!(SpscControl, head.within) / 8]
+}
+
+/// Whether `word` commits a train.
+pub(crate) const fn is_train(word: u64) -> bool {
+    word & (1 << 31 | 0b111) == 1 << 31 | 0b010
+}
+
+/// The header of a train.
+pub(crate) const fn train_header(len: u64, count: u64, tag: u64) -> u64 {
+    tag << 32 | 1 << 31 | count << 17 | len << 3 | 0b010
 }
 
 /// A formatted ring and the leases of the processes that would use it.
@@ -27,6 +59,19 @@ impl<'m> Bench<'m> {
     pub(crate) fn new(memory: &'m [Line], format: &Format) -> Self {
         let ring = Ring::format(Region::new(memory), format).unwrap();
         Self { ring, dead: RefCell::default() }
+    }
+
+    /// The same, as builds before trains made it, and as it is where payloads start on lines.
+    pub(crate) fn without_trains(memory: &'m [Line], format: &Format) -> Self {
+        Ring::format(Region::new(memory), format).unwrap();
+        let words = words(memory);
+        words[offset_of!(Identity, features_incompatible) / 8].fetch_and(!8, Relaxed);
+        let sum = words[..15]
+            .iter()
+            .flat_map(|word| word.load(Relaxed).to_le_bytes())
+            .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+        words[offset_of!(Identity, checksum) / 8].store(sum, Relaxed);
+        Self { ring: Ring::attach(Region::new(memory)).unwrap(), dead: RefCell::default() }
     }
 
     /// The kernel's answer about `lease`.
