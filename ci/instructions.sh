@@ -18,7 +18,7 @@ count() { # kind, messages
     valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$1" "$2" 2>&1 |
         sed -n 's/.*Collected : \([0-9]*\).*/\1/p'
 }
-kinds=(spsc-8 spsc-64 spsc-empty spsc-8-batch spsc-8-slices spsc-64-batch mpmc-8
+kinds=(spsc-8 spsc-64 spsc-empty spsc-8-batch spsc-8-slices spsc-64-batch spsc-mixed-batch mpmc-8
     spsc-64-typed spsc-64-place spsc-64-place-typed mpmc-64-place mpmc-64-place-typed)
 beside=(format-8 rtrb-8 format-8-batch rtrb-8-batch)
 declare -A target=([spsc-8]="≤ 45" [mpmc-8]="≤ 90")

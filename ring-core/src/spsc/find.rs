@@ -1,9 +1,10 @@
 //! The consumer's look at the next header, and what it can be. A header is loaded once, checked once, and then only its
 //! private copy is used.
 
-use super::consumer::{Consumer, Releases};
+use super::consumer::Consumer;
 use super::error::ReadError;
 use super::pace::streams;
+use super::release::Releases;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, Header, Lines, PADDING, Train, stated_len, states, step_of, tag};

@@ -37,6 +37,7 @@ mod read_batch;
 mod received;
 mod record;
 mod recover;
+mod release;
 mod ring;
 mod room;
 #[cfg(not(loom))]
