@@ -107,6 +107,10 @@ impl<T: Trust> fmt::Debug for Claim<'_, T> {
 }
 
 /// Space for several records that are sent together, or not at all.
+///
+/// Records of one length and one tag that follow each other have one header for them all, so many small ones take little more than
+/// their bytes. Their receiver gets them one by one or in batches, as ever; the space of up to 8 KiB of them, and an eighth of the
+/// ring at most, comes back when the last one is released.
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is aborted; call commit() to send it"]
 pub struct ClaimBatch<'a, T: Trust> {
