@@ -263,16 +263,26 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         (record, taken.span())
     }
 
-    /// Nobody joins the last records any more: where they are a train, it gets its header.
+    /// Nobody joins the last records any more. Apart, for records of which no two are alike.
     #[inline(always)]
     fn end_train(&mut self) {
         if self.group.count > 1 {
-            self.write_train();
+            self.write_train_apart();
         }
     }
 
     #[inline(never)]
+    fn write_train_apart(&mut self) {
+        self.write_train();
+    }
+
+    /// Where the last records are a train, it gets its header. A part of [`commit`](Self::commit), which has moved the batch: a call would
+    /// have all of it copied, by loads that are wider than the stores they wait for (decision 0037).
+    #[inline(always)]
     fn write_train(&mut self) {
+        if self.group.count < 2 {
+            return;
+        }
         let Group { first, tag, count, .. } = &self.group;
         let word = train_word(first.span().len() as u64, u64::from(*count), *tag);
         if self.at.position_of(first) == self.producer.tail() {
@@ -317,7 +327,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     #[inline]
     pub fn commit(mut self) -> usize {
         if self.pushed > 0 {
-            self.end_train();
+            self.write_train();
             self.at.store_header(0, ord!(B2, Relaxed));
             self.producer.stretch.store_header(self.first, ord!(B3, Release));
             self.producer.stretch = self.at;
