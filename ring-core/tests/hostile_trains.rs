@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arena::Arena;
-use ring_core::spsc::{Consumer, Format, Producer, ReadError, Ring};
+use ring_core::spsc::{BatchRecord, Consumer, Format, Producer, ReadBatch, ReadError, Ring};
 use ring_core::{Field, Position, SeatError, SpscControl, Verdict};
 use spsc_support::trains::{Came, Push, TAKES, Take, check, longest, push, take};
 use spsc_support::{bytes, count, train_header};
@@ -301,24 +301,31 @@ fn a_header_that_changes_to_and_fro() {
             let header = if position.get() != 16 { train_header(9, 6, 5) } else { train_header(9, 2, 5) };
             at(&arena, 0, capacity).store(header, Relaxed);
         };
-        let end = if plural {
-            batch
-                .try_for_each(|record| {
-                    assert!(record.redelivered());
-                    one(record.position());
-                    ControlFlow::<()>::Continue(())
-                })
-                .map(drop)
-        } else {
-            loop {
-                match batch.next_record() {
-                    Ok(Some(record)) => one(record.position()),
-                    other => break other.map(drop),
-                }
-            }
-        };
+        let end = each(&mut batch, plural, |record| {
+            assert!(record.redelivered());
+            one(record.position());
+        });
         assert!(matches!(end, Err(ReadError::Corrupt(c)) if c.field == Field::RecordHeader), "{end:?}");
     }
+}
+
+/// All records of a batch, by the plural call or one by one.
+fn each(
+    batch: &mut ReadBatch<'_, '_>,
+    plural: bool,
+    mut one: impl FnMut(&BatchRecord<'_, '_>),
+) -> Result<(), ReadError> {
+    if plural {
+        let all = batch.try_for_each(|record| {
+            one(&record);
+            ControlFlow::<()>::Continue(())
+        });
+        return all.map(drop);
+    }
+    while let Some(record) = batch.next_record()? {
+        one(&record);
+    }
+    Ok(())
 }
 
 /// Trains that lead round and round without a zero: batches end, and so does a successor's walk.
@@ -337,21 +344,7 @@ fn nothing_but_trains() {
                 n += len.next_multiple_of(8) as u64;
                 assert!(n < capacity, "more than the ring holds");
             };
-            let end = if plural {
-                batch
-                    .try_for_each(|record| {
-                        one(record.len());
-                        ControlFlow::<()>::Continue(())
-                    })
-                    .map(drop)
-            } else {
-                loop {
-                    match batch.next_record() {
-                        Ok(Some(record)) => one(record.len()),
-                        other => break other.map(drop),
-                    }
-                }
-            };
+            let end = each(&mut batch, plural, |record| one(record.len()));
             assert!(matches!(end, Err(ReadError::Corrupt(c)) if c.field == Field::RecordHeader), "{end:?}");
             batch.keep();
         }

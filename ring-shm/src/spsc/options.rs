@@ -63,8 +63,8 @@ impl Options {
         self
     }
 
-    /// Tell the producer of released space only every so many bytes, and when the ring runs empty. Fewer cache-line
-    /// transfers; after a consumer's death up to this many bytes of records are delivered again, flagged. At most a
+    /// Tell the producer of released space only every so many bytes, when the ring runs empty, and before the first of a batch's
+    /// equal records is released without the others. Fewer cache-line transfers; after a consumer's death up to this many bytes of records are delivered again, flagged. At most a
     /// quarter of the capacity; 0 means each record.
     #[must_use]
     pub fn release_every(mut self, bytes: u64) -> Self {
