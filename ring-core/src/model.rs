@@ -29,7 +29,7 @@ mod words;
 
 pub use readers::{WatchedU64, begin};
 pub(crate) use slots::{Ahead, Passed, Slot, Slots, Walk};
-pub(crate) use stretch::{Alike, Behind, Stretch, Taken};
+pub(crate) use stretch::{Alike, Behind, Members, Stretch, Taken};
 pub(crate) use tickets::{Ticket, ticket_is_void};
 pub(crate) use words::ModelU64;
 pub use words::show_all;

@@ -25,12 +25,14 @@ use crate::sync::{Ordering, Word};
 
 mod alike;
 mod copy;
+mod members;
 mod slots;
 mod span;
 mod stretch;
 mod walk;
 
 pub(crate) use alike::Alike;
+pub(crate) use members::Members;
 pub(crate) use slots::{Slot, Slots};
 pub(crate) use span::Span;
 pub(crate) use stretch::{Behind, Stretch, Taken};

@@ -30,7 +30,22 @@ pub(crate) struct Alike<'m> {
     size: u64,
 }
 
+/// Of a train; see `region/members.rs`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Members<'m> {
+    area: Area<'m>,
+    at: Position,
+    len: usize,
+    left: usize,
+}
+
 impl<'m> Area<'m> {
+    pub(crate) fn members(&self, record: Position, len: usize, count: usize) -> Option<Members<'m>> {
+        let room = (self.mask as u64 + 1) - (record.get() & self.mask as u64) - HEADER;
+        let fits = step_of(len as u64) * count as u64 <= room;
+        fits.then_some(Members { area: *self, at: record, len, left: count })
+    }
+
     pub(crate) fn stretch(&self, position: Position, bytes: u64) -> Stretch<'m> {
         let most = (self.mask as u64 + 1) - (position.get() & self.mask as u64) - HEADER;
         Stretch { area: *self, at: position, left: bytes.min(most) & !7 }
@@ -107,17 +122,22 @@ impl<'m> Stretch<'m> {
         self.places(len, geometry.size_of(len).map_or(0, |size| size as u64), most, bytes)
     }
 
-    pub(crate) fn members(&self, len: usize, most: usize, bytes: u64) -> Alike<'m> {
-        self.places(len, step_of(len as u64), most, bytes)
+    pub(crate) fn no_members(&self) -> Members<'m> {
+        Members { area: self.area, at: self.at, len: 0, left: 0 }
     }
 
-    pub(crate) fn coupled(&self, first: &Taken<'m>, count: usize) -> Option<Self> {
-        let at = first.at.plus(step_of(first.span.len() as u64) * count as u64);
-        (at.plus(HEADER) == self.at).then_some(Self { at, ..*self })
+    pub(crate) fn joining(&self, first: &Taken<'m>, count: usize, most: usize, bytes: u64) -> Option<Members<'m>> {
+        let step = step_of(first.span.len() as u64);
+        let at = first.at.plus(step * count as u64);
+        if step == 0 || at.plus(HEADER) != self.at {
+            return None;
+        }
+        let left = most.min((self.left.min(bytes) / step) as usize);
+        Some(Members { area: self.area, at, len: first.span.len(), left })
     }
 
-    pub(crate) fn behind_coupled(&self, places: &Alike<'m>) -> Self {
-        let by = places.rest.at.plus(HEADER).since(self.at);
+    pub(crate) fn behind_joined(&self, joined: &Members<'m>) -> Self {
+        let by = joined.at.plus(HEADER).since(self.at);
         if by <= self.left { Self { at: self.at.plus(by), left: self.left - by, ..*self } } else { *self }
     }
 
@@ -152,22 +172,51 @@ impl<'m> Alike<'m> {
         Some(Taken { area, at, span })
     }
 
-    pub(crate) fn ask(&self, _bytes: usize) {}
-
-    pub(crate) fn end(&self) -> Position {
-        self.rest.at.plus(self.size * self.places)
-    }
-
-    pub(crate) fn take_of(&mut self, len: usize) -> Option<Taken<'m>> {
-        if len == self.len { self.take() } else { None }
-    }
-
     pub(crate) fn rest(&self) -> Stretch<'m> {
         self.rest
     }
 }
 
+impl<'m> Members<'m> {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.at
+    }
+
+    pub(crate) fn end(&self) -> Position {
+        self.at.plus(step_of(self.len as u64) * self.left as u64)
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Taken<'m>> {
+        self.take_of(self.len)
+    }
+
+    pub(crate) fn take_of(&mut self, len: usize) -> Option<Taken<'m>> {
+        if len != self.len {
+            return None;
+        }
+        self.left = self.left.checked_sub(1)?;
+        let at = self.at;
+        let span = self.area.span(at.plus(HEADER), len as u64)?;
+        self.at = at.plus(step_of(len as u64));
+        Some(Taken { area: self.area, at, span })
+    }
+
+    pub(crate) fn ask(&self, _bytes: usize) {}
+}
+
 impl<'m> Taken<'m> {
+    pub(crate) fn alone(&self, record: Position) -> Members<'m> {
+        Members { area: self.area, at: record, len: self.span.len(), left: 1 }
+    }
+
     pub(crate) fn span(&self) -> Span<'m> {
         self.span
     }

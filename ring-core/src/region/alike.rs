@@ -9,10 +9,9 @@
 #![allow(unsafe_code)]
 
 use core::marker::PhantomData;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
-use super::{Stretch, Taken, prefetch_read};
-use crate::position::Position;
+use super::{Stretch, Taken};
 use crate::record::Geometry;
 
 /// Places in a stretch where records of just `len` payload bytes may be.
@@ -35,44 +34,6 @@ impl<'m> Stretch<'m> {
             Some(size) => self.places(len, size, most, bytes), // R9
             None => self.none_alike(),
         }
-    }
-
-    /// Places of records of a train, which begins one word before the payload of the first: so each is taken as if the word before
-    /// its payload were its header. `most` at most, and none beyond so many `bytes`.
-    #[inline(always)]
-    pub(crate) fn members(&self, len: usize, most: usize, bytes: u64) -> Alike<'m> {
-        match len.checked_next_multiple_of(8) {
-            Some(step) if len > 0 => self.places(len, step, most, bytes),
-            _ => self.none_alike(),
-        }
-    }
-
-    /// The stretch where records would go that follow the payloads of `count` like `first` without a header: it begins one word before
-    /// this one. `None` where this one does not begin right behind them.
-    #[inline(always)]
-    pub(crate) fn coupled(&self, first: &Taken<'m>, count: usize) -> Option<Self> {
-        let step = first.len.wrapping_add(7) & !7;
-        let at = first.at.as_ptr().wrapping_byte_add(step.wrapping_mul(count));
-        if at < first.at.as_ptr() || at.wrapping_byte_add(8) != self.at.as_ptr() {
-            return None;
-        }
-        // SAFETY: R10: this is not before `first`, and R8: eight bytes before a stretch, so inside: two areas do not adjoin, a control
-        // block is before each.
-        let at = unsafe { self.at.sub(8) };
-        // SAFETY: R8: not before that, and eight bytes, those before `end`, are left.
-        let end = unsafe { self.end.sub(8) };
-        Some(Self { at, end, ..*self })
-    }
-
-    /// What is behind the `places`, taken of what was [`coupled`](Self::coupled) with this one.
-    #[inline(always)]
-    pub(crate) fn behind_coupled(&self, places: &Alike<'m>) -> Self {
-        let by = places.rest.at.addr().get().wrapping_add(8).wrapping_sub(self.at.addr().get());
-        if by > self.bytes() {
-            return *self;
-        }
-        // SAFETY: R8: not behind the end; a multiple of 8, as all places are.
-        Self { at: unsafe { self.at.add(by) }, ..*self }
     }
 
     #[inline(always)]
@@ -107,33 +68,6 @@ impl<'m> Alike<'m> {
         self.rest.at = unsafe { at.add(self.size) };
         // R8: `size` is a multiple of 8. R10: by R15 it is at least `len` rounded up to 8, and by R8 eight bytes more are inside.
         Some(Taken { at, len: self.len, memory: PhantomData })
-    }
-
-    /// The same, and `None` also where another length is asked for: one that is a constant stays one.
-    #[inline(always)]
-    pub(crate) fn take_of(&mut self, len: usize) -> Option<Taken<'m>> {
-        if len == self.len { self.take().map(|taken| Taken { len, ..taken }) } else { None }
-    }
-
-    /// Asks for the lines of the first `bytes` of them, ahead of loads. A hint.
-    #[inline(always)]
-    pub(crate) fn ask(&self, bytes: usize) {
-        let at = self.rest.at.as_ptr();
-        let end = at.wrapping_byte_add(bytes).min(self.last.cast_mut());
-        let mut line = at.wrapping_byte_add(64);
-        while line < end {
-            if let Some(line) = NonNull::new(line) {
-                prefetch_read(line);
-            }
-            line = line.wrapping_byte_add(64);
-        }
-    }
-
-    /// Where the last one ends, for who marks what has been seen: where another one would be.
-    #[inline(always)]
-    pub(crate) fn end(&self) -> Position {
-        let end = self.last.addr().wrapping_add(self.size);
-        Position::new(self.rest.bias.wrapping_add(end as u64))
     }
 
     /// What is behind the places that were taken.

@@ -41,6 +41,13 @@ impl<'m> Producer<'m> {
         Some(taken)
     }
 
+    /// Room at the tail for `count` records of `each` bytes.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn make_ready(&mut self, each: u64, count: usize) {
+        self.stretch = self.ready(self.free_at(self.tail()), each, count);
+    }
+
     /// As much of `free`, where `count` records of `size` bytes are to come, as has been made ready for them.
     pub(super) fn ready(&self, free: Stretch<'m>, size: u64, count: usize) -> Stretch<'m> {
         if size > LONGEST || self.patience.converses() {

@@ -4,7 +4,7 @@ use super::error::ClaimError;
 use super::producer::Producer;
 use crate::position::Position;
 use crate::record::{HEADER, padding_word, record_word, step_of, train_word};
-use crate::region::{Alike, Span, Stretch, Taken};
+use crate::region::{Members, Span, Stretch, Taken};
 use crate::sync::ord;
 
 /// For how many batches like the first one lines are made ready.
@@ -19,19 +19,26 @@ const BATCHES: usize = 4;
 #[must_use = "a batch that is dropped is aborted; call commit() to publish it"]
 pub struct ClaimBatch<'a, 'm> {
     producer: &'a mut Producer<'m>,
+    laid: Laid<'m>,
+    max_len: usize,
+}
+
+/// How far the records are laid out. What takes time gets a copy and returns one: as long as nobody has its address, compilers keep it in
+/// registers.
+#[derive(Debug, Clone, Copy)]
+struct Laid<'m> {
     /// Where the next record (or the padding before it) goes, and how far from there on is known to be free.
     at: Stretch<'m>,
     /// The header word at the tail, withheld until commit.
     first: u64,
     /// The records that were pushed last.
     group: Group<'m>,
-    max_len: usize,
     left: usize,
     pushed: usize,
 }
 
 /// Records behind one header, of whose kind others may join.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Group<'m> {
     /// The first of them, behind whose header they all are.
     first: Taken<'m>,
@@ -41,28 +48,25 @@ struct Group<'m> {
 }
 
 impl<'a, 'm> ClaimBatch<'a, 'm> {
-    /// A batch of at least `min` and at most `max` records of up to `len` bytes, if it is known that `max` fit: the quick part of
-    /// [`room`](Self::room).
-    #[inline(always)]
-    pub(super) fn here(
-        producer: &'a mut Producer<'m>,
-        min: usize,
-        max: usize,
-        len: usize,
-    ) -> Result<Self, &'a mut Producer<'m>> {
-        let all = producer.geometry.size_of(len).and_then(|size| size.checked_mul(max));
-        if max == 0 || min > max || all.is_none_or(|all| all > producer.stretch.bytes()) {
-            return Err(producer);
-        }
-        Ok(Self::open(producer, max, len))
-    }
-
     /// How many records of up to `len` bytes there is room for: at least `min`, at most `max`.
+    #[inline(always)]
     pub(super) fn room(producer: &mut Producer<'_>, min: usize, max: usize, len: usize) -> Result<usize, ClaimError> {
         let size = producer.check_len(len)?;
         if max > 0 && min <= max && all_fit(producer, max, size) {
             return Ok(max);
         }
+        Self::room_slowly(producer, min, max, len, size)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn room_slowly(
+        producer: &mut Producer<'_>,
+        min: usize,
+        max: usize,
+        len: usize,
+        size: u64,
+    ) -> Result<usize, ClaimError> {
         // Records, the padding at the wrap (shorter than one of them), and the next header, in an empty ring.
         let largest = count(producer.geometry.capacity(), size).saturating_sub(1);
         if min > largest {
@@ -93,39 +97,35 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     }
 
     /// A batch of `room` records, which [`ClaimBatch::room`] has found.
+    #[inline(always)]
     pub(super) fn new(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
         let size = producer.geometry.record_size(len as u64);
         // What it takes if all of them have that length.
         let each = if u64::from(producer.train) > size { step_of(len as u64).max(1) } else { size };
         if each.saturating_mul(room as u64).saturating_add(size) > producer.stretch.bytes() as u64 {
-            producer.stretch = producer.ready(producer.free_at(producer.tail()), each, room.saturating_mul(BATCHES));
+            producer.make_ready(each, room.saturating_mul(BATCHES));
         }
-        Self::open(producer, room, len)
-    }
-
-    #[inline(always)]
-    fn open(producer: &'a mut Producer<'m>, room: usize, len: usize) -> Self {
         let at = producer.stretch;
         let group = Group { first: at.here(), tag: 0, count: 0 };
-        Self { producer, at, first: 0, group, max_len: len, left: room, pushed: 0 }
+        Self { producer, laid: Laid { at, first: 0, group, left: room, pushed: 0 }, max_len: len }
     }
 
     /// How many more records can be pushed.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.left
+        self.laid.left
     }
 
     /// How many have been pushed.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pushed
+        self.laid.pushed
     }
 
     /// Whether nothing has been pushed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pushed == 0
+        self.laid.pushed == 0
     }
 
     /// Adds a copy of `payload` to the batch. The position is its delivery id, should the batch be committed.
@@ -134,8 +134,15 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     /// [`ClaimError::Full`] when all claimed records are used, [`ClaimError::TooLong`] beyond the claimed length.
     #[inline(always)]
     pub fn push(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        let (record, span) = self.place(tag, payload.len())?;
-        span.copy_in(payload);
+        if payload.len() > self.max_len || self.laid.left == 0 {
+            return Err(refusal(self.max_len, payload.len()));
+        }
+        if let Some((record, span)) = self.laid.place(self.producer, tag, payload.len()) {
+            span.copy_in(payload); // of a length that is a constant to most callers
+            return Ok(record);
+        }
+        let (record, span) = self.place_slowly(tag, payload.len())?;
+        copy_apart(span, payload);
         Ok(record)
     }
 
@@ -150,52 +157,14 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         tag: u32,
         payloads: impl IntoIterator<Item = P>,
     ) -> Result<usize, ClaimError> {
-        let (mut payloads, before) = (payloads.into_iter(), self.pushed);
+        let (mut payloads, before) = (payloads.into_iter(), self.laid.pushed);
         let mut other = None;
-        while self.left > 0 {
+        while self.laid.left > 0 {
             let Some(payload) = other.take().or_else(|| payloads.next()) else { break };
             self.push(tag, payload.as_ref())?;
-            other = self.push_alike(&mut payloads);
+            other = self.laid.push_alike(self.producer.train, &mut payloads);
         }
-        Ok(self.pushed.wrapping_sub(before))
-    }
-
-    /// Payloads that join the last record's train. Returns one that does not, or of which that is not known; it has to be pushed by
-    /// itself, for which there is room.
-    #[inline(always)]
-    fn push_alike<P: AsRef<[u8]>>(&mut self, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
-        let mut places = self.alike()?;
-        let (mut count, mut other) = (0_usize, None);
-        while places.next().is_some() {
-            let Some(payload) = payloads.next() else { break };
-            let bytes = payload.as_ref();
-            let Some(taken) = places.take_of(bytes.len()) else {
-                other = Some(payload);
-                break;
-            };
-            taken.span().copy_in(bytes);
-            count = count.wrapping_add(1);
-        }
-        self.joined(&places, count);
-        other
-    }
-
-    /// The places of records that would join the last one's train; `None` where there is none.
-    #[inline(always)]
-    fn alike(&self) -> Option<Alike<'m>> {
-        let taken = self.at.position().since(self.at.position_of(&self.group.first));
-        let bytes = u64::from(self.producer.train).saturating_sub(taken);
-        let Group { first, count, .. } = &self.group;
-        Some(self.at.coupled(first, *count as usize)?.members(first.span().len(), self.left, bytes))
-    }
-
-    /// So many records have joined the train, at `places`.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "no more than a train has")]
-    fn joined(&mut self, places: &Alike<'m>, count: usize) {
-        self.at = self.at.behind_coupled(places);
-        self.group.count = self.group.count.wrapping_add(count as u32);
-        (self.left, self.pushed) = (self.left.wrapping_sub(count), self.pushed.wrapping_add(count));
+        Ok(self.laid.pushed.wrapping_sub(before))
     }
 
     /// Adds a record of `len` bytes that `write` fills in place.
@@ -215,36 +184,105 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         len: usize,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<Position, ClaimError> {
-        let (record, mut span) = self.place(tag, len)?;
+        if len > self.max_len || self.laid.left == 0 {
+            return Err(refusal(self.max_len, len));
+        }
+        let (record, mut span) = match self.laid.place(self.producer, tag, len) {
+            Some(placed) => placed,
+            None => self.place_slowly(tag, len)?,
+        };
         // SAFETY: the span is part of this claim and used once; the caller answers for the other processes.
         write(unsafe { span.as_mut_slice() });
         Ok(record)
     }
 
+    #[inline(always)]
+    fn place_slowly(&mut self, tag: u32, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
+        let (laid, record, span) = self.laid.placed_slowly(self.producer, tag, len)?;
+        self.laid = laid;
+        Ok((record, span))
+    }
+
+    /// Publishes all pushed records by one Release store; returns how many. None pushed: nothing happens.
+    #[inline(always)]
+    pub fn commit(self) -> usize {
+        let Self { producer, laid, .. } = self;
+        if laid.pushed > 0 {
+            let first = laid.train_written(producer.tail());
+            laid.at.store_header(0, ord!(B2, Relaxed));
+            producer.stretch.store_header(first, ord!(B3, Release));
+            producer.stretch = laid.at;
+            producer.tail_moved(laid.at.position());
+            producer.tell();
+        }
+        laid.pushed
+    }
+
+    /// Gives the space back unseen.
+    pub fn abort(self) {}
+}
+
+impl<'m> Laid<'m> {
     /// Lays out one record: its header, or its place in a train, and its span.
     #[inline(always)]
-    fn place(&mut self, tag: u32, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
-        if len > self.max_len || self.left == 0 {
-            return Err(self.refusal(len));
-        }
-        if let Some(placed) = self.join(tag, len) {
-            return Ok(placed);
+    fn place(&mut self, producer: &Producer<'m>, tag: u32, len: usize) -> Option<(Position, Span<'m>)> {
+        if let Some(placed) = self.join(producer.train, tag, len) {
+            return Some(placed);
         }
         let (mut rest, record) = (self.at, self.at.position());
-        let Some(taken) = rest.take(len, &self.producer.geometry) else { return self.place_slowly(tag, len) };
-        self.end_train();
+        let taken = rest.take(len, &producer.geometry)?;
+        if self.group.count > 1 {
+            self.first = self.train_ended(producer.tail());
+        }
         self.at = rest;
-        Ok(self.begin(record, tag, taken))
+        self.begin(&taken, tag);
+        Some((record, taken.span()))
+    }
+
+    /// Payloads that join the last record's train, which takes so many bytes at most. Returns one that does not, or of which that is not
+    /// known; it has to be pushed by itself, for which there is room.
+    #[inline(always)]
+    fn push_alike<P: AsRef<[u8]>>(&mut self, longest: u16, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
+        let mut places = self.alike(longest)?;
+        let (most, mut other) = (places.left(), None);
+        while places.left() > 0 {
+            let Some(payload) = payloads.next() else { break };
+            let bytes = payload.as_ref();
+            let Some(taken) = places.take_of(bytes.len()) else {
+                other = Some(payload);
+                break;
+            };
+            taken.span().copy_in(bytes);
+        }
+        self.joined(&places, most.wrapping_sub(places.left()));
+        other
+    }
+
+    /// The places of records that would join the last one's train; `None` where there is none.
+    #[inline(always)]
+    fn alike(&self, longest: u16) -> Option<Members<'m>> {
+        let taken = self.at.position().since(self.at.position_of(&self.group.first));
+        let bytes = u64::from(longest).saturating_sub(taken);
+        self.at.joining(&self.group.first, self.group.count as usize, self.left, bytes)
+    }
+
+    /// So many records have joined the train, at `places`.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "no more than a train has")]
+    fn joined(&mut self, places: &Members<'m>, count: usize) {
+        self.at = self.at.behind_joined(places);
+        self.group.count = self.group.count.wrapping_add(count as u32);
+        (self.left, self.pushed) = (self.left.wrapping_sub(count), self.pushed.wrapping_add(count));
     }
 
     /// A record that has the tag and the length of the one before and follows it directly.
     #[inline(always)]
-    fn join(&mut self, tag: u32, len: usize) -> Option<(Position, Span<'m>)> {
+    fn join(&mut self, longest: u16, tag: u32, len: usize) -> Option<(Position, Span<'m>)> {
         if len != self.group.first.span().len() || tag != self.group.tag || self.group.count == 0 {
             return None;
         }
-        let mut places = self.alike()?;
-        let (position, taken) = (places.rest().position(), places.take()?);
+        let mut places = self.alike(longest)?;
+        let (position, taken) = (places.position(), places.take()?);
         self.joined(&places, 1);
         Some((position, taken.span()))
     }
@@ -252,102 +290,90 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     /// A record with a header of its own, which nobody can reach yet, or which is withheld if it is the one that will publish them
     /// all.
     #[inline(always)]
-    fn begin(&mut self, record: Position, tag: u32, taken: Taken<'m>) -> (Position, Span<'m>) {
+    fn begin(&mut self, taken: &Taken<'m>, tag: u32) {
         let word = record_word(taken.span().len() as u64, tag);
         match self.first {
             0 => self.first = word,
             _ => taken.store_header(word, ord!(B1, Relaxed)),
         }
-        self.group = Group { first: taken, tag, count: 1 };
+        self.group = Group { first: *taken, tag, count: 1 };
         (self.left, self.pushed) = (self.left.wrapping_sub(1), self.pushed.wrapping_add(1));
-        (record, taken.span())
     }
 
-    /// Nobody joins the last records any more. Apart, for records of which no two are alike.
-    #[inline(always)]
-    fn end_train(&mut self) {
-        if self.group.count > 1 {
-            self.write_train_apart();
-        }
-    }
-
+    /// Nobody joins the last records any more, and they are a train. Apart, for records of which no two are alike.
     #[inline(never)]
-    fn write_train_apart(&mut self) {
-        self.write_train();
+    fn train_ended(self, tail: Position) -> u64 {
+        self.train_written(tail)
     }
 
-    /// Where the last records are a train, it gets its header. A part of [`commit`](Self::commit), which has moved the batch: a call would
-    /// have all of it copied, by loads that are wider than the stores they wait for (decision 0037).
+    /// Where the last records are a train, it gets its header, or that becomes the first one. Returns the first one.
     #[inline(always)]
-    fn write_train(&mut self) {
-        if self.group.count < 2 {
-            return;
+    fn train_written(&self, tail: Position) -> u64 {
+        let Group { first, tag, count } = &self.group;
+        if *count < 2 {
+            return self.first;
         }
-        let Group { first, tag, count, .. } = &self.group;
         let word = train_word(first.span().len() as u64, u64::from(*count), *tag);
-        if self.at.position_of(first) == self.producer.tail() {
-            self.first = word;
-        } else {
-            first.store_header(word, ord!(B1, Relaxed));
+        if self.at.position_of(first) == tail {
+            return word;
         }
+        first.store_header(word, ord!(B1, Relaxed));
+        self.first
     }
 
     /// A record for which nothing is ready, or that ends the area, or comes after padding.
     #[cold]
     #[inline(never)]
-    fn place_slowly(&mut self, tag: u32, len: usize) -> Result<(Position, Span<'m>), ClaimError> {
-        let size = self.producer.geometry.record_size(len as u64);
+    fn placed_slowly(
+        mut self,
+        producer: &Producer<'m>,
+        tag: u32,
+        len: usize,
+    ) -> Result<(Self, Position, Span<'m>), ClaimError> {
+        let size = producer.geometry.record_size(len as u64);
         let at = self.at.position();
-        self.at = self.producer.ready(self.producer.free_at(at), size, self.left);
-        if let Some(placed) = self.join(tag, len) {
-            return Ok(placed);
+        self.at = producer.ready(producer.free_at(at), size, self.left);
+        if let Some((record, span)) = self.join(producer.train, tag, len) {
+            return Ok((self, record, span));
         }
-        let to_end = self.producer.geometry.room_to_end(at);
+        let to_end = producer.geometry.room_to_end(at);
         let record = if size > to_end { at.plus(to_end) } else { at };
-        let Some((taken, _)) = self.producer.area.record(record, len, size) else { return Err(ClaimError::Full) };
-        self.end_train();
+        let Some((taken, _)) = producer.area.record(record, len, size) else { return Err(ClaimError::Full) };
+        self.first = self.train_written(producer.tail());
         if record != at {
             let padding = padding_word(to_end);
             match self.first {
                 0 => self.first = padding,
-                _ => self.producer.area.store_header(at, padding, ord!(B1, Relaxed)),
+                _ => producer.area.store_header(at, padding, ord!(B1, Relaxed)),
             }
         }
-        self.at = self.producer.ready(self.producer.free_at(record.plus(size)), size, self.left);
-        Ok(self.begin(record, tag, taken))
+        self.at = producer.ready(producer.free_at(record.plus(size)), size, self.left);
+        self.begin(&taken, tag);
+        Ok((self, record, taken.span()))
     }
+}
 
-    #[cold]
-    #[inline(never)]
-    fn refusal(&self, len: usize) -> ClaimError {
-        if len > self.max_len { ClaimError::TooLong { len, max: self.max_len } } else { ClaimError::Full }
-    }
+/// A copy of no length that is known: not a part of loops, which it would fill.
+#[inline(never)]
+fn copy_apart(span: Span<'_>, payload: &[u8]) {
+    span.copy_in(payload);
+}
 
-    /// Publishes all pushed records by one Release store; returns how many. None pushed: nothing happens.
-    #[inline]
-    pub fn commit(mut self) -> usize {
-        if self.pushed > 0 {
-            self.write_train();
-            self.at.store_header(0, ord!(B2, Relaxed));
-            self.producer.stretch.store_header(self.first, ord!(B3, Release));
-            self.producer.stretch = self.at;
-            self.producer.tail_moved(self.at.position());
-            self.producer.tell();
-        }
-        self.pushed
-    }
-
-    /// Gives the space back unseen.
-    pub fn abort(self) {}
+#[cold]
+#[inline(never)]
+fn refusal(max_len: usize, len: usize) -> ClaimError {
+    if len > max_len { ClaimError::TooLong { len, max: max_len } } else { ClaimError::Full }
 }
 
 /// What is between the tail and the remembered head, the header behind all records left out.
+#[inline(always)]
 fn free(producer: &Producer<'_>) -> u64 {
     producer.window.saturating_sub(producer.tail().since(producer.cached_head)).saturating_sub(HEADER)
 }
 
 /// Whether `count` records of `size` bytes are known to fit without a division. Beyond half of the capacity it is asked whether they
 /// would in any place.
+#[inline(always)]
 fn all_fit(producer: &Producer<'_>, count: usize, size: u64) -> bool {
     let most = (producer.geometry.capacity() / 2).min(producer.geometry.room_to_end(producer.tail()));
     size.saturating_mul(count as u64) <= most.min(free(producer))

@@ -204,7 +204,8 @@ impl<'m> Consumer<'m> {
             return Err(ReadError::BufferTooSmall { needed: len });
         }
         found.span().copy_out(buf);
-        if !self.go_on(found.rest, found.within()) {
+        self.stretch = found.rest;
+        if !self.go_on(found.within()) {
             self.mark_seen(found.end());
         }
         if TELLS {
@@ -289,10 +290,13 @@ impl<'m> Consumer<'m> {
     ///
     /// # Errors
     /// [`ReadError`] when there is not even one.
-    #[inline]
+    #[inline(always)]
     pub fn try_read_batch(&mut self, max: usize) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        let first = self.find(self.stretch, None)?;
-        Ok(ReadBatch::new(self, first, max))
+        let ride = match self.ride_here(max) {
+            Some(ride) => ride,
+            None => self.ride_on(self.stretch, None, max)?,
+        };
+        Ok(ReadBatch::new(self, ride, max))
     }
 
     /// [`try_read_batch`](Self::try_read_batch) that asks as
@@ -300,14 +304,20 @@ impl<'m> Consumer<'m> {
     ///
     /// # Errors
     /// As there.
-    #[inline]
+    #[inline(always)]
     pub fn try_read_batch_asking(
         &mut self,
         max: usize,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<ReadBatch<'_, 'm>, ReadError> {
-        let first = self.find_asking(verdict)?;
-        Ok(ReadBatch::new(self, first, max))
+        let ride = match self.ride_here(max) {
+            Some(ride) => ride,
+            None => match self.ride_on(self.stretch, None, max) {
+                Err(ReadError::Empty) => return Err(self.why_empty(verdict)),
+                other => other?,
+            },
+        };
+        Ok(ReadBatch::new(self, ride, max))
     }
 
     /// Stores that records before `end` may have been seen. Release, partner of R3: an onlooker that sees the mark also

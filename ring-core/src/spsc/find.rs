@@ -8,7 +8,7 @@ use super::release::Releases;
 use crate::error::{Corrupt, Field};
 use crate::position::Position;
 use crate::record::{Geometry, HEADER, Header, Lines, PADDING, Train, stated_len, states, step_of, tag};
-use crate::region::{Alike, Area, Span, Stretch, Taken};
+use crate::region::{Alike, Area, Members, Span, Stretch, Taken};
 use crate::seat::{SessionEnd, Verdict};
 use crate::sync::ord;
 
@@ -39,23 +39,44 @@ pub(super) struct Found<'m> {
     pub(super) told: Told,
 }
 
-/// The records of a train that are read in one go.
+/// Records that are known, and handed out one by one: the wanted ones of a train, or a single one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ride<'m> {
-    pub(super) places: Alike<'m>,
-    pub(super) told: Told,
-    /// Where the train's header is.
-    pub(super) train: Stretch<'m>,
-    /// What is behind the train, if the last of these is its last.
-    pub(super) behind: Option<Stretch<'m>>,
+    pub(super) places: Members<'m>,
+    told: Told,
+    /// Where to look once they have been handed out: behind them, or at the header of their train if more of it is to come.
+    pub(super) rest: Stretch<'m>,
+    /// Where that header is.
+    header: Position,
 }
 
 impl<'m> Ride<'m> {
-    /// The next record. What comes behind it, its `rest` does not say.
+    /// Nothing that is known; the next look is at `rest`.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<Found<'m>> {
-        let (at, taken) = (self.places.rest(), self.places.take()?);
-        Some(Found { record: at.position(), taken, rest: at, told: self.told })
+    pub(super) fn none(rest: Stretch<'m>) -> Self {
+        Self { places: rest.no_members(), told: Told(0), rest, header: rest.position() }
+    }
+
+    /// One record.
+    #[inline(always)]
+    fn of(found: &Found<'m>) -> Self {
+        let Found { record, taken, rest, told } = *found;
+        Self { places: taken.alone(record), told, rest, header: rest.position() }
+    }
+
+    /// The next record: its bytes, its position, and what it is told with.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Option<(Taken<'m>, Position, Told)> {
+        let position = self.places.position();
+        Some((self.places.take()?, position, self.told))
+    }
+
+    /// Where the next look would be, all records being given back that were handed out; and where in the train there, if it is inside.
+    #[inline(always)]
+    pub(super) fn left(&self, area: &Area<'m>) -> (Stretch<'m>, Option<Position>) {
+        let rest = if self.places.left() > 0 { area.stretch(self.header, 0) } else { self.rest };
+        let within = self.places.position();
+        (rest, if rest.position().precedes(within) { Some(within) } else { None })
     }
 }
 
@@ -246,27 +267,56 @@ impl<'m> Consumer<'m> {
         Ok(Found { record, taken, rest, told: Told::of_member(word, record.precedes(self.redelivered_before)) })
     }
 
-    /// `found` and what comes behind it of its train, `most` records at most, for who reads on; `None` where it is not of a train, is its
-    /// last, or they are not all told with the same.
+    /// What is at the head, of which a batch takes `most` records at most, if it is a train or one of the many.
     #[inline(always)]
-    pub(super) fn ride(&mut self, found: &Found<'m>, most: usize) -> Option<Ride<'m>> {
-        if found.within().is_some() { self.ride_on(found, most) } else { None }
+    pub(super) fn ride_here(&mut self, most: usize) -> Option<Ride<'m>> {
+        let (word, found) = self.look(self.stretch, None);
+        if let Some(found) = found {
+            self.mark_seen_ahead(found.rest.position());
+            return Some(Ride::of(&found));
+        }
+        let at = self.head();
+        let train = Train::decode(word, at, &self.geometry)?;
+        let before = train.before(at, self.within());
+        // All of it is within the capacity, as what is no longer than a record.
+        self.ride_train(at, train, before, Told::of_member(word, false), most)
     }
 
+    /// What comes next to a batch that has come to `at`, and to `within` the train there.
+    #[inline(never)]
+    pub(super) fn ride_on(
+        &mut self,
+        at: Stretch<'m>,
+        within: Option<Position>,
+        most: usize,
+    ) -> Result<Ride<'m>, ReadError> {
+        let found = self.find(at, within)?;
+        if found.within().is_some() {
+            let (at, train) = (found.rest.position(), Train::of(found.told.0));
+            let before = train.before(at, found.record);
+            if let Some(ride) = self.ride_train(at, train, before, found.told, most) {
+                return Ok(ride);
+            }
+        }
+        self.mark_seen_ahead(found.end());
+        Ok(Ride::of(&found))
+    }
+
+    /// The records of the train at `at` behind the first `before` ones: `None` where they are not all told with the same, of which the
+    /// next one may be known.
     #[inline(always)]
-    fn ride_on(&mut self, found: &Found<'m>, most: usize) -> Option<Ride<'m>> {
-        // Those behind it are told with the same, unless a dead consumer may have seen it: not all of them, perhaps.
-        if found.told.redelivered() {
+    fn ride_train(&mut self, at: Position, train: Train, before: u64, told: Told, most: usize) -> Option<Ride<'m>> {
+        let record = at.plus(before.wrapping_mul(train.step()));
+        if record.precedes(self.redelivered_before) {
             return None;
         }
-        let (at, train) = (found.rest.position(), Train::of(found.told.0));
-        let (before, size) = (train.before(at, found.record), train.size());
-        let left = usize::try_from(train.count.wrapping_sub(before)).unwrap_or(0);
-        let places = self.area.stretch(found.record, size).members(found.span().len(), left.min(most), u64::MAX);
+        let (len, left) = (train.len as usize, train.count.wrapping_sub(before) as usize);
+        let places = self.area.members(record, len, left.min(most))?;
         places.ask(LINES_AHEAD);
-        let behind = if left <= most { Some(self.area.stretch(at.plus(size), 0)) } else { None };
+        self.slip.found(record);
         self.mark_seen_ahead(places.end());
-        Some(Ride { places, told: found.told, train: found.rest, behind })
+        let rest = self.area.stretch(if left <= most { at.plus(train.size()) } else { at }, 0);
+        Some(Ride { places, told, rest, header: at })
     }
 
     /// More bytes than the ring can hold from `at` on would be headers that lead round and round.

@@ -250,7 +250,7 @@ impl<'m> Producer<'m> {
     ///
     /// # Errors
     /// As there.
-    #[inline]
+    #[inline(always)]
     pub fn try_claim_batch_asking(
         &mut self,
         min: usize,
@@ -258,13 +258,9 @@ impl<'m> Producer<'m> {
         len: usize,
         verdict: impl FnOnce(u64) -> Verdict,
     ) -> Result<ClaimBatch<'_, 'm>, ClaimError> {
-        let producer = match ClaimBatch::here(self, min, max, len) {
-            Ok(batch) => return Ok(batch),
-            Err(producer) => producer,
-        };
-        match ClaimBatch::room(producer, min, max, len) {
-            Ok(room) => Ok(ClaimBatch::new(producer, room, len)),
-            Err(error) => Err(producer.why(error, verdict)),
+        match ClaimBatch::room(self, min, max, len) {
+            Ok(room) => Ok(ClaimBatch::new(self, room, len)),
+            Err(error) => Err(self.why(error, verdict)),
         }
     }
 

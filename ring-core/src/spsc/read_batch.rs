@@ -5,54 +5,30 @@ use core::ops::ControlFlow;
 
 use super::consumer::Consumer;
 use super::error::ReadError;
-use super::find::{Found, Ride, Told, next_alike, peek};
+use super::find::{Ride, Told, next_alike, peek};
 use crate::position::Position;
 use crate::record::states_len;
-use crate::region::{Span, Stretch, Taken};
+use crate::region::{Span, Taken};
 
 /// Records lent in place, released together by [`ReadBatch::release`]. Dropped, all of them come again.
 #[derive(Debug)]
 #[must_use = "a batch that is not released comes again"]
 pub struct ReadBatch<'a, 'm> {
     consumer: &'a mut Consumer<'m>,
-    /// What was found when the batch was made, and is handed out first.
-    first: Found<'m>,
-    at: Reached<'m>,
+    /// What has been found and comes next. All of it in one place, from which what takes time gets copies: as long as nobody else has
+    /// its address, compilers keep it in registers.
+    ride: Ride<'m>,
+    /// Records handed out.
+    read: usize,
     max: usize,
 }
 
-/// How far a batch has been read.
-#[derive(Debug, Clone, Copy)]
-struct Reached<'m> {
-    /// What is behind the last record handed out; or the train that it belongs to, if more of that are to come.
-    rest: Stretch<'m>,
-    /// The next record of that train: where it is inside, as always.
-    within: Position,
-    /// Records handed out.
-    read: usize,
-}
-
-impl<'m> Reached<'m> {
-    #[inline(always)]
-    fn pass(&mut self, rest: Stretch<'m>) {
-        (self.rest, self.read) = (rest, self.read.wrapping_add(1));
-    }
-
-    /// The records of a train are left, at its end or before.
-    #[inline(always)]
-    fn leave(&mut self, ride: &Ride<'m>) {
-        match ride.behind {
-            Some(behind) if ride.places.next().is_none() => self.rest = behind,
-            _ => (self.rest, self.within) = (ride.train, ride.places.rest().position()),
-        }
-    }
-}
-
 impl<'a, 'm> ReadBatch<'a, 'm> {
-    /// A batch of up to `max` records from `first` on.
-    pub(super) fn new(consumer: &'a mut Consumer<'m>, first: Found<'m>, max: usize) -> Self {
-        let at = Reached { rest: first.rest, within: first.record, read: 0 };
-        Self { consumer, first, at, max }
+    /// A batch of up to `max` records from those on that have been found, of which there are no more.
+    #[inline(always)]
+    pub(super) fn new(consumer: &'a mut Consumer<'m>, ride: Ride<'m>, max: usize) -> Self {
+        let ride = if max == 0 { Ride::none(consumer.stretch) } else { ride };
+        Self { consumer, ride, read: 0, max }
     }
 
     /// The next record, or `None` when `max` have been handed out, the ring is empty or the session ends here.
@@ -61,27 +37,17 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     /// [`ReadError::Corrupt`] alone; records handed out before are good.
     #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_, 'm>>, ReadError> {
-        Ok(self.next_found()?.map(|found| BatchRecord::new(&found)))
-    }
-
-    #[inline(always)]
-    fn next_found(&mut self) -> Result<Option<Found<'m>>, ReadError> {
-        if self.at.read == self.max {
+        if self.read >= self.max {
             return Ok(None);
         }
-        let found = if self.at.read == 0 {
-            self.first
-        } else {
-            match self.consumer.find(self.at.rest, Some(self.at.within)) {
-                Ok(found) => found,
-                Err(ReadError::Corrupt(c)) => return Err(c.into()),
-                Err(_) => return Ok(None),
+        if self.ride.places.left() == 0 {
+            match next_ride(self.consumer, &self.ride, self.max.wrapping_sub(self.read))? {
+                Some(ride) => self.ride = ride,
+                None => return Ok(None),
             }
-        };
-        self.consumer.mark_seen_ahead(found.end());
-        self.at.pass(found.rest);
-        self.at.within = found.end();
-        Ok(Some(found))
+        }
+        self.read = self.read.wrapping_add(1);
+        Ok(self.ride.next().map(BatchRecord::new))
     }
 
     /// Hands the next records to `each`, until it breaks off or there is none as [`next_record`](Self::next_record) says it.
@@ -95,106 +61,98 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
         &mut self,
         mut each: impl FnMut(BatchRecord<'_, 'm>) -> ControlFlow<B>,
     ) -> Result<ControlFlow<B>, ReadError> {
-        let (area, geometry, max) = (self.consumer.area, self.consumer.geometry, self.max);
-        let (mut at, mut places) = (self.at, self.at.rest.none_alike());
-        let (mut seen, mut dry) = (self.consumer.seen, self.consumer.dry);
-        let mut states_their_len = states_len(self.first.span().len());
-        // In each loop one place that calls `each`; and in this one nothing is got ready for many records that are not there.
+        let (mut ride, mut read, max) = (self.ride, self.read, self.max);
         loop {
-            let found = match next_alike(&mut places, states_their_len) {
-                Some(found) => found,
-                None => {
-                    if at.read >= max {
-                        self.at = at;
-                        self.note_many();
-                        return Ok(ControlFlow::Continue(()));
-                    }
-                    let most = max.saturating_sub(at.read);
-                    let is_first = at.read == 0;
-                    let quick = if is_first { Some(self.first) } else { peek(&area, &geometry, at.rest, None, dry).1 };
-                    let found = match quick {
-                        // Within its stretch, so of no train, and marked as seen already.
-                        Some(found) if !is_first && !seen.precedes(found.rest.position()) => found,
-                        quick => {
-                            self.at = at;
-                            let marked = quick.filter(|first| is_first && !seen.precedes(first.end()));
-                            let found = if marked.is_some() { marked } else { self.next_at_length()? };
-                            let Some(found) = found else { return Ok(ControlFlow::Continue(())) };
-                            if let Some(mut ride) = self.consumer.ride(&found, most) {
-                                while let Some(found) = ride.next() {
-                                    at.read = at.read.wrapping_add(1);
-                                    if let ControlFlow::Break(why) = each(BatchRecord::new(&found)) {
-                                        at.leave(&ride);
-                                        self.at = at;
-                                        return Ok(ControlFlow::Break(why));
-                                    }
-                                }
-                                at.leave(&ride);
-                                (seen, dry) = (self.consumer.seen, self.consumer.dry);
-                                continue;
+            while let Some(record) = ride.next() {
+                read = read.wrapping_add(1);
+                if let ControlFlow::Break(why) = each(BatchRecord::new(record)) {
+                    (self.ride, self.read) = (ride, read);
+                    return Ok(ControlFlow::Break(why));
+                }
+            }
+            if read < max {
+                // Records that lie within their stretch, so of no train, and are marked as seen already. Where two have the same length
+                // more of them may have it.
+                let (area, geometry) = (self.consumer.area, self.consumer.geometry);
+                let (seen, dry) = (self.consumer.seen, self.consumer.dry);
+                let (mut at, mut places) = (ride.rest, ride.rest.none_alike());
+                let mut states_their_len = states_len(ride.places.len());
+                while read < max {
+                    let found = match next_alike(&mut places, states_their_len) {
+                        Some(found) => found,
+                        None => {
+                            let (_, Some(found)) = peek(&area, &geometry, at, None, dry) else { break };
+                            let end = found.rest.position();
+                            if seen.precedes(end) {
+                                break;
                             }
-                            (seen, dry, at.within) = (self.consumer.seen, self.consumer.dry, found.end());
+                            let len = found.span().len();
+                            let before = core::mem::replace(&mut states_their_len, states_len(len));
+                            if states_their_len == before {
+                                let most = max.wrapping_sub(read).wrapping_sub(1);
+                                places = found.rest.alike(len, most, seen.since(end), &geometry);
+                            }
                             found
                         }
                     };
-                    // Where two have the same length more of them may have it.
-                    let before = core::mem::replace(&mut states_their_len, states_len(found.span().len()));
-                    places = if states_their_len == before {
-                        let end = found.rest.position();
-                        let marked = if end.precedes(seen) { seen.since(end) } else { 0 };
-                        found.rest.alike(found.span().len(), most.saturating_sub(1), marked, &geometry)
-                    } else {
-                        found.rest.none_alike()
-                    };
-                    found
+                    (at, read) = (found.rest, read.wrapping_add(1));
+                    if let ControlFlow::Break(why) = each(BatchRecord::new((found.taken, found.record, found.told))) {
+                        (self.ride, self.read) = (Ride::none(at), read);
+                        return Ok(ControlFlow::Break(why));
+                    }
                 }
-            };
-            at.pass(found.rest);
-            if let ControlFlow::Break(why) = each(BatchRecord::new(&found)) {
-                self.at = at;
-                return Ok(ControlFlow::Break(why));
+                if at.position() != ride.rest.position() {
+                    ride = Ride::none(at);
+                }
             }
-        }
-    }
-
-    #[inline(never)]
-    fn next_at_length(&mut self) -> Result<Option<Found<'m>>, ReadError> {
-        self.note_many();
-        self.next_found()
-    }
-
-    #[inline(always)]
-    fn note_many(&mut self) {
-        if self.at.read > 1 {
-            self.consumer.slip.found_many(self.consumer.dry);
+            (self.ride, self.read) = (ride, read);
+            if read > 1 {
+                self.consumer.slip.found_many(self.consumer.dry);
+            }
+            if read >= max {
+                return Ok(ControlFlow::Continue(()));
+            }
+            match next_ride(self.consumer, &{ ride }, max.wrapping_sub(read))? {
+                Some(next) => ride = next,
+                None => return Ok(ControlFlow::Continue(())),
+            }
         }
     }
 
     /// How many records have been handed out.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.at.read
+        self.read
     }
 
     /// Whether none has been handed out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.at.read == 0
+        self.read == 0
     }
 
     /// Gives back the space of all records handed out; returns how many.
-    #[inline]
+    #[inline(always)]
     pub fn release(self) -> usize {
-        if self.at.read > 0 {
-            let Reached { rest, within, .. } = self.at;
-            let within = if rest.position().precedes(within) { Some(within) } else { None };
+        if self.read > 0 {
+            let (rest, within) = self.ride.left(&self.consumer.area);
             self.consumer.released_batch(rest, within);
         }
-        self.at.read
+        self.read
     }
 
     /// Leaves all of them in the ring.
     pub fn keep(self) {}
+}
+
+/// What comes behind `ride`, of which nothing is left; `None` where nothing does.
+#[inline(always)]
+fn next_ride<'m>(consumer: &mut Consumer<'m>, ride: &Ride<'m>, most: usize) -> Result<Option<Ride<'m>>, ReadError> {
+    match consumer.ride_on(ride.rest, Some(ride.places.position()), most) {
+        Ok(ride) => Ok(Some(ride)),
+        Err(ReadError::Corrupt(corrupt)) => Err(corrupt.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A record of a [`ReadBatch`].
@@ -208,8 +166,8 @@ pub struct BatchRecord<'b, 'm> {
 
 impl<'m> BatchRecord<'_, 'm> {
     #[inline(always)]
-    fn new(found: &Found<'m>) -> Self {
-        Self { batch: PhantomData, taken: found.taken, position: found.record, told: found.told }
+    fn new((taken, position, told): (Taken<'m>, Position, Told)) -> Self {
+        Self { batch: PhantomData, taken, position, told }
     }
 
     /// Payload bytes.

@@ -61,19 +61,17 @@ impl<'m> Consumer<'m> {
     /// Records that were lent by a batch are given back: [`go_on`](Self::go_on) from there.
     #[inline(always)]
     pub(super) fn released_batch(&mut self, rest: Stretch<'m>, within: Option<Position>) {
+        self.stretch = rest;
         match (self.releases, within) {
-            (Releases::Plain | Releases::Prompt, None) => {
-                self.stretch = rest;
-                self.publish_head::<true>(rest.position());
-            }
-            _ => self.go_on_telling(rest, within),
+            (Releases::Plain | Releases::Prompt, None) => self.publish_head::<true>(rest.position()),
+            _ => self.go_on_telling(within),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn go_on_telling(&mut self, rest: Stretch<'m>, within: Option<Position>) {
-        self.go_on(rest, within);
+    fn go_on_telling(&mut self, within: Option<Position>) {
+        self.go_on(within);
         self.tell();
     }
 
@@ -93,7 +91,7 @@ impl<'m> Consumer<'m> {
             Releases::Member => self.lent_within(),
             _ => None,
         };
-        self.go_on_telling(self.stretch, within);
+        self.go_on_telling(within);
     }
 
     /// What comes behind the record that is the next of the train at the head, and not its last.
@@ -103,18 +101,18 @@ impl<'m> Consumer<'m> {
         Some(self.head().plus(train.step().wrapping_mul(before.wrapping_add(1))))
     }
 
-    /// The head is where `rest` begins now, and of the train there all is taken that comes before `within`, if that is one;
+    /// The head has moved to where it is now, and of the train there all is taken that comes before `within`, if that is one;
     /// returns whether that is known to a successor.
-    pub(super) fn go_on(&mut self, rest: Stretch<'m>, within: Option<Position>) -> bool {
-        self.stretch = rest;
+    pub(super) fn go_on(&mut self, within: Option<Position>) -> bool {
+        let head = self.head();
         let Some(within) = within else {
             self.releases = Releases::of(u64::from(self.release_every), self.wake, &self.geometry);
-            return self.release::<false>(rest.position());
+            return self.release::<false>(head);
         };
         self.releases = Releases::Member;
         // Not held back: a successor who came from before would say anew how far it is in another train, and lose this.
-        if self.published != rest.position() {
-            self.publish_head::<false>(rest.position());
+        if self.published != head {
+            self.publish_head::<false>(head);
         }
         // Kept nowhere else. Relaxed: a successor is ordered behind it by taking the seat, and by what proved a death.
         self.control.word::<WITHIN>().store(within.get(), ord!(C10, Relaxed));

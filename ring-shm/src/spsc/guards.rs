@@ -183,7 +183,7 @@ impl<'a, T: Trust> ClaimBatch<'a, T> {
     }
 
     /// Sends all pushed records at once; returns how many.
-    #[inline]
+    #[inline(always)]
     pub fn commit(self) -> usize {
         self.core.commit()
     }
@@ -351,7 +351,7 @@ impl<'a, T: Trust> ReadBatch<'a, T> {
     }
 
     /// Gives back the space of all records handed out; returns how many.
-    #[inline]
+    #[inline(always)]
     pub fn release(self) -> usize {
         self.core.into_core().release()
     }

@@ -217,7 +217,7 @@ impl<T: Trust> Producer<T> {
     ///
     /// # Errors
     /// [`TrySendError`]; `Full` also for a `max` of 0.
-    #[inline]
+    #[inline(always)]
     pub fn try_claim_batch(&mut self, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
         self.batch(1, max, len)
     }
@@ -227,12 +227,12 @@ impl<T: Trust> Producer<T> {
     /// # Errors
     /// [`TrySendError`]; `TooLong` also when so many would not fit into an empty ring, `Full` also for a
     /// `count` of 0.
-    #[inline]
+    #[inline(always)]
     pub fn try_claim_batch_exact(&mut self, count: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
         self.batch(count, count, len)
     }
 
-    #[inline]
+    #[inline(always)]
     fn batch(&mut self, min: usize, max: usize, len: usize) -> Result<ClaimBatch<'_, T>, TrySendError> {
         self.usable()?;
         let Seated { core, born, place } = &mut self.seated;
