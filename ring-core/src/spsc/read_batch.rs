@@ -88,10 +88,12 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
                             }
                             let len = found.span().len();
                             let before = core::mem::replace(&mut states_their_len, states_len(len));
-                            if states_their_len == before {
+                            places = if states_their_len == before {
                                 let most = max.wrapping_sub(read).wrapping_sub(1);
-                                places = found.rest.alike(len, most, seen.since(end), &geometry);
-                            }
+                                found.rest.alike(len, most, seen.since(end), &geometry)
+                            } else {
+                                found.rest.none_alike()
+                            };
                             found
                         }
                     };
