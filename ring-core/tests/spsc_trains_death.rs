@@ -67,8 +67,7 @@ fn consumer_ends(closes: bool, heavy: bool) {
                     Take::Recv => (0, sent[taken].position),
                     Take::Read if lent == 0 => (0, sent[taken].position),
                     Take::Read => (1, sent[taken].end),
-                    // What is read at once of a train is marked at once.
-                    Take::Singly => (lent, sent[(taken + lent).max(1) - 1].end),
+                    // A batch marks at once what it may take of a train.
                     _ => {
                         let last = sent[(taken + lent).max(1) - 1];
                         let of_it = sent.iter().rfind(|record| record.header == last.header).unwrap();

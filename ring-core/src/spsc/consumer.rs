@@ -330,8 +330,8 @@ impl<'m> Consumer<'m> {
         }
     }
 
-    /// [`mark_seen`](Self::mark_seen) for a batch: some records ahead of `end` (a thirty-second of the capacity, 4 KiB
-    /// at most), so that the line is not stored to for each record while the producer polls the head beside it. After
+    /// [`mark_seen`](Self::mark_seen) for a batch, which says so of all that it may take of a train: some records ahead of `end` (a
+    /// thirty-second of the capacity, 4 KiB at most), so that the line is not stored to for each record while the producer polls the head beside it. After
     /// a death these come flagged without having been seen, which a flag may.
     #[inline(always)]
     pub(super) fn mark_seen_ahead(&mut self, end: Position) {

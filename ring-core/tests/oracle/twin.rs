@@ -51,8 +51,8 @@ pub(crate) struct Twin<'m> {
     pub(crate) members: usize,
     /// How often some consumer went on in the middle of a train.
     pub(crate) inside: usize,
-    /// Whether records have been read by the plural call.
-    plural: bool,
+    /// Whether records have been read in batches.
+    batched: bool,
     /// Where the mark of the last session will go that has not been written for want of room.
     pending: Option<u64>,
     next_tag: u32,
@@ -77,7 +77,7 @@ impl<'m> Twin<'m> {
             trains,
             members: 0,
             inside: 0,
-            plural: false,
+            batched: false,
             pending: None,
             next_tag: 0,
             align,
@@ -242,7 +242,7 @@ impl<'m> Twin<'m> {
         assert_eq!(payload, bytes(seed.into(), len));
         assert!(redelivered || position >= self.seen, "no flag on {tag} at {position}, seen {}", self.seen);
         // A batch may mark a little more than it hands out, and the rest of a train.
-        let ahead = (self.b.ring.capacity() / 32).min(4096) + if self.plural { self.b.ring.capacity() / 8 } else { 0 };
+        let ahead = (self.b.ring.capacity() / 32).min(4096) + if self.batched { self.b.ring.capacity() / 8 } else { 0 };
         assert!(!redelivered || position < self.seen + ahead, "flag on {tag} at {position}, seen {}", self.seen);
         self.handed = self.handed.max(end);
     }
@@ -310,7 +310,7 @@ impl<'m> Twin<'m> {
 
     pub(crate) fn read_batch(&mut self, max: usize, plural: [usize; 2], release: bool) {
         let mut records = vec![];
-        self.plural |= plural[0] < plural[1];
+        self.batched = true;
         match self.rx().try_read_batch(max) {
             Ok(mut batch) => {
                 let mut take = |record: &BatchRecord<'_, '_>| {
