@@ -69,6 +69,21 @@ pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
     })
 }
 
+#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
+#[inline(always)]
+pub(super) unsafe fn pair(to: *mut u8, low: u64, high: u64) {
+    // SAFETY: R16
+    unsafe {
+        let v = core::arch::x86_64::_mm_set_epi64x(high as i64, low as i64);
+        core::arch::asm!(
+            "movups [{to}], {a}",
+            a = in(xmm_reg) v,
+            to = in(reg) to,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
 /// Has `each` see to as many pieces of `N` bytes as there are in `len`, told where each begins; returns how many bytes.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]

@@ -59,7 +59,14 @@ impl<'m> Span<'m> {
         let wide = if bytes.len() > 64 { bytes.len() } else { 0 };
         // SAFETY: R16: `bytes` is not longer than the span.
         let mut at = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr(), wide) };
-        let mut words = bytes.get(at..).unwrap_or_default().chunks_exact(8);
+        let mut pairs = bytes.get(at..).unwrap_or_default().chunks_exact(16);
+        for pair in pairs.by_ref() {
+            let (low, high) = pair.split_at(8);
+            // SAFETY: R16
+            unsafe { copy::pair(self.base.as_ptr().wrapping_add(at), load_partial(low), load_partial(high)) };
+            at = at.wrapping_add(16);
+        }
+        let mut words = pairs.remainder().chunks_exact(8);
         for chunk in words.by_ref() {
             self.word(at).store(load_partial(chunk), ord!(D1, Relaxed));
             at = at.wrapping_add(8);

@@ -158,13 +158,52 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         payloads: impl IntoIterator<Item = P>,
     ) -> Result<usize, ClaimError> {
         let (mut payloads, before) = (payloads.into_iter(), self.laid.pushed);
-        let mut other = None;
-        while self.laid.left > 0 {
-            let Some(payload) = other.take().or_else(|| payloads.next()) else { break };
-            self.push(tag, payload.as_ref())?;
-            other = self.laid.push_alike(self.producer.train, &mut payloads);
+        if self.laid.left > 0 {
+            if let Some(first) = payloads.next() {
+                self.push(tag, first.as_ref())?;
+                match self.laid.push_alike(self.producer.train, &mut payloads) {
+                    Rest::Other(other) => self.push_others(tag, Some(other), payloads)?,
+                    Rest::Unknown if self.laid.left > 0 => self.push_others(tag, None, payloads)?,
+                    Rest::Unknown | Rest::Nothing => {}
+                }
+            }
         }
         Ok(self.laid.pushed.wrapping_sub(before))
+    }
+
+    /// `other`, and what comes behind it: apart, with copies of all that the quick way works on.
+    #[inline(always)]
+    fn push_others<P: AsRef<[u8]>>(
+        &mut self,
+        tag: u32,
+        other: Option<P>,
+        payloads: impl Iterator<Item = P>,
+    ) -> Result<(), ClaimError> {
+        let batch = ClaimBatch { producer: &mut *self.producer, laid: self.laid, max_len: self.max_len };
+        let (laid, result) = batch.others_pushed(tag, other, payloads);
+        self.laid = laid;
+        result
+    }
+
+    #[inline(never)]
+    fn others_pushed<P: AsRef<[u8]>>(
+        mut self,
+        tag: u32,
+        mut other: Option<P>,
+        mut payloads: impl Iterator<Item = P>,
+    ) -> (Laid<'m>, Result<(), ClaimError>) {
+        while self.laid.left > 0 {
+            let Some(payload) = other.take().or_else(|| payloads.next()) else { break };
+            if let Err(error) = self.push(tag, payload.as_ref()) {
+                return (self.laid, Err(error));
+            }
+            match self.laid.push_alike(self.producer.train, &mut payloads) {
+                Rest::Other(payload) => other = Some(payload),
+                Rest::Unknown => {}
+                Rest::Nothing => break,
+            }
+        }
+        (self.laid, Ok(()))
     }
 
     /// Adds a record of `len` bytes that `write` fills in place.
@@ -222,6 +261,15 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     pub fn abort(self) {}
 }
 
+/// What comes behind payloads that have joined a train.
+enum Rest<P> {
+    Nothing,
+    /// One that does not join it. It has to be pushed by itself, for which there is room.
+    Other(P),
+    /// None of which it could be known.
+    Unknown,
+}
+
 impl<'m> Laid<'m> {
     /// Lays out one record: its header, or its place in a train, and its span.
     #[inline(always)]
@@ -239,23 +287,25 @@ impl<'m> Laid<'m> {
         Some((record, taken.span()))
     }
 
-    /// Payloads that join the last record's train, which takes so many bytes at most. Returns one that does not, or of which that is not
-    /// known; it has to be pushed by itself, for which there is room.
+    /// Payloads that join the last record's train, which takes so many bytes at most.
     #[inline(always)]
-    fn push_alike<P: AsRef<[u8]>>(&mut self, longest: u16, payloads: &mut impl Iterator<Item = P>) -> Option<P> {
-        let mut places = self.alike(longest)?;
-        let (most, mut other) = (places.left(), None);
+    fn push_alike<P: AsRef<[u8]>>(&mut self, longest: u16, payloads: &mut impl Iterator<Item = P>) -> Rest<P> {
+        let Some(mut places) = self.alike(longest) else { return Rest::Unknown };
+        let (most, mut rest) = (places.left(), Rest::Unknown);
         while places.left() > 0 {
-            let Some(payload) = payloads.next() else { break };
+            let Some(payload) = payloads.next() else {
+                rest = Rest::Nothing;
+                break;
+            };
             let bytes = payload.as_ref();
             let Some(taken) = places.take_of(bytes.len()) else {
-                other = Some(payload);
+                rest = Rest::Other(payload);
                 break;
             };
             taken.span().copy_in(bytes);
         }
         self.joined(&places, most.wrapping_sub(places.left()));
-        other
+        rest
     }
 
     /// The places of records that would join the last one's train; `None` where there is none.
