@@ -14,70 +14,70 @@
 //! R16. Of what is copied the one end is in a span (R5), the other one borrowed by the caller, and both have `len` bytes.
 #![allow(unsafe_code)]
 
-/// Copies as many whole lines of 64 bytes as there are in `len`; returns how many bytes.
+#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
+use core::arch::x86_64::__m128i;
+
+/// Copies as many whole lines of 64 bytes as there are in `len`, and then as many pairs of words, out of a span; returns how many bytes.
+/// What is loaded is in registers, and known to the compiler: so it goes through memory only where it has to.
 ///
 /// # Safety
 /// R16: `len` bytes can be read at `from` and written at `to`.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
-pub(super) unsafe fn lines(from: *const u8, to: *mut u8, len: usize) -> usize {
-    pieces::<64>(len, |at| {
-        let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
-        // SAFETY: R16, and 64 bytes are left; no flags, no stack.
-        unsafe {
-            core::arch::asm!(
-                "movups {a}, [{from}]",
-                "movups {b}, [{from} + 16]",
-                "movups {c}, [{from} + 32]",
-                "movups {d}, [{from} + 48]",
-                "movups [{to}], {a}",
-                "movups [{to} + 16], {b}",
-                "movups [{to} + 32], {c}",
-                "movups [{to} + 48], {d}",
-                a = out(xmm_reg) _,
-                b = out(xmm_reg) _,
-                c = out(xmm_reg) _,
-                d = out(xmm_reg) _,
-                from = in(reg) from,
-                to = in(reg) to,
-                options(nostack, preserves_flags)
-            );
+pub(super) unsafe fn out(from: *const u8, to: *mut u8, len: usize) -> usize {
+    let pairs = |at, pairs: &[usize]| {
+        for pair in pairs {
+            let at = pair.wrapping_add(at);
+            // SAFETY: R16, and so many bytes are left.
+            unsafe { to.wrapping_add(at).cast::<__m128i>().write_unaligned(load(from.wrapping_add(at))) };
         }
-    })
+    };
+    let lines = pieces::<64>(len, |at| pairs(at, &[0, 16, 32, 48]));
+    lines.wrapping_add(pieces::<16>(len.wrapping_sub(lines), |at| pairs(lines.wrapping_add(at), &[0])))
 }
 
-/// Copies as many pairs of words as there are in `len`; returns how many bytes.
+/// Copies as many whole lines of 64 bytes as there are in `len` into a span; returns how many bytes.
 ///
 /// # Safety
-/// As of [`lines`].
+/// As of [`out`].
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
-pub(super) unsafe fn pairs(from: *const u8, to: *mut u8, len: usize) -> usize {
-    pieces::<16>(len, |at| {
-        let (from, to) = (from.wrapping_add(at), to.wrapping_add(at));
-        // SAFETY: R16, and 16 bytes are left; no flags, no stack.
-        unsafe {
-            core::arch::asm!(
-                "movups {pair}, [{from}]",
-                "movups [{to}], {pair}",
-                pair = out(xmm_reg) _,
-                from = in(reg) from,
-                to = in(reg) to,
-                options(nostack, preserves_flags)
-            );
+pub(super) unsafe fn lines_in(from: *const u8, to: *mut u8, len: usize) -> usize {
+    pieces::<64>(len, |at| {
+        for pair in [0, 16, 32, 48] {
+            let at = at.wrapping_add(pair);
+            // SAFETY: R16, and 64 bytes are left.
+            unsafe { store(to.wrapping_add(at), from.wrapping_add(at).cast::<__m128i>().read_unaligned()) };
         }
     })
 }
 
+/// Loads a pair of words of a span.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
-pub(super) unsafe fn pair(to: *mut u8, low: u64, high: u64) {
-    // SAFETY: R16
+unsafe fn load(from: *const u8) -> __m128i {
+    let pair;
+    // SAFETY: the caller's R16; no flags, no stack, nothing is written.
     unsafe {
-        let v = core::arch::x86_64::_mm_set_epi64x(high as i64, low as i64);
         core::arch::asm!(
-            "movups [{to}], {a}",
-            a = in(xmm_reg) v,
+            "movups {pair}, [{from}]",
+            pair = out(xmm_reg) pair,
+            from = in(reg) from,
+            options(nostack, preserves_flags, readonly)
+        );
+    }
+    pair
+}
+
+/// Stores a pair of words of a span.
+#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
+#[inline(always)]
+unsafe fn store(to: *mut u8, pair: __m128i) {
+    // SAFETY: the caller's R16; no flags, no stack.
+    unsafe {
+        core::arch::asm!(
+            "movups [{to}], {pair}",
+            pair = in(xmm_reg) pair,
             to = in(reg) to,
             options(nostack, preserves_flags)
         );
@@ -98,12 +98,12 @@ fn pieces<const N: usize>(len: usize, each: impl Fn(usize)) -> usize {
 
 /// None where the machine's rules are not known.
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_sanitized))))]
-pub(super) unsafe fn lines(_from: *const u8, _to: *mut u8, _len: usize) -> usize {
+pub(super) unsafe fn out(_from: *const u8, _to: *mut u8, _len: usize) -> usize {
     0
 }
 
 /// None there either.
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(ring_sanitized))))]
-pub(super) unsafe fn pairs(_from: *const u8, _to: *mut u8, _len: usize) -> usize {
+pub(super) unsafe fn lines_in(_from: *const u8, _to: *mut u8, _len: usize) -> usize {
     0
 }

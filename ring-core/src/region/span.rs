@@ -58,15 +58,8 @@ impl<'m> Span<'m> {
         let bytes = bytes.get(..bytes.len().min(self.len)).unwrap_or_default();
         let wide = if bytes.len() > 64 { bytes.len() } else { 0 };
         // SAFETY: R16: `bytes` is not longer than the span.
-        let mut at = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr(), wide) };
-        let mut pairs = bytes.get(at..).unwrap_or_default().chunks_exact(16);
-        for pair in pairs.by_ref() {
-            let (low, high) = pair.split_at(8);
-            // SAFETY: R16
-            unsafe { copy::pair(self.base.as_ptr().wrapping_add(at), load_partial(low), load_partial(high)) };
-            at = at.wrapping_add(16);
-        }
-        let mut words = pairs.remainder().chunks_exact(8);
+        let mut at = unsafe { copy::lines_in(bytes.as_ptr(), self.base.as_ptr(), wide) };
+        let mut words = bytes.get(at..).unwrap_or_default().chunks_exact(8);
         for chunk in words.by_ref() {
             self.word(at).store(load_partial(chunk), ord!(D1, Relaxed));
             at = at.wrapping_add(8);
@@ -94,13 +87,7 @@ impl<'m> Span<'m> {
         let len = buf.len().min(self.len);
         let buf = buf.get_mut(..len).unwrap_or_default();
         // SAFETY: R16: `buf` is not longer than the span.
-        let mut at = unsafe { copy::lines(self.base.as_ptr(), buf.as_mut_ptr(), len) };
-        if let Some(rest) = buf.get_mut(at..) {
-            // SAFETY: R16: neither is what is left of it, and the span has as much.
-            at = at.wrapping_add(unsafe {
-                copy::pairs(self.base.as_ptr().wrapping_add(at), rest.as_mut_ptr(), rest.len())
-            });
-        }
+        let mut at = unsafe { copy::out(self.base.as_ptr(), buf.as_mut_ptr(), len) };
         let mut words = buf.get_mut(at..).unwrap_or_default().chunks_exact_mut(8);
         for chunk in words.by_ref() {
             chunk.copy_from_slice(&self.word(at).load(ord!(D3, Relaxed)).to_le_bytes());
@@ -125,7 +112,7 @@ impl<'m> Span<'m> {
         self.merge(at, head);
         let mut to = at.wrapping_add(head.len());
         // SAFETY: R16: `bytes` is not longer than what the span has from `to` on.
-        let lines = unsafe { copy::lines(bytes.as_ptr(), self.base.as_ptr().wrapping_add(to), bytes.len()) };
+        let lines = unsafe { copy::lines_in(bytes.as_ptr(), self.base.as_ptr().wrapping_add(to), bytes.len()) };
         to = to.wrapping_add(lines);
         let mut words = bytes.get(lines..).unwrap_or_default().chunks_exact(8);
         for chunk in words.by_ref() {
