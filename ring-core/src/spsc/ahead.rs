@@ -1,26 +1,30 @@
-//! Lines ahead of a stream: the other side has read them, and they have to come back before anything can be stored there.
+//! Lines ahead of a producer: the other side has read them, and they have to come back before anything can be stored there.
 //!
 //! Stores become visible in their order, so a line that is not here holds up all that is stored after it, and a header, which
 //! goes back to where its record began, waits for whatever its record went on to. A producer that goes from record to record so
-//! waits for one line after the other. One store to each of the next lines has them come side by side, and what is stored
-//! there afterwards finds them here. Figures: decision 0033.
+//! waits for one line after the other. So a stream asks to own the lines that it comes to, some before it needs them, and stores
+//! there afterwards find them here. Unlike stores, questions hold up nothing. Figures: decisions 0033 and 0038.
 //!
-//! In a conversation, where each record is awaited, that wait must not come before one. It comes after: until there is an answer
-//! the producer has nothing to do.
+//! In a conversation, where each record is awaited, nothing must stand in its way, and a question would overtake it. What is done there
+//! comes after the record, and is stores, which do not: until there is an answer the producer has nothing to do.
 
 use super::producer::Producer;
 use crate::position::Position;
 use crate::region::{Stretch, Taken};
 use crate::sync::ord;
 
-/// So many bytes are touched at a time, at least and at most, for so many records like the one at hand: few, and the wait for them
-/// comes too often; many, and a consumer at the heels takes them before they are used.
-const LEAST: u64 = if cfg!(loom) { 24 } else { 640 };
-const MOST: u64 = if cfg!(loom) { 24 } else { 2048 };
+/// So many bytes are made ready at a time, for so many records like the one at hand, at least and at most: few, and the way through
+/// here comes too often; many, and a consumer at the heels takes lines before they are used.
+const LEAST: u64 = 1024;
+const MOST: u64 = 2048;
 const RECORDS: usize = 8;
-/// No larger records are touched for: such a one goes on over many lines by itself.
+/// The same for batches, which are done with them sooner.
+const MOST_OF_BATCHES: u64 = 8192;
+/// How much is asked for behind that: a line takes longer to come than a few records.
+const BEHIND: u64 = 1024;
+/// Nothing is asked for before larger records: such a one goes on over many lines by itself.
 const LONGEST: u64 = 576;
-/// Nor are larger rings: no cache has kept their lines since the last lap.
+/// In larger rings nothing is touched: no cache has kept their lines since the last lap.
 pub(super) const LARGEST: u64 = 16 << 20;
 /// Bytes that are touched after each record of a conversation.
 const MEANWHILE: u64 = if cfg!(loom) { 24 } else { 512 };
@@ -35,31 +39,36 @@ impl<'m> Producer<'m> {
         if free.bytes() < size {
             return None;
         }
-        let mut ready = self.ready(free, size as u64, 1);
+        let mut ready = self.ready(free, size as u64);
         let taken = ready.take(len, &self.geometry)?;
         self.stretch = ready;
         Some(taken)
     }
 
-    /// Room at the tail for `count` records of `each` bytes.
+    /// Room at the tail for `count` records of a batch, of `each` bytes.
     #[cold]
     #[inline(never)]
     pub(super) fn make_ready(&mut self, each: u64, count: usize) {
-        self.stretch = self.ready(self.free_at(self.tail()), each, count);
+        self.stretch = self.ready_for(self.free_at(self.tail()), each, count);
     }
 
-    /// As much of `free`, where `count` records of `size` bytes are to come, as has been made ready for them.
-    pub(super) fn ready(&self, free: Stretch<'m>, size: u64, count: usize) -> Stretch<'m> {
+    /// As much of `free`, where `count` records of a batch are to come, of `size` bytes, as has been made ready for them.
+    pub(super) fn ready_for(&self, free: Stretch<'m>, size: u64, count: usize) -> Stretch<'m> {
+        self.asked_for(free, size, size.saturating_mul(count as u64).clamp(LEAST, MOST_OF_BATCHES), 0)
+    }
+
+    /// The same for single records like one of `size` bytes.
+    pub(super) fn ready(&self, free: Stretch<'m>, size: u64) -> Stretch<'m> {
+        self.asked_for(free, size, size.saturating_mul(RECORDS as u64).clamp(LEAST, MOST), BEHIND)
+    }
+
+    #[inline(always)]
+    fn asked_for(&self, free: Stretch<'m>, size: u64, bytes: u64, behind: u64) -> Stretch<'m> {
         if size > LONGEST || self.patience.converses() {
             return free;
         }
-        let ready = free.cut(size.saturating_mul(count.max(RECORDS) as u64).clamp(LEAST, MOST));
-        if self.touches {
-            ready.touch(ord!(S9, Relaxed));
-        } else {
-            ready.ask();
-        }
-        ready
+        free.cut(bytes.wrapping_add(behind)).ask();
+        free.cut(bytes)
     }
 
     /// After a record of a conversation, in which nothing may stand in the way of a message, there is time: what the next one needs is

@@ -382,7 +382,7 @@ impl<'m> Laid<'m> {
     ) -> Result<(Self, Position, Span<'m>), ClaimError> {
         let size = producer.geometry.record_size(len as u64);
         let at = self.at.position();
-        self.at = producer.ready(producer.free_at(at), size, self.left);
+        self.at = producer.ready_for(producer.free_at(at), size, self.left);
         if let Some((record, span)) = self.join(producer.train, tag, len) {
             return Ok((self, record, span));
         }
@@ -397,7 +397,7 @@ impl<'m> Laid<'m> {
                 _ => producer.area.store_header(at, padding, ord!(B1, Relaxed)),
             }
         }
-        self.at = producer.ready(producer.free_at(record.plus(size)), size, self.left);
+        self.at = producer.ready_for(producer.free_at(record.plus(size)), size, self.left);
         self.begin(&taken, tag);
         Ok((self, record, taken.span()))
     }

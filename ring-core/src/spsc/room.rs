@@ -49,7 +49,7 @@ impl<'m> Producer<'m> {
             // The next header is part of what must be free: commit zeroes it.
             if end.plus(HEADER).since(self.cached_head) <= self.window {
                 if let Some(span) = self.area.span(record.plus(HEADER), len as u64) {
-                    self.stretch = self.ready(self.free_at(tail), size, 1);
+                    self.stretch = self.ready(self.free_at(tail), size);
                     // A record that padding goes before is not in this stretch, which ends where the area does.
                     return Ok(Room { record, span, behind: self.behind(len) });
                 }
