@@ -28,8 +28,9 @@ const LONGEST: u64 = 576;
 pub(super) const LARGEST: u64 = 16 << 20;
 /// Bytes that are touched after each record of a conversation.
 const MEANWHILE: u64 = if cfg!(loom) { 24 } else { 512 };
-/// How much is asked for behind a longer record.
+/// How much is asked for behind a longer record, and behind one that has as much as that itself.
 const ASKED: u64 = 256;
+const ASKED_BEHIND_LONG: u64 = 2048;
 
 impl<'m> Producer<'m> {
     /// A record of `len` payload bytes behind the stretch, where so much is known to be free.
@@ -85,8 +86,15 @@ impl<'m> Producer<'m> {
     /// Asks for the lines behind a long record, which ends at `tail`.
     #[inline(always)]
     pub(super) fn ask_behind(&self, record: Position, tail: Position) {
-        if tail.since(record) > LONGEST {
-            self.area.prefetch_write(tail, tail.plus(ASKED));
+        match tail.since(record) {
+            ..=LONGEST => {}
+            ASKED_BEHIND_LONG.. => self.ask_for_many(tail),
+            _ => self.area.prefetch_write(tail, tail.plus(ASKED)),
         }
+    }
+
+    #[inline(never)]
+    fn ask_for_many(&self, tail: Position) {
+        self.area.stretch(tail, ASKED_BEHIND_LONG).ask();
     }
 }
