@@ -2,7 +2,7 @@
 //! a death leaves, are those of ours. A header before each payload, a zero behind it, and the header last (rows S2, S3, C1, C4
 //! of `docs/protocol.md`); the head is published with each record. A batch is a train: `format/train.rs`.
 //!
-//! Kept is also what makes a stream of it quick, as ours does it: the next lines are touched before they are used, and a reader that
+//! Kept is also what makes a stream of it quick, as ours does it: the next lines are asked for before they are used, and a reader that
 //! has emptied a stream pauses before it looks again (decisions 0030 and 0033).
 //!
 //! Everything else is left out: forks, sleepers, sessions, leases, redelivery, a tail for successors, headers that are not
@@ -61,8 +61,9 @@ pub struct Reader<const W: usize> {
     pauses: u32,
 }
 
-/// Bytes that are touched at a time, as ours does (`spsc/ahead.rs`): for so many records, at least and at most.
-const TOUCHED: (u64, u64, u64) = (8, 640, 2048);
+/// Bytes that are made ready at a time, as ours does (`spsc/ahead.rs`): for so many records, at least and at most; and so many behind.
+const READY: (u64, u64, u64) = (8, 1024, 8192);
+const BEHIND: usize = 1024;
 /// Pauses after a stream, at least and at most.
 const PAUSES: (u32, u32) = (2, 64);
 
@@ -197,18 +198,27 @@ impl<const W: usize> Writer<W> {
 
     /// Has the lines come to which a few records will be written.
     fn ready(&mut self) {
-        let (few, least, most) = TOUCHED;
+        let (few, least, most) = READY;
         let records = (few * Side::<W>::SIZE).clamp(least, most) / Side::<W>::SIZE;
         let bytes = records.max(1) as usize * Side::<W>::SIZE as usize;
         let (at, free) = (self.side.at, self.free.addr() - self.side.at.addr());
-        let bytes = bytes.min(free);
-        let first = at.addr().wrapping_neg() % 64;
-        for by in (if first == 0 { 64 } else { first }..=bytes).step_by(64) {
-            // SAFETY: invariants 1 and 2: not behind `free`, before which a record has another one behind it.
-            unsafe { word(at, by / 8) }.store(0, Relaxed);
+        for by in (64..=(bytes + BEHIND).min(free)).step_by(64) {
+            own(at.wrapping_byte_add(by));
         }
-        self.side.end = at.wrapping_byte_add(bytes);
+        self.side.end = at.wrapping_byte_add(bytes.min(free));
     }
+}
+
+/// Asks to own the line of `at`. Neither faults nor changes memory.
+#[inline(always)]
+fn own(at: *const AtomicU64) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: no memory, whatever the address.
+    unsafe {
+        core::arch::asm!("prefetchw [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 impl<const W: usize> Reader<W> {

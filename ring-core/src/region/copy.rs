@@ -29,7 +29,9 @@ pub(super) unsafe fn out(from: *const u8, to: *mut u8, len: usize) -> usize {
         for pair in pairs {
             let at = pair.wrapping_add(at);
             // SAFETY: R16, and so many bytes are left.
-            unsafe { to.wrapping_add(at).cast::<__m128i>().write_unaligned(load(from.wrapping_add(at))) };
+            let words = unsafe { load(from.wrapping_add(at)) };
+            // SAFETY: as above.
+            unsafe { to.wrapping_add(at).cast::<__m128i>().write_unaligned(words) };
         }
     };
     let lines = pieces::<64>(len, |at| pairs(at, &[0, 16, 32, 48]));
@@ -47,7 +49,9 @@ pub(super) unsafe fn lines_in(from: *const u8, to: *mut u8, len: usize) -> usize
         for pair in [0, 16, 32, 48] {
             let at = at.wrapping_add(pair);
             // SAFETY: R16, and 64 bytes are left.
-            unsafe { store(to.wrapping_add(at), from.wrapping_add(at).cast::<__m128i>().read_unaligned()) };
+            let words = unsafe { from.wrapping_add(at).cast::<__m128i>().read_unaligned() };
+            // SAFETY: as above.
+            unsafe { store(to.wrapping_add(at), words) };
         }
     })
 }

@@ -310,8 +310,8 @@ impl<'m> Consumer<'m> {
         if record.precedes(self.redelivered_before) {
             return None;
         }
-        let (len, left) = (train.len as usize, train.count.wrapping_sub(before) as usize);
-        let places = self.area.members(record, len, left.min(most))?;
+        let left = usize::try_from(train.count.wrapping_sub(before)).ok()?;
+        let places = self.area.members(record, usize::try_from(train.len).ok()?, left.min(most))?;
         places.ask(LINES_AHEAD);
         self.slip.found(record);
         self.mark_seen_ahead(places.end());

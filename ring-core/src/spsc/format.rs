@@ -48,8 +48,8 @@ impl Format {
         self
     }
 
-    /// Publish the head only once this many bytes have been released, or when the ring runs empty; 0 (the default)
-    /// publishes after each record. After a consumer's death up to this many bytes of records are delivered again.
+    /// Publish the head once this many bytes have been released, when the ring runs empty, and when a train of records is begun; 0 (the
+    /// default) publishes after each record. After a consumer's death up to this many bytes of records are delivered again.
     #[must_use]
     pub const fn release_every(mut self, bytes: u64) -> Self {
         self.release_every = bytes;

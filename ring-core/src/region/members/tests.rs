@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "tests")]
 
 use super::*;
 use crate::layout::CONTROL_SIZE;
