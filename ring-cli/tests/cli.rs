@@ -8,7 +8,7 @@ use std::process::Command;
 
 use nix::unistd::geteuid;
 use serde_json::json;
-use support::{Ring, as_somebody_else, can_be_somebody_else, run, start, start_command};
+use support::{Ring, as_somebody_else, can_be_somebody_else, copy_binary, run, start, start_command};
 
 const COMMANDS: [&str; 8] = ["create", "send", "recv", "ls", "stat", "rm", "recover", "demo"];
 
@@ -227,7 +227,7 @@ fn no_permission() {
     // The binary may lie where others cannot look.
     let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let copy = dir.path().join("ringctl");
-    fs::copy(env!("CARGO_BIN_EXE_ringctl"), &copy).unwrap();
+    copy_binary(&copy);
     let as_other = |args: &[&str]| {
         let mut command = if geteuid().is_root() { as_somebody_else("--clear-groups") } else { Command::new("env") };
         command.arg(&copy).args(args);

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{Out, Ring, as_somebody_else, can_be_somebody_else, run, start, start_command, wait_until};
+use support::{Out, Ring, as_somebody_else, can_be_somebody_else, copy_binary, run, start, start_command, wait_until};
 
 /// The subcommands that name a ring, in the order of the rows below.
 const COMMANDS: [&str; 6] = ["create", "send", "recv", "stat", "recover", "rm"];
@@ -183,7 +183,7 @@ fn other(groups: &str) -> Option<(impl Fn(&[&str]) -> Command, tempfile::TempDir
     }
     let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let copy: PathBuf = dir.path().join("ringctl");
-    fs::copy(env!("CARGO_BIN_EXE_ringctl"), &copy).unwrap();
+    copy_binary(&copy);
     let groups = groups.to_owned();
     Some((
         move |args: &[&str]| {

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{Read, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
@@ -101,6 +101,13 @@ pub fn as_somebody_else(groups: &str) -> Command {
 /// Whether that can be done here.
 pub fn can_be_somebody_else(groups: &str) -> bool {
     geteuid().is_root() && as_somebody_else(groups).arg("true").status().is_ok_and(|status| status.success())
+}
+
+/// Puts the binary where others can look. Another process writes it: a file that this one has open for writing is inherited by what its
+/// other threads start meanwhile, and then cannot be run ("Text file busy").
+pub fn copy_binary(to: &Path) {
+    let done = Command::new("cp").arg(env!("CARGO_BIN_EXE_ringctl")).arg(to).status();
+    assert!(done.is_ok_and(|status| status.success()), "cp to {}", to.display());
 }
 
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
