@@ -159,6 +159,27 @@ fn read_batch() {
     }
 }
 
+/// A batch of none takes none, singly or all at once, of records of their own and of a train; what is there stays.
+#[test]
+fn a_batch_of_none_takes_none() {
+    let memory = lines(CONTROL_SIZE + 256);
+    let b = Bench::new(&memory, &Format::new(256));
+    let (mut tx, mut rx) = (b.producer(), b.consumer());
+    for count in [1, 5] {
+        let mut batch = tx.try_claim_batch_exact(count, 8).unwrap();
+        assert_eq!(batch.push_each(7, vec![[1; 8]; count]).unwrap(), count);
+        assert_eq!(batch.commit(), count);
+        let mut none = rx.try_read_batch(0).unwrap();
+        assert!(none.next_record().unwrap().is_none());
+        let flow = none.try_for_each(|record| ControlFlow::Break(record.tag())).unwrap();
+        assert_eq!(flow, ControlFlow::Continue(()));
+        assert!(none.is_empty() && none.release() == 0);
+        for _ in 0..count {
+            assert_eq!(rx.try_recv_into(&mut [0; 8]).map(|got| got.tag), Ok(7));
+        }
+    }
+}
+
 /// `push_each` and `try_for_each` do what their singular twins do: over every offset, with equal and mixed lengths, for batches
 /// that wrap, end early, or find less than they want.
 #[test]
