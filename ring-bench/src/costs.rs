@@ -132,13 +132,18 @@ impl Hammer {
         Ok(Outcome { begin, end, sent: sums[0], received: sums[1] })
     }
 
-    /// Both store, then look at the other: one of them at least has to see it.
+    /// Both store, then look at the other: one of them at least has to see it. Answers bring the two into a step
+    /// where one is always a hand-over behind, and sees even without a fence: so each waits a while first, and in one of
+    /// the next rounds both store at the same moment.
     fn see_each_other(&mut self, count: u64) -> Result<Outcome, Fault> {
         let [own, other] = [self.party, 1 - self.party].map(|party| self.lines.own[party]);
         let mut patience = Patience::new();
         for _ in 0..count {
             self.done += 1;
             let round = self.done;
+            for turn in 0..apart(round, self.party as u64) {
+                core::hint::black_box(turn);
+            }
             own.0[0].store(round, Relaxed);
             if self.op == Op::Fence {
                 fence(SeqCst);
@@ -160,6 +165,12 @@ impl Hammer {
         }
         Ok(Outcome::default())
     }
+}
+
+/// How long a party waits in a round, in turns of a loop of about a cycle: up to as long as hand-overs take, another
+/// time in each round and for each party.
+const fn apart(round: u64, party: u64) -> u64 {
+    (round * 2 + party).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55
 }
 
 impl Part for Hammer {
