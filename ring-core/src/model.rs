@@ -210,8 +210,6 @@ impl<'m> Area<'m> {
         (len <= room).then(|| Span { model: self.region.model, first, len })
     }
 
-    pub(crate) fn prefetch_write(&self, _from: Position, _to: Position) {}
-
     pub(crate) fn prefetch_read(&self, _from: Position, _to: Position) {}
 
     pub(crate) fn prefetch_read_at(&self, _position: Position) {}

@@ -297,13 +297,15 @@ impl<'m> Area<'m> {
     /// will want them. A hint.
     #[inline(always)]
     pub(crate) fn prefetch_read(&self, from: Position, to: Position) {
-        self.lines(from, to, prefetch_read);
-    }
-
-    /// The same ahead of stores. The consumer polls the line at the tail, so callers start well past it.
-    #[inline(always)]
-    pub(crate) fn prefetch_write(&self, from: Position, to: Position) {
-        self.lines(from, to, prefetch_write);
+        let mut line = Position::new((from.get() | 63).wrapping_add(1));
+        for _ in 0..4 {
+            // SAFETY: R3: the masked offset is inside.
+            prefetch_read(unsafe { self.base.add(self.offset(line)) });
+            line = line.plus(64);
+            if to.precedes(line) {
+                break;
+            }
+        }
     }
 
     /// Asks for the one line of `position`, ahead of loads.
@@ -311,19 +313,6 @@ impl<'m> Area<'m> {
     pub(crate) fn prefetch_read_at(&self, position: Position) {
         // SAFETY: R3: the masked offset is inside.
         prefetch_read(unsafe { self.base.add(self.offset(position)) });
-    }
-
-    #[inline(always)]
-    fn lines(&self, from: Position, to: Position, prefetch: impl Fn(NonNull<u8>)) {
-        let mut line = Position::new((from.get() | 63).wrapping_add(1));
-        for _ in 0..4 {
-            // SAFETY: R3: the masked offset is inside.
-            prefetch(unsafe { self.base.add(self.offset(line)) });
-            line = line.plus(64);
-            if to.precedes(line) {
-                break;
-            }
-        }
     }
 }
 

@@ -17,6 +17,10 @@
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 use core::arch::x86_64::__m128i;
 
+/// Where the pairs of a line begin.
+#[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
+const LINE: [usize; 4] = [0, 16, 32, 48];
+
 /// Copies as many whole lines of 64 bytes as there are in `len`, and then as many pairs of words, out of a span; returns how many bytes.
 /// What is loaded is in registers, and known to the compiler: so it goes through memory only where it has to.
 ///
@@ -25,17 +29,14 @@ use core::arch::x86_64::__m128i;
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 pub(super) unsafe fn out(from: *const u8, to: *mut u8, len: usize) -> usize {
-    let pairs = |at, pairs: &[usize]| {
-        for pair in pairs {
-            let at = pair.wrapping_add(at);
-            // SAFETY: R16, and so many bytes are left.
-            let words = unsafe { load(from.wrapping_add(at)) };
-            // SAFETY: as above.
-            unsafe { to.wrapping_add(at).cast::<__m128i>().write_unaligned(words) };
-        }
+    let pair = |at: usize| {
+        // SAFETY: R16, and sixteen bytes are left.
+        let words = unsafe { load(from.wrapping_add(at)) };
+        // SAFETY: as above.
+        unsafe { to.wrapping_add(at).cast::<__m128i>().write_unaligned(words) };
     };
-    let lines = pieces::<64>(len, |at| pairs(at, &[0, 16, 32, 48]));
-    lines.wrapping_add(pieces::<16>(len.wrapping_sub(lines), |at| pairs(lines.wrapping_add(at), &[0])))
+    let lines = pieces::<64>(len, |at| LINE.into_iter().for_each(|by| pair(at.wrapping_add(by))));
+    lines.wrapping_add(pieces::<16>(len.wrapping_sub(lines), |at| pair(lines.wrapping_add(at))))
 }
 
 /// Copies as many whole lines of 64 bytes as there are in `len` into a span; returns how many bytes.
@@ -46,9 +47,9 @@ pub(super) unsafe fn out(from: *const u8, to: *mut u8, len: usize) -> usize {
 #[inline(always)]
 pub(super) unsafe fn lines_in(from: *const u8, to: *mut u8, len: usize) -> usize {
     pieces::<64>(len, |at| {
-        for pair in [0, 16, 32, 48] {
-            let at = at.wrapping_add(pair);
-            // SAFETY: R16, and 64 bytes are left.
+        for by in LINE {
+            let at = at.wrapping_add(by);
+            // SAFETY: R16, and sixteen bytes are left.
             let words = unsafe { from.wrapping_add(at).cast::<__m128i>().read_unaligned() };
             // SAFETY: as above.
             unsafe { store(to.wrapping_add(at), words) };
@@ -57,6 +58,9 @@ pub(super) unsafe fn lines_in(from: *const u8, to: *mut u8, len: usize) -> usize
 }
 
 /// Loads a pair of words of a span.
+///
+/// # Safety
+/// R16: sixteen bytes can be read at `from`.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 unsafe fn load(from: *const u8) -> __m128i {
@@ -74,6 +78,9 @@ unsafe fn load(from: *const u8) -> __m128i {
 }
 
 /// Stores a pair of words of a span.
+///
+/// # Safety
+/// R16: sixteen bytes can be written at `to`.
 #[cfg(all(target_arch = "x86_64", not(miri), not(ring_sanitized)))]
 #[inline(always)]
 unsafe fn store(to: *mut u8, pair: __m128i) {

@@ -88,13 +88,14 @@ impl<'m> Producer<'m> {
     pub(super) fn ask_behind(&self, record: Position, tail: Position) {
         match tail.since(record) {
             ..=LONGEST => {}
-            ASKED_BEHIND_LONG.. => self.ask_for_many(tail),
-            _ => self.area.prefetch_write(tail, tail.plus(ASKED)),
+            ASKED_BEHIND_LONG.. => self.ask_for(tail, ASKED_BEHIND_LONG),
+            _ => self.ask_for(tail, ASKED),
         }
     }
 
+    /// Apart: callers have no use for a loop that few of their records come to.
     #[inline(never)]
-    fn ask_for_many(&self, tail: Position) {
-        self.area.stretch(tail, ASKED_BEHIND_LONG).ask();
+    fn ask_for(&self, tail: Position, bytes: u64) {
+        self.area.stretch(tail, bytes).ask();
     }
 }

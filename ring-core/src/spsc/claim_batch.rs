@@ -1,10 +1,11 @@
 //! A claim of many records, which become visible by one store.
 
 use super::error::ClaimError;
+use super::laid::{Laid, Rest};
 use super::producer::Producer;
 use crate::position::Position;
-use crate::record::{HEADER, padding_word, record_word, step_of, train_word};
-use crate::region::{Members, Span, Stretch, Taken};
+use crate::record::{HEADER, step_of};
+use crate::region::Span;
 use crate::sync::ord;
 
 /// For how many batches like the first one lines are made ready.
@@ -21,30 +22,6 @@ pub struct ClaimBatch<'a, 'm> {
     producer: &'a mut Producer<'m>,
     laid: Laid<'m>,
     max_len: usize,
-}
-
-/// How far the records are laid out. What takes time gets a copy and returns one: as long as nobody has its address, compilers keep it in
-/// registers.
-#[derive(Debug, Clone, Copy)]
-struct Laid<'m> {
-    /// Where the next record (or the padding before it) goes, and how far from there on is known to be free.
-    at: Stretch<'m>,
-    /// The header word at the tail, withheld until commit.
-    first: u64,
-    /// The records that were pushed last.
-    group: Group<'m>,
-    left: usize,
-    pushed: usize,
-}
-
-/// Records behind one header, of whose kind others may join.
-#[derive(Debug, Clone, Copy)]
-struct Group<'m> {
-    /// The first of them, behind whose header they all are.
-    first: Taken<'m>,
-    tag: u32,
-    /// How many. From two on they are a train, and its header is not the one that is written.
-    count: u32,
 }
 
 impl<'a, 'm> ClaimBatch<'a, 'm> {
@@ -105,9 +82,8 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         if each.saturating_mul(room as u64).saturating_add(size) > producer.stretch.bytes() as u64 {
             producer.make_ready(each, room.saturating_mul(BATCHES));
         }
-        let at = producer.stretch;
-        let group = Group { first: at.here(), tag: 0, count: 0 };
-        Self { producer, laid: Laid { at, first: 0, group, left: room, pushed: 0 }, max_len: len }
+        let laid = Laid::new(producer.stretch, room);
+        Self { producer, laid, max_len: len }
     }
 
     /// How many more records can be pushed.
@@ -134,9 +110,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
     /// [`ClaimError::Full`] when all claimed records are used, [`ClaimError::TooLong`] beyond the claimed length.
     #[inline(always)]
     pub fn push(&mut self, tag: u32, payload: &[u8]) -> Result<Position, ClaimError> {
-        if payload.len() > self.max_len || self.laid.left == 0 {
-            return Err(refusal(self.max_len, payload.len()));
-        }
+        self.check(payload.len())?;
         if let Some((record, span)) = self.laid.place(self.producer, tag, payload.len()) {
             span.copy_in(payload); // of a length that is a constant to most callers
             return Ok(record);
@@ -158,15 +132,15 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         payloads: impl IntoIterator<Item = P>,
     ) -> Result<usize, ClaimError> {
         let (mut payloads, before) = (payloads.into_iter(), self.laid.pushed);
-        if self.laid.left > 0 {
-            if let Some(first) = payloads.next() {
-                self.push(tag, first.as_ref())?;
-                match self.laid.push_alike(self.producer.train, &mut payloads) {
-                    Rest::Other(other) => self.push_others(tag, Some(other), payloads)?,
-                    Rest::Unknown if self.laid.left > 0 => self.push_others(tag, None, payloads)?,
-                    Rest::Unknown | Rest::Nothing => {}
-                }
-            }
+        if self.laid.left == 0 {
+            return Ok(0);
+        }
+        let Some(first) = payloads.next() else { return Ok(0) };
+        self.push(tag, first.as_ref())?;
+        match self.laid.push_alike(self.producer.train, &mut payloads) {
+            Rest::Other(other) => self.push_others(tag, Some(other), payloads)?,
+            Rest::Unknown if self.laid.left > 0 => self.push_others(tag, None, payloads)?,
+            Rest::Unknown | Rest::Nothing => {}
         }
         Ok(self.laid.pushed.wrapping_sub(before))
     }
@@ -223,9 +197,7 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         len: usize,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<Position, ClaimError> {
-        if len > self.max_len || self.laid.left == 0 {
-            return Err(refusal(self.max_len, len));
-        }
+        self.check(len)?;
         let (record, mut span) = match self.laid.place(self.producer, tag, len) {
             Some(placed) => placed,
             None => self.place_slowly(tag, len)?,
@@ -233,6 +205,13 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
         // SAFETY: the span is part of this claim and used once; the caller answers for the other processes.
         write(unsafe { span.as_mut_slice() });
         Ok(record)
+    }
+
+    /// Whether a record of `len` bytes may be pushed.
+    #[inline(always)]
+    fn check(&self, len: usize) -> Result<(), ClaimError> {
+        let refused = len > self.max_len || self.laid.left == 0;
+        if refused { Err(refusal(self.max_len, len)) } else { Ok(()) }
     }
 
     #[inline(always)]
@@ -259,148 +238,6 @@ impl<'a, 'm> ClaimBatch<'a, 'm> {
 
     /// Gives the space back unseen.
     pub fn abort(self) {}
-}
-
-/// What comes behind payloads that have joined a train.
-enum Rest<P> {
-    Nothing,
-    /// One that does not join it. It has to be pushed by itself, for which there is room.
-    Other(P),
-    /// None of which it could be known.
-    Unknown,
-}
-
-impl<'m> Laid<'m> {
-    /// Lays out one record: its header, or its place in a train, and its span.
-    #[inline(always)]
-    fn place(&mut self, producer: &Producer<'m>, tag: u32, len: usize) -> Option<(Position, Span<'m>)> {
-        if let Some(placed) = self.join(producer.train, tag, len) {
-            return Some(placed);
-        }
-        let (mut rest, record) = (self.at, self.at.position());
-        let taken = rest.take(len, &producer.geometry)?;
-        if self.group.count > 1 {
-            self.first = self.train_ended(producer.tail());
-        }
-        self.at = rest;
-        self.begin(&taken, tag);
-        Some((record, taken.span()))
-    }
-
-    /// Payloads that join the last record's train, which takes so many bytes at most.
-    #[inline(always)]
-    fn push_alike<P: AsRef<[u8]>>(&mut self, longest: u16, payloads: &mut impl Iterator<Item = P>) -> Rest<P> {
-        let Some(mut places) = self.alike(longest) else { return Rest::Unknown };
-        let (most, mut rest) = (places.left(), Rest::Unknown);
-        while places.left() > 0 {
-            let Some(payload) = payloads.next() else {
-                rest = Rest::Nothing;
-                break;
-            };
-            let bytes = payload.as_ref();
-            let Some(taken) = places.take_of(bytes.len()) else {
-                rest = Rest::Other(payload);
-                break;
-            };
-            taken.span().copy_in(bytes);
-        }
-        self.joined(&places, most.wrapping_sub(places.left()));
-        rest
-    }
-
-    /// The places of records that would join the last one's train; `None` where there is none.
-    #[inline(always)]
-    fn alike(&self, longest: u16) -> Option<Members<'m>> {
-        let taken = self.at.position().since(self.at.position_of(&self.group.first));
-        let bytes = u64::from(longest).saturating_sub(taken);
-        self.at.joining(&self.group.first, self.group.count as usize, self.left, bytes)
-    }
-
-    /// So many records have joined the train, at `places`.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "no more than a train has")]
-    fn joined(&mut self, places: &Members<'m>, count: usize) {
-        self.at = self.at.behind_joined(places);
-        self.group.count = self.group.count.wrapping_add(count as u32);
-        (self.left, self.pushed) = (self.left.wrapping_sub(count), self.pushed.wrapping_add(count));
-    }
-
-    /// A record that has the tag and the length of the one before and follows it directly.
-    #[inline(always)]
-    fn join(&mut self, longest: u16, tag: u32, len: usize) -> Option<(Position, Span<'m>)> {
-        if len != self.group.first.span().len() || tag != self.group.tag || self.group.count == 0 {
-            return None;
-        }
-        let mut places = self.alike(longest)?;
-        let (position, taken) = (places.position(), places.take()?);
-        self.joined(&places, 1);
-        Some((position, taken.span()))
-    }
-
-    /// A record with a header of its own, which nobody can reach yet, or which is withheld if it is the one that will publish them
-    /// all.
-    #[inline(always)]
-    fn begin(&mut self, taken: &Taken<'m>, tag: u32) {
-        let word = record_word(taken.span().len() as u64, tag);
-        match self.first {
-            0 => self.first = word,
-            _ => taken.store_header(word, ord!(B1, Relaxed)),
-        }
-        self.group = Group { first: *taken, tag, count: 1 };
-        (self.left, self.pushed) = (self.left.wrapping_sub(1), self.pushed.wrapping_add(1));
-    }
-
-    /// Nobody joins the last records any more, and they are a train. Apart, for records of which no two are alike.
-    #[inline(never)]
-    fn train_ended(self, tail: Position) -> u64 {
-        self.train_written(tail)
-    }
-
-    /// Where the last records are a train, it gets its header, or that becomes the first one. Returns the first one.
-    #[inline(always)]
-    fn train_written(&self, tail: Position) -> u64 {
-        let Group { first, tag, count } = &self.group;
-        if *count < 2 {
-            return self.first;
-        }
-        let word = train_word(first.span().len() as u64, u64::from(*count), *tag);
-        if self.at.position_of(first) == tail {
-            return word;
-        }
-        first.store_header(word, ord!(B1, Relaxed));
-        self.first
-    }
-
-    /// A record for which nothing is ready, or that ends the area, or comes after padding.
-    #[cold]
-    #[inline(never)]
-    fn placed_slowly(
-        mut self,
-        producer: &Producer<'m>,
-        tag: u32,
-        len: usize,
-    ) -> Result<(Self, Position, Span<'m>), ClaimError> {
-        let size = producer.geometry.record_size(len as u64);
-        let at = self.at.position();
-        self.at = producer.ready_for(producer.free_at(at), size, self.left);
-        if let Some((record, span)) = self.join(producer.train, tag, len) {
-            return Ok((self, record, span));
-        }
-        let to_end = producer.geometry.room_to_end(at);
-        let record = if size > to_end { at.plus(to_end) } else { at };
-        let Some((taken, _)) = producer.area.record(record, len, size) else { return Err(ClaimError::Full) };
-        self.first = self.train_written(producer.tail());
-        if record != at {
-            let padding = padding_word(to_end);
-            match self.first {
-                0 => self.first = padding,
-                _ => producer.area.store_header(at, padding, ord!(B1, Relaxed)),
-            }
-        }
-        self.at = producer.ready_for(producer.free_at(record.plus(size)), size, self.left);
-        self.begin(&taken, tag);
-        Ok((self, record, taken.span()))
-    }
 }
 
 /// A copy of no length that is known: not a part of loops, which it would fill.

@@ -30,6 +30,7 @@ mod end;
 mod error;
 mod find;
 mod format;
+mod laid;
 mod pace;
 mod producer;
 mod publish;
@@ -38,6 +39,7 @@ mod received;
 mod record;
 mod recover;
 mod release;
+mod ride;
 mod ring;
 mod room;
 #[cfg(not(loom))]

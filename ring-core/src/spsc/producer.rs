@@ -86,7 +86,7 @@ impl<'m> Producer<'m> {
     }
 
     /// The same handle, which stores nothing beyond the record that it sends and the word behind it. Others store a zero to
-    /// each line of some free space ahead of a stream. For rings that are synced to a disk: what was unread then is there
+    /// each line of some free space in a conversation. For rings that are synced to a disk: what was unread then is there
     /// after a power loss as long as no more is sent than was free ([`cut_to_synced`](super::cut_to_synced)).
     #[must_use]
     pub const fn without_touches(mut self) -> Self {

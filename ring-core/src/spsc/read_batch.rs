@@ -5,7 +5,8 @@ use core::ops::ControlFlow;
 
 use super::consumer::Consumer;
 use super::error::ReadError;
-use super::find::{Ride, Told, next_alike, peek};
+use super::find::{Told, next_alike, peek};
+use super::ride::Ride;
 use crate::position::Position;
 use crate::record::states_len;
 use crate::region::{Span, Taken};
