@@ -3,7 +3,7 @@
 //! of `docs/protocol.md`); the head is published with each record. A batch is a train: `format/train.rs`.
 //!
 //! Kept is also what makes a stream of it quick, as ours does it: the next lines are asked for before they are used, and a reader that
-//! has emptied a stream pauses before it looks again (decisions 0030 and 0033).
+//! has emptied a stream pauses before it looks again (decisions 0030 and 0038).
 //!
 //! Everything else is left out: forks, sleepers, sessions, leases, redelivery, a tail for successors, headers that are not
 //! believed, several lengths, padding. What ours takes beyond this is ours; what this takes beyond rtrb is the format's: a word
@@ -61,7 +61,8 @@ pub struct Reader<const W: usize> {
     pauses: u32,
 }
 
-/// Bytes that are made ready at a time, as ours does (`spsc/ahead.rs`): for so many records, at least and at most; and so many behind.
+/// Bytes that are made ready at a time: for so many records, at least and at most; and so many behind. The numbers of `spsc/ahead.rs`, of
+/// the two limits there that for batches.
 const READY: (u64, u64, u64) = (8, 1024, 8192);
 const BEHIND: usize = 1024;
 /// Pauses after a stream, at least and at most.

@@ -109,7 +109,7 @@ fn goes_on(at: &ring_shm::Location, mut rx: Consumer) {
     assert_eq!(seen.head, seen.tail);
 }
 
-/// A stream of small records takes what it was free to take, and touches nothing beyond: elsewhere it does.
+/// A stream of small records takes what it was free to take, and stores to nothing beyond.
 #[test]
 fn what_was_synced_is_there_until_more_is_sent_than_was_free() {
     let directory = Directory::in_memory();

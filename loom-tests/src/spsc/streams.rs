@@ -21,7 +21,6 @@ pub static MODELS: &[Model<Spsc>] = &[
     model("wrap", Bound::ALL, Body::Plain(wrap)),
     model("wrap_at_2_64", Bound::ALL, Body::Plain(wrap)).start_at(u64::MAX),
     model("stream", Bound::ALL, Body::Plain(stream)),
-    model("touched", Bound::ALL, Body::Plain(touched)).capacity(128),
     model("in_place", Bound::ALL, Body::Plain(in_place)),
     model("batch_is_all_or_nothing", Bound::ALL, Body::Plain(batch_is_all_or_nothing)),
     model("batch_with_padding", Bound::ALL, Body::Plain(batch_with_padding)),
@@ -112,30 +111,6 @@ fn abort(w: &World) {
     };
     let receiver = move || {
         recv_wait(&mut rx, msg(1, 8));
-        assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
-    };
-    w.both(sender, receiver);
-}
-
-/// Is anything that is unread, or just sent, harmed by zeroes that are stored ahead in a conversation?
-fn touched(w: &World) {
-    let (mut tx, mut rx) = (w.producer(), w.consumer());
-    for (n, len) in [(1, 8), (2, 0), (3, 8), (4, 24), (5, 24)] {
-        send(&mut tx, msg(n, len));
-        recv(&mut rx, msg(n, len));
-    }
-    // Ends the lap, and sees that all are taken. The next ones, all that there is room for, end where this one begins.
-    send(&mut tx, msg(6, 16));
-    let sender = move || {
-        for (n, len) in [(7, 8), (8, 8), (9, 24), (10, 16)] {
-            send(&mut tx, msg(n, len));
-        }
-    };
-    let receiver = move || {
-        recv(&mut rx, msg(6, 16));
-        for (n, len) in [(7, 8), (8, 8), (9, 24), (10, 16)] {
-            recv_wait(&mut rx, msg(n, len));
-        }
         assert!(matches!(rx.try_read(), Err(ReadError::Empty)));
     };
     w.both(sender, receiver);

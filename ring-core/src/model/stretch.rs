@@ -87,13 +87,6 @@ impl<'m> Stretch<'m> {
         usize::try_from(self.left).unwrap_or(usize::MAX)
     }
 
-    /// Each word is a line here.
-    pub(crate) fn touch(&self, ordering: Ordering) {
-        for word in 1..=self.left / HEADER {
-            self.area.store_header(self.at.plus(word * HEADER), 0, ordering);
-        }
-    }
-
     pub(crate) fn ask(&self) {}
 
     pub(crate) fn behind(&self) -> Behind<'m> {

@@ -142,26 +142,13 @@ impl<'m> Stretch<'m> {
         self.end.addr().get().wrapping_sub(self.at.addr().get())
     }
 
-    /// Stores 0 to the first word of each line that begins behind its start, as far as it goes.
-    pub(crate) fn touch(&self, ordering: Ordering) {
-        self.lines(|line| {
-            // SAFETY: R8: eight bytes in bounds, aligned; R2.
-            unsafe { line.cast::<Word>().as_ref() }.store(0, ordering);
-        });
-    }
-
-    /// Asks to own those lines. A hint.
+    /// Asks to own each line that begins behind its start, as far as it goes. A hint.
     pub(crate) fn ask(&self) {
-        self.lines(prefetch_write);
-    }
-
-    #[inline(always)]
-    fn lines(&self, each: impl Fn(NonNull<u8>)) {
         let to_line = (self.at.addr().get() | 63).wrapping_add(1).wrapping_sub(self.at.addr().get());
         let mut by = to_line;
         while by <= self.bytes() {
             // SAFETY: R8: not behind the end.
-            each(unsafe { self.at.add(by) });
+            prefetch_write(unsafe { self.at.add(by) });
             by = by.wrapping_add(64);
         }
     }

@@ -5,13 +5,12 @@
 //! waits for one line after the other. So a stream asks to own the lines that it comes to, some before it needs them, and stores
 //! there afterwards find them here. Unlike stores, questions hold up nothing. Figures: decisions 0033 and 0038.
 //!
-//! In a conversation, where each record is awaited, nothing must stand in its way, and a question would overtake it. What is done there
-//! comes after the record, and is stores, which do not: until there is an answer the producer has nothing to do.
+//! In a conversation, where each record is awaited, nothing is asked for: a question would overtake the record that was just stored,
+//! and stores to lines ahead are no better (decision 0040).
 
 use super::producer::Producer;
 use crate::position::Position;
 use crate::region::{Stretch, Taken};
-use crate::sync::ord;
 
 /// So many bytes are made ready at a time, for so many records like the one at hand, at least and at most: few, and the way through
 /// here comes too often; many, and a consumer at the heels takes lines before they are used.
@@ -24,10 +23,6 @@ const MOST_OF_BATCHES: u64 = 8192;
 const BEHIND: u64 = 1024;
 /// Nothing is asked for before larger records: such a one goes on over many lines by itself.
 const LONGEST: u64 = 576;
-/// In larger rings nothing is touched: no cache has kept their lines since the last lap.
-pub(super) const LARGEST: u64 = 16 << 20;
-/// Bytes that are touched after each record of a conversation.
-const MEANWHILE: u64 = if cfg!(loom) { 24 } else { 512 };
 /// How much is asked for behind a longer record, and behind one that has as much as that itself.
 const ASKED: u64 = 256;
 const ASKED_BEHIND_LONG: u64 = 2048;
@@ -72,18 +67,7 @@ impl<'m> Producer<'m> {
         free.cut(bytes)
     }
 
-    /// After a record of a conversation, in which nothing may stand in the way of a message, there is time: what the next one needs is
-    /// made ready, once this one is seen.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn meanwhile<const TELLS: bool>(&self) {
-        self.tell_here::<TELLS>();
-        if self.touches {
-            self.stretch.cut(MEANWHILE).touch(ord!(S9, Relaxed));
-        }
-    }
-
-    /// Asks for the lines behind a long record, which ends at `tail`.
+    /// Asks for the lines behind a long record of a stream, which ends at `tail`.
     #[inline(always)]
     pub(super) fn ask_behind(&self, record: Position, tail: Position) {
         match tail.since(record) {
@@ -96,6 +80,8 @@ impl<'m> Producer<'m> {
     /// Apart: callers have no use for a loop that few of their records come to.
     #[inline(never)]
     fn ask_for(&self, tail: Position, bytes: u64) {
-        self.area.stretch(tail, bytes).ask();
+        if !self.patience.converses() {
+            self.area.stretch(tail, bytes).ask();
+        }
     }
 }

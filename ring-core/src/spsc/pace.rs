@@ -4,8 +4,8 @@
 //! Two sides that follow each other at the heels pass one line to and fro for every record. A consumer that has just
 //! emptied a *stream*, or a producer that has just found the ring full, therefore lets the other one get ahead before
 //! it looks again. A single record followed by nothing is a conversation, not a stream: there nobody pauses, since an
-//! answer that came meanwhile would be seen late, and what a producer does about lines ahead it does after a record, not before.
-//! Figures: decisions 0008, 0027, 0030, 0031 and 0033.
+//! answer that came meanwhile would be seen late, and a producer leaves the lines ahead alone.
+//! Figures: decisions 0008, 0027, 0030, 0031 and 0040.
 
 use crate::position::Position;
 use crate::sync::pause;

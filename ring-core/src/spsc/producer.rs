@@ -5,7 +5,6 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::offset_of;
 
-use super::ahead::LARGEST;
 use super::bell;
 use super::claim::Claim;
 use super::claim_batch::ClaimBatch;
@@ -55,8 +54,6 @@ pub struct Producer<'m> {
     /// Seat word of the session before this one, while its mark is not written yet.
     pub(super) pending_mark: u32,
     pub(super) patience: Patience,
-    /// Whether lines ahead of a stream may be stored to.
-    pub(super) touches: bool,
     /// The longest train, in bytes: 0 where there are none.
     pub(super) train: u16,
     pub(super) not_sync: PhantomData<Cell<()>>,
@@ -77,21 +74,11 @@ impl<'m> Producer<'m> {
             told,
             pending_mark: before,
             patience: Patience::new(),
-            touches: ring.geometry.capacity() <= LARGEST,
             train: if ring.trains { longest_train(ring.geometry.capacity()) } else { 0 },
             not_sync: PhantomData,
         };
         producer.put_mark();
         producer
-    }
-
-    /// The same handle, which stores nothing beyond the record that it sends and the word behind it. Others store a zero to
-    /// each line of some free space in a conversation. For rings that are synced to a disk: what was unread then is there
-    /// after a power loss as long as no more is sent than was free ([`cut_to_synced`](super::cut_to_synced)).
-    #[must_use]
-    pub const fn without_touches(mut self) -> Self {
-        self.touches = false;
-        self
     }
 
     /// Reserves space for a record of up to `len` payload bytes. Dropping the claim abandons it without a trace.

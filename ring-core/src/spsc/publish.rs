@@ -19,9 +19,6 @@ impl<'m> Producer<'m> {
         end_with_zero(rest);
         taken.store_header(record_word(len, tag), ord!(S3, Release));
         self.tail_moved(rest.position());
-        if self.patience.converses() {
-            return self.meanwhile::<TELLS>();
-        }
         self.ask_behind(rest.position_of(taken), rest.position());
         self.tell_here::<TELLS>();
     }

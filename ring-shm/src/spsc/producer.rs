@@ -143,7 +143,6 @@ impl Producer<Untrusted> {
 impl<T: Trust> Producer<T> {
     pub(super) fn from_place(place: Place) -> Result<Self, SetupError> {
         let (core, place) = place.sit(Role::Producer, |ring, lease, verdict| ring.sit_producer(lease, verdict))?;
-        let core = if place.life.has_disk() { core.without_touches() } else { core };
         Ok(Self { seated: Seated { core, born: fork::epoch(), place }, trust: PhantomData })
     }
 

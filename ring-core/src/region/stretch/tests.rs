@@ -6,27 +6,6 @@ use crate::region::{Line, Region};
 
 const CAPACITY: u64 = 1024;
 
-/// The first word of each line behind the start, that of the last header included where it is one, and nothing else.
-#[test]
-fn a_touch_is_one_word_a_line() {
-    for (start, room) in
-        (0..CAPACITY).step_by(8).flat_map(|start| (0..CAPACITY).step_by(8).map(move |room| (start, room)))
-    {
-        let memory = [const { Line::new() }; ((CONTROL_SIZE + CAPACITY) / 128) as usize];
-        let area = Region::new(&memory).area(CONTROL_SIZE, CAPACITY).unwrap();
-        let words = || (0..CAPACITY).step_by(8).map(Position::new);
-        words().for_each(|at| area.store_header(at, 1, Ordering::Relaxed));
-        let stretch = area.stretch(Position::new(start), room);
-        stretch.touch(Ordering::Relaxed);
-        let end = start + stretch.bytes() as u64;
-        for at in words().map(Position::get) {
-            let touched = at % 64 == 0 && at > start && at <= end;
-            let word = area.load_header(Position::new(at), Ordering::Relaxed);
-            assert_eq!(word, u64::from(!touched), "{at} of {start} to {end}");
-        }
-    }
-}
-
 /// A stretch goes on behind what was taken of a copy of it, and of nothing else.
 #[test]
 fn what_is_passed_was_taken_of_a_copy() {
