@@ -202,6 +202,13 @@ impl<'m> Members<'m> {
         Some(Taken { area: self.area, at, span })
     }
 
+    pub(crate) fn take_all_but(&mut self, left: usize) -> usize {
+        let count = self.left.saturating_sub(left);
+        self.at = self.at.plus(step_of(self.len as u64) * count as u64);
+        self.left -= count;
+        count
+    }
+
     pub(crate) fn ask(&self, _bytes: usize) {}
 }
 

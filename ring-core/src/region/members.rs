@@ -139,6 +139,16 @@ impl<'m> Members<'m> {
         Some(Taken { at, len, memory: PhantomData }) // R10: by R18
     }
 
+    /// Takes all places but the last `left`; returns how many.
+    #[inline(always)]
+    pub(crate) fn take_all_but(&mut self, left: usize) -> usize {
+        let count = self.left.saturating_sub(left);
+        // SAFETY: R18: in bounds, and what is left is so much less.
+        self.at = unsafe { self.at.add(step_of(self.len).wrapping_mul(count)) };
+        self.left = self.left.wrapping_sub(count);
+        count
+    }
+
     /// Asks for the lines behind the first one, of so many `bytes` at most, ahead of loads. A hint.
     #[inline(always)]
     pub(crate) fn ask(&self, bytes: usize) {

@@ -64,13 +64,16 @@ impl<'a, 'm> ReadBatch<'a, 'm> {
     ) -> Result<ControlFlow<B>, ReadError> {
         let (mut ride, mut read, max) = (self.ride, self.read, self.max);
         loop {
-            while let Some(record) = ride.next() {
-                read = read.wrapping_add(1);
+            // By a copy, of which nothing but a count is asked behind the loop: so it keeps no more than it needs itself.
+            let mut on = ride;
+            while let Some(record) = on.next() {
                 if let ControlFlow::Break(why) = each(BatchRecord::new(record)) {
-                    (self.ride, self.read) = (ride, read);
+                    self.read = read.wrapping_add(ride.places.take_all_but(on.places.left()));
+                    self.ride = ride;
                     return Ok(ControlFlow::Break(why));
                 }
             }
+            read = read.wrapping_add(ride.places.take_all_but(0));
             if read < max {
                 // Records that lie within their stretch, so of no train, and are marked as seen already. Where two have the same length
                 // more of them may have it.

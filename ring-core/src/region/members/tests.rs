@@ -52,6 +52,23 @@ fn members_are_what_fits() {
     }
 }
 
+/// Many places taken at once are those taken one by one.
+#[test]
+fn many_are_taken_at_once() {
+    let memory = memory();
+    let area = Region::new(&memory).area(CONTROL_SIZE, CAPACITY).unwrap();
+    for (len, count) in LENS.into_iter().flat_map(|len| [0, 1, 2, 3].map(|count| (len, count))) {
+        let places = area.members(Position::new(64), len, count).unwrap();
+        for left in 0..=count + 2 {
+            let (mut one, mut many) = (places, places);
+            let taken = count.saturating_sub(left);
+            (0..taken).for_each(|_| assert!(one.take().is_some()));
+            assert_eq!(many.take_all_but(left), taken);
+            assert_eq!((many.at, many.len, many.left, many.bias), (one.at, one.len, one.left, one.bias));
+        }
+    }
+}
+
 /// Records join the one before where the stretch begins right behind it, and nowhere else; as many as are wished and fit; what was
 /// taken is then behind them.
 #[test]
