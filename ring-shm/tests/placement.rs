@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::process::Command;
+use std::sync::Arc;
+
 use ring_shm::placement::{Placed, Placement, PlacementError, Wish};
 use ring_shm::spsc::{Consumer, Options, Producer};
 use ring_shm::{SetupError, SetupErrorKind, mpmc};
@@ -31,6 +34,26 @@ fn run(role: &str) {
 
 fn options(capacity: u64, wanted: Placement) -> Options {
     Options::new().capacity(capacity).placement(wanted)
+}
+
+/// Nothing is left, either, while children are being made: between `vfork` and `exec` they have what this process had open, and
+/// with it the locks of a ring that is being taken back.
+#[test]
+fn nothing_is_left_while_children_are_made() {
+    std::thread::scope(|scope| {
+        let trying = Arc::new(());
+        for _ in 0..2 {
+            let trying = Arc::downgrade(&trying);
+            scope.spawn(move || {
+                while trying.strong_count() > 0 {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            });
+        }
+        for _ in 0..1000 {
+            refused(MIB, &Placement::new().numa_node(900, Wish::Require), "/sys/devices/system/node/online");
+        }
+    });
 }
 
 /// Refused with a cure, and nothing is left: no name, no seat, nothing that stands in the next one's way. Only a memfd
