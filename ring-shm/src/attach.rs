@@ -2,7 +2,7 @@
 //! knows how to format and to validate.
 
 use core::mem::offset_of;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ring_core::{FormatError, Kind, MpmcControl, Region, SpscControl};
 
@@ -13,16 +13,13 @@ use crate::life;
 use crate::location::{Location, ToLocation};
 use crate::look::Look;
 use crate::placement::Placement;
-use crate::posix::GATE_PAUSE;
+use crate::posix::{GATE_PAUSE, LEAVING};
 use crate::segment::{Access, OpenRules, Segment};
 use crate::setup_error::{SetupError, SetupErrorKind};
 
 /// Where both kinds of ring have their tail, which stays 0 until something is sent.
 const TAIL: usize = offset_of!(SpscControl, tail);
 const _: () = assert!(TAIL == offset_of!(MpmcControl, tail));
-
-/// How long to wait for locks that others have on what is to be taken back. Who came to use it holds them longer.
-const TAKING_BACK: Duration = Duration::from_millis(500);
 
 /// How often a removal by others is answered by starting again.
 const TRIES: u32 = 64;
@@ -78,7 +75,7 @@ pub(crate) fn place(segment: Segment, wanted: &Placement) -> Result<Segment, Set
 /// looks whether it is stale, and our own lease by a child between `vfork` and `exec`, which has all that was open.
 fn take_back(segment: &Segment) {
     drop(segment.take_first());
-    let deadline = Instant::now() + TAKING_BACK;
+    let deadline = Instant::now() + LEAVING;
     while let Ok(TakenBack::Held) = segment.take_back(TAIL) {
         if Instant::now() >= deadline {
             return;

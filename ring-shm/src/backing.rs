@@ -83,7 +83,7 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`UnlinkError::InUse`] with a lease that is held; [`UnlinkError::GateBusy`] after two seconds if a process
+    /// [`UnlinkError::InUse`] with a lease that is held, and still is after 100 ms; [`UnlinkError::GateBusy`] after two seconds if a process
     /// has stopped in the middle of attaching or removing; [`UnlinkError::Attached`] for a System V segment that
     /// somebody has attached without a lease. `force` meets none of them. [`UnlinkError::Nameless`] for a
     /// memfd. [`UnlinkError::NotARing`] for a file that does not begin as one.

@@ -32,6 +32,10 @@ const TRIES: u32 = 32;
 /// How long to wait for a gate. It is held for microseconds; only a stopped process holds it longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long to doubt that a lease is held by somebody who stays: it is there for a moment more where a process that has let go of it
+/// was making a child, which has what was open until its `exec`.
+pub(crate) const LEAVING: Duration = Duration::from_millis(100);
+
 /// How long to sleep between two looks at a gate.
 pub(crate) const GATE_PAUSE: Duration = Duration::from_millis(1);
 
@@ -246,12 +250,13 @@ pub(crate) fn unlink_at(at: &Location, force: bool) -> Result<(), UnlinkError> {
         }
         return fs::remove_file(&path).map_err(|error| failed("unlink", &error));
     }
-    let deadline = Instant::now() + PATIENCE;
+    let (deadline, leaving) = (Instant::now() + PATIENCE, Instant::now() + LEAVING);
     let mut tries = 0;
     loop {
         match remove_unheld(&path) {
             Ok(Removal::Done) => return Ok(()),
             Ok(Removal::Foreign(found)) => return Err(UnlinkError::NotASegment { name: at.clone(), found }),
+            Ok(Removal::Held(_)) if Instant::now() < leaving => std::thread::sleep(GATE_PAUSE),
             Ok(Removal::Held(lease)) => return Err(UnlinkError::InUse { name: at.clone(), lease }),
             Ok(Removal::GateBusy) if Instant::now() < deadline => std::thread::sleep(GATE_PAUSE),
             Ok(Removal::GateBusy) => return Err(UnlinkError::GateBusy { name: at.clone() }),

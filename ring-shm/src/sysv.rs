@@ -28,7 +28,7 @@ use crate::mapping::Mapping;
 use crate::name::SegmentName;
 use crate::open;
 use crate::placement;
-use crate::posix::{self, DIRECTORY, GATE_PAUSE, PATIENCE};
+use crate::posix::{self, DIRECTORY, GATE_PAUSE, LEAVING, PATIENCE};
 use crate::segment::{Access, OpenRules, Segment};
 use crate::shm::{self, Attached};
 use crate::sys::{self, FileId, LockKind, Stat};
@@ -270,7 +270,7 @@ pub(crate) fn open(at: &Location, name: &SysvName, rules: &OpenRules) -> Result<
 /// Removes the segment and its side file.
 pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), UnlinkError> {
     let path = name.side();
-    let (deadline, attaching) = (Instant::now() + PATIENCE, Instant::now() + ATTACHING);
+    let [deadline, attaching, leaving] = [PATIENCE, ATTACHING, LEAVING].map(|patience| Instant::now() + patience);
     loop {
         let file = posix::open_to_remove(at, &path)?;
         let stat = sys::stat(file.as_raw_fd())?;
@@ -288,17 +288,17 @@ pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), 
         // Programs that know nothing of leases count as well. Ours are attached without one only for a moment.
         let attached = segment.map_or(0, |(_, stat)| stat.attached);
         match Gate::try_take(file, LockKind::Exclusive)? {
-            Some(gate) => {
-                if let Some(lease) = descriptor::any_lease(gate.file().as_raw_fd())? {
+            Some(gate) => match descriptor::any_lease(gate.file().as_raw_fd())? {
+                Some(lease) if Instant::now() >= leaving => {
                     return Err(UnlinkError::InUse { name: at.clone(), lease });
                 }
-                if attached == 0 {
-                    return remove(at, &path, stat.id, segment.map(|(id, _)| id));
-                }
-                if Instant::now() >= attaching {
+                Some(_) => {}
+                None if attached == 0 => return remove(at, &path, stat.id, segment.map(|(id, _)| id)),
+                None if Instant::now() >= attaching => {
                     return Err(UnlinkError::Attached { name: at.clone(), count: attached });
                 }
-            }
+                None => {}
+            },
             None if Instant::now() >= deadline => return Err(UnlinkError::GateBusy { name: at.clone() }),
             None => {}
         }

@@ -1,12 +1,15 @@
 //! Leases against real processes: what keeps a lock, what frees it, and what a verdict costs.
 #![allow(unsafe_code)]
 
+#[path = "support/children.rs"]
+mod children;
 #[path = "support/holder.rs"]
 mod holder;
 mod support;
 
 use std::time::Instant;
 
+use children::while_children_are_made;
 use holder::*;
 use ring_shm::{Facts, Probe, Segment, SelfTest, UnlinkError, Verdict};
 
@@ -158,4 +161,20 @@ fn cost_of_a_verdict() {
         }
         println!("verdict {what}: {:?}", start.elapsed() / N);
     }
+}
+
+/// A child of another thread may have had the descriptor of a lease that is gone, for the moment before its `exec`.
+#[test]
+fn what_was_let_go_of_is_removed_while_children_are_made() {
+    if support::skip_over(support::Backing::Memfd, "a memfd has no name to remove") {
+        return;
+    }
+    while_children_are_made(|| {
+        for _ in 0..1000 {
+            let (name, segment) = make("let-go");
+            drop(take(&segment, 1));
+            drop(segment);
+            Segment::unlink(&name, false).unwrap();
+        }
+    });
 }

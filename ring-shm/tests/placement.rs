@@ -2,11 +2,11 @@
 //! where it was only tried. What this machine lacks is said and skipped; the refusals never are.
 #![allow(unsafe_code)]
 
+#[path = "support/children.rs"]
+mod children;
 mod support;
 
-use std::process::Command;
-use std::sync::Arc;
-
+use children::while_children_are_made;
 use ring_shm::placement::{Placed, Placement, PlacementError, Wish};
 use ring_shm::spsc::{Consumer, Options, Producer};
 use ring_shm::{SetupError, SetupErrorKind, mpmc};
@@ -36,20 +36,10 @@ fn options(capacity: u64, wanted: Placement) -> Options {
     Options::new().capacity(capacity).placement(wanted)
 }
 
-/// Nothing is left, either, while children are being made: between `vfork` and `exec` they have what this process had open, and
-/// with it the locks of a ring that is being taken back.
+/// Nothing is left, either, while children have the locks of a ring that is being taken back.
 #[test]
 fn nothing_is_left_while_children_are_made() {
-    std::thread::scope(|scope| {
-        let trying = Arc::new(());
-        for _ in 0..2 {
-            let trying = Arc::downgrade(&trying);
-            scope.spawn(move || {
-                while trying.strong_count() > 0 {
-                    assert!(Command::new("true").status().unwrap().success());
-                }
-            });
-        }
+    while_children_are_made(|| {
         for _ in 0..1000 {
             refused(MIB, &Placement::new().numa_node(900, Wish::Require), "/sys/devices/system/node/online");
         }
