@@ -6,7 +6,7 @@
 
 use crate::arena::{Arena, Line};
 use crate::candidate::{Build, Candidate, Place, Setup, Unit};
-use crate::message::checksum;
+use crate::message::{STEP, checksum};
 use crate::ours::maker;
 use crate::probe::Class;
 use crate::reporting::Findings;
@@ -170,7 +170,7 @@ impl Hammer {
 /// How long a party waits in a round, in turns of a loop of about a cycle: up to as long as hand-overs take, another
 /// time in each round and for each party.
 const fn apart(round: u64, party: u64) -> u64 {
-    (round * 2 + party).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55
+    (round * 2 + party).wrapping_mul(STEP) >> 55
 }
 
 impl Part for Hammer {

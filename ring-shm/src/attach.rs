@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use ring_core::{FormatError, Kind, MpmcControl, Region, SpscControl};
 
-use crate::descriptor::TakenBack;
 use crate::error::{CreateError, LeaseError, MapError, OsError};
 use crate::lease::{First, LeasedMapping};
 use crate::life;
@@ -76,10 +75,7 @@ pub(crate) fn place(segment: Segment, wanted: &Placement) -> Result<Segment, Set
 fn take_back(segment: &Segment) {
     drop(segment.take_first());
     let deadline = Instant::now() + LEAVING;
-    while let Ok(TakenBack::Held) = segment.take_back(TAIL) {
-        if Instant::now() >= deadline {
-            return;
-        }
+    while matches!(segment.take_back(TAIL), Ok(true)) && Instant::now() < deadline {
         std::thread::sleep(GATE_PAUSE);
     }
 }

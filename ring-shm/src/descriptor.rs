@@ -107,16 +107,6 @@ impl Drop for Descriptor {
     }
 }
 
-/// What became of one try to take a name back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TakenBack {
-    Yes,
-    /// Others use it, it has no name, or another one.
-    No,
-    /// Somebody has its gate, or a lease on it.
-    Held,
-}
-
 /// The descriptor of a segment that locks are probed through, and the way to new descriptions of the object.
 #[derive(Debug)]
 pub(crate) struct ProbeFile {
@@ -176,25 +166,24 @@ impl ProbeFile {
     }
 
     /// Takes away the object's name if it still has it, no lease is held, and `unused` says so of it. Needs no new
-    /// descriptor: there may be none to be had.
-    pub(crate) fn take_back(&self, unused: impl FnOnce(RawFd) -> bool) -> Result<TakenBack, OsError> {
-        let Some(path) = self.path.as_deref() else { return Ok(TakenBack::No) };
+    /// descriptor: there may be none to be had. Whether another try may do it: somebody has the gate now, or a lease.
+    pub(crate) fn take_back(&self, unused: impl FnOnce(RawFd) -> bool) -> Result<bool, OsError> {
+        let Some(path) = self.path.as_deref() else { return Ok(false) };
         let _pause = fork::pause()?;
         self.with_fd(|fd| {
             if sys::stat(fd)?.id != self.id {
-                return Ok(TakenBack::No);
+                return Ok(false);
             }
             if !sys::try_lock(fd, LockKind::Exclusive, BASE, 1)? {
-                return Ok(TakenBack::Held);
+                return Ok(true);
             }
             let named = sys::stat_name(path).is_ok_and(|stat| stat.id == self.id);
-            let taken = match any_lease(fd)? {
-                Some(_) if named => TakenBack::Held,
-                None if named && unused(fd) && std::fs::remove_file(path).is_ok() => TakenBack::Yes,
-                _ => TakenBack::No,
-            };
+            let held = named && any_lease(fd)?.is_some();
+            if named && !held && unused(fd) {
+                let _ = std::fs::remove_file(path); // what cannot be removed stays
+            }
             sys::try_lock(fd, LockKind::Unlocked, BASE, 1)?;
-            Ok(taken)
+            Ok(held)
         })
     }
 

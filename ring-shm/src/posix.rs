@@ -32,8 +32,8 @@ const TRIES: u32 = 32;
 /// How long to wait for a gate. It is held for microseconds; only a stopped process holds it longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long to doubt that a lease is held by somebody who stays: it is there for a moment more where a process that has let go of it
-/// was making a child, which has what was open until its `exec`.
+/// How long to doubt that who is there stays. A lease is held for a moment more where a process that has let go of it was making a child,
+/// which has what was open until its `exec`; and who attaches a System V segment does so without one, to take a number.
 pub(crate) const LEAVING: Duration = Duration::from_millis(100);
 
 /// How long to sleep between two looks at a gate.

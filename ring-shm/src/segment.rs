@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::descriptor::{self, ProbeFile, TakenBack};
+use crate::descriptor::{self, ProbeFile};
 use crate::error::{MapError, OsError};
 use crate::fork::{self, Pause};
 use crate::lease::First;
@@ -248,7 +248,8 @@ impl Segment {
     }
 
     /// Takes it back from its name, for who has just made it: if nobody has a lease on it, and the word at `unused` is 0.
-    pub(crate) fn take_back(&self, unused: usize) -> Result<TakenBack, OsError> {
+    /// Whether another try may do it.
+    pub(crate) fn take_back(&self, unused: usize) -> Result<bool, OsError> {
         self.probe.take_back(|fd| match self.shm {
             None => sys::read_word(fd, unused as u64) == Some(0),
             // Its side file goes with it.

@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ring_core::CONTROL_SIZE;
 
@@ -46,9 +46,6 @@ const _: () = assert!((NAME_OFFSET + NAME_LEN) as u64 <= CONTROL_SIZE && Segment
 
 /// How often to begin again when others come between.
 const TRIES: u32 = 32;
-
-/// How long somebody may be attached without a lease: who attaches does so for a moment, to take a number.
-const ATTACHING: Duration = Duration::from_millis(100);
 
 /// A segment in the making: taken back when dropped before it is done.
 struct Making<'a> {
@@ -270,7 +267,7 @@ pub(crate) fn open(at: &Location, name: &SysvName, rules: &OpenRules) -> Result<
 /// Removes the segment and its side file.
 pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), UnlinkError> {
     let path = name.side();
-    let [deadline, attaching, leaving] = [PATIENCE, ATTACHING, LEAVING].map(|patience| Instant::now() + patience);
+    let (deadline, passing) = (Instant::now() + PATIENCE, Instant::now() + LEAVING);
     loop {
         let file = posix::open_to_remove(at, &path)?;
         let stat = sys::stat(file.as_raw_fd())?;
@@ -289,15 +286,10 @@ pub(crate) fn unlink(at: &Location, name: &SysvName, force: bool) -> Result<(), 
         let attached = segment.map_or(0, |(_, stat)| stat.attached);
         match Gate::try_take(file, LockKind::Exclusive)? {
             Some(gate) => match descriptor::any_lease(gate.file().as_raw_fd())? {
-                Some(lease) if Instant::now() >= leaving => {
-                    return Err(UnlinkError::InUse { name: at.clone(), lease });
-                }
-                Some(_) => {}
                 None if attached == 0 => return remove(at, &path, stat.id, segment.map(|(id, _)| id)),
-                None if Instant::now() >= attaching => {
-                    return Err(UnlinkError::Attached { name: at.clone(), count: attached });
-                }
-                None => {}
+                _ if Instant::now() < passing => {}
+                Some(lease) => return Err(UnlinkError::InUse { name: at.clone(), lease }),
+                None => return Err(UnlinkError::Attached { name: at.clone(), count: attached }),
             },
             None if Instant::now() >= deadline => return Err(UnlinkError::GateBusy { name: at.clone() }),
             None => {}
