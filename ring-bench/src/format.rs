@@ -212,7 +212,7 @@ impl<const W: usize> Writer<W> {
 
 /// Asks to own the line of `at`. Neither faults nor changes memory.
 #[inline(always)]
-fn own(at: *const AtomicU64) {
+pub(crate) fn own(at: *const AtomicU64) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: no memory, whatever the address.
     unsafe {

@@ -1,6 +1,8 @@
 //! The floor of a round trip in our format: a header of eight bytes before the payload, stored last and by Release, zero where
 //! the next header will be, and nothing else. No position, no look at what is free, no sleepers, no end of a session, one length.
 //!
+//! The reader asks to own a record's lines before it copies them, as ours does (decision 0041).
+//!
 //! Not a ring: it holds because a conversation never has more than one message under way.
 #![allow(unsafe_code)]
 //!
@@ -14,6 +16,7 @@
 use crate::arena::Arena;
 use crate::candidate::{Build, Maker, Setup};
 use crate::duplex::{Ping, Pong};
+use crate::format::own;
 use crate::registry::ROUND_TRIP_BYTES;
 use crate::seam::{Rx, Tx};
 use core::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
@@ -79,6 +82,15 @@ impl<const W: usize> Rx<W> for Half<W> {
     fn try_recv(&mut self, message: &mut [u64; W]) -> bool {
         if self.header(self.at).load(Acquire) != Self::HEADER {
             return false;
+        }
+        if W > 1 {
+            // The place of each line's start is taken from its number, as ours is: sooner is worse.
+            let last = self.at + 1 + W;
+            let mut line = self.at & !7;
+            while line <= last {
+                own(self.base.wrapping_add(line & (WORDS - 1)).cast());
+                line += 8;
+            }
         }
         // SAFETY: 1 and 2.
         *message = unsafe { self.payload().read() };

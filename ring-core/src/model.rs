@@ -213,6 +213,8 @@ impl<'m> Area<'m> {
     pub(crate) fn prefetch_read(&self, _from: Position, _to: Position) {}
 
     pub(crate) fn prefetch_read_at(&self, _position: Position) {}
+
+    pub(crate) fn prefetch_write(&self, _from: Position, _to: Position) {}
 }
 
 /// The loom twin of a payload span.

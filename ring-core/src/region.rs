@@ -308,6 +308,24 @@ impl<'m> Area<'m> {
         }
     }
 
+    /// Asks to own each line of the record at `from`, behind which `to` is, and the one of `to`; of a long record the first.
+    /// A hint.
+    ///
+    /// By masked positions, not by a handle's pointers, which are there sooner: a poller's processor guesses that the record is
+    /// there, and on a wrong guess would take lines from a producer that is writing them.
+    #[inline(always)]
+    pub(crate) fn prefetch_write(&self, from: Position, to: Position) {
+        let mut line = Position::new(from.get() & !63);
+        for _ in 0..OWNED {
+            // SAFETY: R3: the masked offset is inside.
+            prefetch_write(unsafe { self.base.add(self.offset(line)) });
+            line = line.plus(64);
+            if to.precedes(line) {
+                break;
+            }
+        }
+    }
+
     /// Asks for the one line of `position`, ahead of loads.
     #[inline(always)]
     pub(crate) fn prefetch_read_at(&self, position: Position) {
@@ -315,6 +333,9 @@ impl<'m> Area<'m> {
         prefetch_read(unsafe { self.base.add(self.offset(position)) });
     }
 }
+
+/// Lines of one record that are asked for: 4 KiB. Figures: decision 0041.
+const OWNED: usize = 64;
 
 /// Asks for the line of `at`. Neither faults nor changes memory, and is a no-op where unknown.
 #[inline(always)]

@@ -7,7 +7,7 @@ use core::mem::offset_of;
 use super::bell;
 use super::end::Rest;
 use super::error::ReadError;
-use super::find::{Found, NotHere, ask_ahead, header};
+use super::find::{Found, NotHere, ask, header};
 use super::pace::Slip;
 use super::read_batch::ReadBatch;
 use super::received::Received;
@@ -185,7 +185,7 @@ impl<'m> Consumer<'m> {
         let position = self.head();
         let taken = self.stretch.take(buf.len(), geometry)?;
         let rest = self.stretch; // a copy, as in `Producer::publish_here`
-        ask_ahead(&self.area, position, rest.position(), self.dry);
+        ask(&self.area, position, rest.position(), self.dry);
         self.slip.found(position);
         taken.span().copy_out(buf);
         Some((position, rest.position()))

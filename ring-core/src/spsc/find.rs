@@ -316,7 +316,7 @@ pub(super) fn peek<'m>(
         None => rest.take(stated, geometry),
     };
     let Some(taken) = taken else { return (word, None) };
-    ask_ahead(area, record, rest.position(), dry);
+    ask(area, record, rest.position(), dry);
     // A stretch that is not empty lies behind what may have been seen before.
     (word, Some(Found { record, taken, rest, told: Told::new(word, false) }))
 }
@@ -334,14 +334,15 @@ pub(super) fn next_alike<'m>(places: &mut Alike<'m>, states_their_len: u32) -> O
     Some(Found { record: at.position(), taken, rest: places.rest(), told: Told::new(word, false) })
 }
 
-/// Asks for the lines that a stream comes to after a few more records like that at `record`, which ends at `next`. Whether it is a
-/// stream, the ring having been empty at `dry`, is asked once a line.
+/// Asks for lines, where the record at `record` ends on another one than it began on: in a stream for those that it comes to after a
+/// few more records like this; in a conversation, where the next record is awaited, to own this one's. Figures: decisions 0025 and
+/// 0041. `next` is behind the record, and the ring was empty at `dry`.
 #[inline(always)]
-pub(super) fn ask_ahead(area: &Area<'_>, record: Position, next: Position, dry: Position) {
-    let to = next.plus(READ_AHEAD);
+pub(super) fn ask(area: &Area<'_>, record: Position, next: Position, dry: Position) {
     match Lines::of(record, next) {
-        Lines::Next if streams(record, dry) => area.prefetch_read_at(to),
-        Lines::Many if streams(record, dry) => area.prefetch_read(record.plus(READ_AHEAD), to),
-        _ => {}
+        Lines::Same => {}
+        _ if !streams(record, dry) => area.prefetch_write(record, next),
+        Lines::Next => area.prefetch_read_at(next.plus(READ_AHEAD)),
+        Lines::Many => area.prefetch_read(record.plus(READ_AHEAD), next.plus(READ_AHEAD)),
     }
 }

@@ -4,8 +4,9 @@
 //! Two sides that follow each other at the heels pass one line to and fro for every record. A consumer that has just
 //! emptied a *stream*, or a producer that has just found the ring full, therefore lets the other one get ahead before
 //! it looks again. A single record followed by nothing is a conversation, not a stream: there nobody pauses, since an
-//! answer that came meanwhile would be seen late, and a producer leaves the lines ahead alone.
-//! Figures: decisions 0008, 0027, 0030, 0031 and 0040.
+//! answer that came meanwhile would be seen late, a producer leaves the lines ahead alone, and a consumer takes over those
+//! of the record that it has found.
+//! Figures: decisions 0008, 0027, 0030, 0031, 0040 and 0041.
 
 use crate::position::Position;
 use crate::sync::pause;
