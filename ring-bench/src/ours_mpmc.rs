@@ -1,6 +1,6 @@
 //! Our MPMC ring between processes: named segments, default options, the safe API that copies.
 //!
-//! Slots hold eight bytes, so a slot takes half a line. The first party creates the ring, the others open it; the name
+//! Slots hold eight bytes, so a slot takes half a line, but for round trips of longer messages. The first party creates the ring, the others open it; the name
 //! is gone once all of them have it.
 
 use crate::candidate::{Build, Maker, Setup};
@@ -33,21 +33,21 @@ pub(crate) fn options(slots: usize) -> Options {
     Options::new().slots(slots as u64).slot_size(8)
 }
 
-/// Round trip over two rings of `slots` slots.
-pub(crate) fn round_trip(slots: usize) -> Build {
+/// Round trip of messages of `W` words over two rings of `slots` slots.
+pub(crate) fn round_trip<const W: usize>(slots: usize) -> Build {
     Box::new(move |_| {
         let (out, back) = (fresh_name(), fresh_name());
         let published = unlink(vec![out.clone(), back.clone()]);
         let names = (out.clone(), back.clone());
         let ping = maker(move || {
-            let tx = Producer::create(&names.0, &options(slots)).map_err(failed)?;
-            let rx = Consumer::create(&names.1, &options(slots)).map_err(failed)?;
-            Ok(Ping::<1, _, _>::new(Sender(tx), Receiver(rx)))
+            let tx = Producer::create(&names.0, &options(slots).slot_size(8 * W as u64)).map_err(failed)?;
+            let rx = Consumer::create(&names.1, &options(slots).slot_size(8 * W as u64)).map_err(failed)?;
+            Ok(Ping::<W, _, _>::new(Sender(tx), Receiver(rx)))
         });
         let pong = maker(move || {
             let tx = Producer::open(&back).map_err(failed)?;
             let rx = Consumer::open(&out).map_err(failed)?;
-            Ok(Pong::<1, _, _>::new(Sender(tx), Receiver(rx)))
+            Ok(Pong::<W, _, _>::new(Sender(tx), Receiver(rx)))
         });
         Ok(Setup { parties: vec![ping, pong], published })
     })

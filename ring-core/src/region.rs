@@ -334,7 +334,7 @@ impl<'m> Area<'m> {
     }
 }
 
-/// Lines of one record that are asked for: 4 KiB. Figures: decision 0041.
+/// Lines of one record, or slot, that are asked for: 4 KiB. Figures: decision 0041.
 const OWNED: usize = 64;
 
 /// Asks for the line of `at`. Neither faults nor changes memory, and is a no-op where unknown.

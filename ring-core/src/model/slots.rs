@@ -106,6 +106,8 @@ impl<'m> Slot<'m> {
         (len <= self.room).then_some(Self { room: len, ..self })
     }
 
+    pub(crate) fn prefetch_write(&self) {}
+
     pub(crate) fn room(&self) -> usize {
         self.room as usize
     }

@@ -11,7 +11,7 @@ use super::pop::{load_word, swap_head};
 use super::record::Record;
 use super::word::{Intent, Place, meta_len, meta_tag};
 use crate::position::Position;
-use crate::region::{Ahead, Passed, Slot};
+use crate::region::{Passed, Slot};
 use crate::sync::{Word, ord};
 
 impl<'m> Consumer<'m> {
@@ -53,7 +53,11 @@ impl<'m> Consumer<'m> {
             Some(taken) => taken,
             None => self.take_guessed_alone(buf.len())?,
         };
-        self.asks(ahead);
+        // To own the line: a stream's slots ahead are to be given back too; in a conversation what is copied is (decisions 0036, 0041).
+        match self.pace.streams() {
+            true => ahead.prefetch_write(),
+            false => slot.prefetch_write(),
+        }
         let meta = slot.load_meta(ord!(MC10, Relaxed));
         // A buffer as long as the message: no loops, and no questions left. The slot has the room that it was taken for.
         let Some(span) = slot.span(buf.len() as u64).filter(|_| meta_len(meta) == buf.len() as u64) else {
@@ -192,7 +196,9 @@ impl<'m> Consumer<'m> {
         self.free_slot(place.committed(), slot);
         self.held = Intent::NONE;
         self.guess.walk.go_on();
-        self.asks(self.guess.walk.ahead());
+        if self.pace.streams() {
+            self.guess.walk.ahead().prefetch_write();
+        }
         self.given_back(ends, place);
     }
 
@@ -258,14 +264,6 @@ impl<'m> Consumer<'m> {
         let free = self.guess.place().free();
         let waits = self.guess.walk.slot().is_some_and(|slot| slot.word().load(ord!(MC16, Relaxed)) == free);
         waits && self.changes(self.guess.place().position())
-    }
-
-    /// Asks for a slot that a stream comes to: with its message, and to own its line, since it is to be given back.
-    #[inline(always)]
-    fn asks(&self, ahead: Ahead) {
-        if self.pace.streams() {
-            ahead.prefetch_write();
-        }
     }
 
     /// What follows the release of the message of `place`.

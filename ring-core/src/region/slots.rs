@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 use core::mem::{offset_of, size_of};
 use core::ptr::NonNull;
 
-use super::{Ahead, Region, Span};
+use super::{Ahead, OWNED, Region, Span, prefetch_write};
 use crate::layout::SlotHeader;
 use crate::position::Position;
 use crate::sync::{Ordering, Word};
@@ -141,6 +141,18 @@ impl<'m> Slot<'m> {
     #[inline(always)]
     pub(crate) fn room(&self) -> usize {
         self.room
+    }
+
+    /// Asks to own its lines as far as its room goes, but for the first, which is stored to in any case. A hint.
+    #[inline(always)]
+    pub(crate) fn prefetch_write(&self) {
+        let bytes = self.room.wrapping_add(size_of::<SlotHeader>()).min(OWNED.wrapping_mul(64));
+        let mut by = 64;
+        while by < bytes {
+            // SAFETY: R6, R7: before the end of the slot.
+            prefetch_write(unsafe { self.base.add(by) });
+            by = by.wrapping_add(64);
+        }
     }
 
     /// These bytes.
