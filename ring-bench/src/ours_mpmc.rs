@@ -1,7 +1,7 @@
 //! Our MPMC ring between processes: named segments, default options, the safe API that copies.
 //!
-//! Slots hold eight bytes, so a slot takes half a line, but for round trips of longer messages. The first party creates the ring, the others open it; the name
-//! is gone once all of them have it.
+//! Slots hold eight bytes, so a slot takes half a line, but for round trips of longer messages. The first party creates the
+//! ring, the others open it; the name is gone once all of them have it.
 
 use crate::candidate::{Build, Maker, Setup};
 use crate::crowd::{self, Role};

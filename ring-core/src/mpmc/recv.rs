@@ -53,7 +53,7 @@ impl<'m> Consumer<'m> {
             Some(taken) => taken,
             None => self.take_guessed_alone(buf.len())?,
         };
-        // To own the line: a stream's slots ahead are to be given back too; in a conversation what is copied is (decisions 0036, 0041).
+        // To own them: in a stream the line of a slot ahead, which is to be given back as well (decision 0036); else this one's (0041).
         match self.pace.streams() {
             true => ahead.prefetch_write(),
             false => slot.prefetch_write(),
