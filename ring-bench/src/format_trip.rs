@@ -83,14 +83,9 @@ impl<const W: usize> Rx<W> for Half<W> {
         if self.header(self.at).load(Acquire) != Self::HEADER {
             return false;
         }
-        if W > 1 {
-            // The place of each line's start is taken from its number, as ours is: sooner is worse.
-            let last = self.at + 1 + W;
-            let mut line = self.at & !7;
-            while line <= last {
-                own(self.base.wrapping_add(line & (WORDS - 1)).cast());
-                line += 8;
-            }
+        // Each line by its number, as ours does: sooner is worse.
+        for line in self.at / 8..=(self.at + 1 + W) / 8 {
+            own(self.base.wrapping_add(8 * line).cast());
         }
         // SAFETY: 1 and 2.
         *message = unsafe { self.payload().read() };

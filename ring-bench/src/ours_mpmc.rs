@@ -39,9 +39,10 @@ pub(crate) fn round_trip<const W: usize>(slots: usize) -> Build {
         let (out, back) = (fresh_name(), fresh_name());
         let published = unlink(vec![out.clone(), back.clone()]);
         let names = (out.clone(), back.clone());
+        let options = options(slots).slot_size(8 * W as u64);
         let ping = maker(move || {
-            let tx = Producer::create(&names.0, &options(slots).slot_size(8 * W as u64)).map_err(failed)?;
-            let rx = Consumer::create(&names.1, &options(slots).slot_size(8 * W as u64)).map_err(failed)?;
+            let tx = Producer::create(&names.0, &options).map_err(failed)?;
+            let rx = Consumer::create(&names.1, &options).map_err(failed)?;
             Ok(Ping::<W, _, _>::new(Sender(tx), Receiver(rx)))
         });
         let pong = maker(move || {

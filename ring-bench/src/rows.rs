@@ -135,7 +135,7 @@ pub fn all() -> Vec<Row> {
         Row::lower("open-1m-among-500", "ours-open-1m-among-500", "ours-open-1m", 1.1),
         // Queues of threads, which die with one of them; the plain one among them is the floor of a round trip.
         Row::lower("mpmc-rtt-8", "ours-mpmc-rtt-8", "vyukov-rtt-8", 1.05),
-        // Of longer messages the fastest queue of ours or theirs for one to one.
+        // Longer messages, beside a queue for one to one.
         Row::lower("mpmc-rtt-256", "ours-mpmc-rtt-256", "rtrb-rtt-256", 1.05),
         Row::higher("mpmc-1p1c", "ours-1p1c", "array-queue-1p1c", 2.0),
         Row::higher("mpmc-2p2c", "ours-2p2c", "array-queue-2p2c", 2.0),

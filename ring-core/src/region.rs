@@ -25,6 +25,7 @@ use crate::sync::{Ordering, Word};
 
 mod alike;
 mod copy;
+mod hint;
 mod members;
 mod slots;
 mod span;
@@ -292,71 +293,4 @@ impl<'m> Area<'m> {
         // SAFETY: R3, `offset` is masked.
         (len <= room).then(|| Span { base: unsafe { self.base.add(offset) }, len, memory: PhantomData })
     }
-
-    /// Asks for the first line that begins after `from`, and further ones up to `to`, four at most, ahead of the loads that
-    /// will want them. A hint.
-    #[inline(always)]
-    pub(crate) fn prefetch_read(&self, from: Position, to: Position) {
-        let mut line = Position::new((from.get() | 63).wrapping_add(1));
-        for _ in 0..4 {
-            // SAFETY: R3: the masked offset is inside.
-            prefetch_read(unsafe { self.base.add(self.offset(line)) });
-            line = line.plus(64);
-            if to.precedes(line) {
-                break;
-            }
-        }
-    }
-
-    /// Asks to own each line of the record at `from`, behind which `to` is, and the one of `to`; of a long record the first.
-    /// A hint.
-    ///
-    /// By masked positions, not by a handle's pointers, which are there sooner: a poller's processor guesses that the record is
-    /// there, and on a wrong guess would take lines from a producer that is writing them.
-    #[inline(always)]
-    pub(crate) fn prefetch_write(&self, from: Position, to: Position) {
-        let mut line = Position::new(from.get() & !63);
-        for _ in 0..OWNED {
-            // SAFETY: R3: the masked offset is inside.
-            prefetch_write(unsafe { self.base.add(self.offset(line)) });
-            line = line.plus(64);
-            if to.precedes(line) {
-                break;
-            }
-        }
-    }
-
-    /// Asks for the one line of `position`, ahead of loads.
-    #[inline(always)]
-    pub(crate) fn prefetch_read_at(&self, position: Position) {
-        // SAFETY: R3: the masked offset is inside.
-        prefetch_read(unsafe { self.base.add(self.offset(position)) });
-    }
-}
-
-/// Lines of one record, or slot, that are asked for: 4 KiB. Figures: decision 0041.
-const OWNED: usize = 64;
-
-/// Asks for the line of `at`. Neither faults nor changes memory, and is a no-op where unknown.
-#[inline(always)]
-fn prefetch_read(at: NonNull<u8>) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: as above, whatever the address.
-    unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.as_ptr().cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = at;
-}
-
-/// Asks for ownership of the line of `at`. Neither faults nor changes memory, and is a no-op where unknown.
-#[inline(always)]
-fn prefetch_write(at: NonNull<u8>) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: as above, whatever the address. `prefetchw` has no intrinsic without a target feature.
-    unsafe {
-        core::arch::asm!("prefetchw [{}]", in(reg) at.as_ptr(), options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = at;
 }

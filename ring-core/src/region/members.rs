@@ -11,7 +11,8 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use super::{Area, Stretch, Taken, prefetch_read};
+use super::hint::prefetch_read;
+use super::{Area, Stretch, Taken};
 use crate::position::Position;
 use crate::sync::Word;
 

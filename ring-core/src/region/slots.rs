@@ -12,7 +12,8 @@ use core::marker::PhantomData;
 use core::mem::{offset_of, size_of};
 use core::ptr::NonNull;
 
-use super::{Ahead, OWNED, Region, Span, prefetch_write};
+use super::hint::{OWNED, prefetch_write};
+use super::{Ahead, Region, Span};
 use crate::layout::SlotHeader;
 use crate::position::Position;
 use crate::sync::{Ordering, Word};

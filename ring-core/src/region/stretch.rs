@@ -18,7 +18,8 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-use super::{Area, Span, prefetch_write};
+use super::hint::prefetch_write;
+use super::{Area, Span};
 use crate::position::Position;
 use crate::record::{BEYOND, Geometry};
 use crate::sync::{Ordering, Word};

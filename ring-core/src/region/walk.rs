@@ -14,8 +14,9 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
+use super::hint::prefetch_write;
 use super::slots::AHEAD;
-use super::{Slot, Slots, prefetch_write};
+use super::{Slot, Slots};
 use crate::position::Position;
 use crate::sync::compiler_fence;
 
